@@ -1,0 +1,79 @@
+"""Sphinx: `make docs` executes every notebook page and turns warnings into errors."""
+
+import os
+import pathlib
+import re
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+project = "qnat"
+author = copyright = "The qnat developers"
+release = re.search(r'__version__ = "(.+)"', pathlib.Path("../qnat/__init__.py").read_text()).group(1)
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "_generated"]
+
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_merge_streams = True
+
+default_role = "code"
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_inherit_docstrings = False
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 100
+napoleon_use_rtype = False
+napoleon_attr_annotations = False
+napoleon_custom_sections = [("Attributes", "params_style")]
+
+html_theme = "furo"
+html_title = "qnat"
+html_static_path = ["_static"]
+html_css_files = ["qnat.css"]
+html_show_copyright = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b5c8a", "color-brand-content": "#0b5c8a"},
+    "dark_css_variables": {"color-brand-primary": "#7cc4ec", "color-brand-content": "#7cc4ec"},
+}
+
+
+def escape_bars(app, what, name, obj, options, lines):
+    """Docstrings write |r| and <x|y>; between bars, reStructuredText expects the name of a substitution."""
+    for number, line in enumerate(lines):
+        parts = line.split("`")
+        parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+        lines[number] = "`".join(parts)
+
+
+AS_WRITTEN = [
+    (re.compile(r"<class '(\w+)'>"), r"\1"),
+    (re.compile(r"~?(?<![\w.])(?!qnat\.)(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])"), ""),
+    (re.compile(r"Key\[[^|]*\| UInt32\[[^|]*\| UInt32\[[^]]*\]"), "PRNGKeyArray"),
+    (
+        re.compile(
+            r"(\w+)\[Array, ('[^']*')\] \| \1\[ndarray, \2\](?: \| number)?(?: \| bool)?(?: \| int)?(?: \| float)?"
+        ),
+        r"\1[ArrayLike, \2]",
+    ),
+]
+
+
+def shorten(app, what, name, obj, options, signature, returns):
+    """Annotations as they are written, `Float[ArrayLike, "d d"]`, not as Python spells them out."""
+    for pattern, short in AS_WRITTEN:
+        signature, returns = (text and pattern.sub(short, text) for text in (signature, returns))
+    return signature, returns
+
+
+def skip_field(app, what, name, obj, skip, options):
+    """Fields of a NamedTuple are described by its Attributes section."""
+    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
+def setup(app):
+    app.connect("autodoc-process-signature", shorten)
+    app.connect("autodoc-skip-member", skip_field)
+    app.connect("autodoc-process-docstring", escape_bars)

@@ -1,0 +1,184 @@
+"""Words in, runs out.
+
+Options are made from the fields of the task's spec, so names, defaults, ranges and help have one source. Nothing here
+imports JAX before a run begins: lists, help and refusals answer at once.
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import sys
+from collections.abc import Iterator, Sequence
+
+from .experiment.console import note, say
+from .experiment.errors import NonFiniteError, RefusedError
+from .experiment.options import Parser, add_fields, values_of
+from .experiment.spec import build, find_spec, task_names
+from .experiment.store import RUN, next_free, read_json, standing
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command `qnat`; returns the exit status: 0, 1 (a run failed), 2 (refused) or 130 (Ctrl-C)."""
+    try:
+        return _command(list(sys.argv[1:] if arguments is None else arguments))
+    except RefusedError as error:
+        return _complain(error, 2)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (NonFiniteError, OSError) as error:
+        return _complain(error, 1)
+    except KeyboardInterrupt as error:
+        return _complain(str(error) or "Stopped.", INTERRUPTED)
+
+
+def _complain(error: object, status: int) -> int:
+    note(f"qnat: {error}")
+    return status
+
+
+def _command(arguments: list[str]) -> int:
+    parser = Parser(prog="qnat", description="Information geometry for quantum-classical hybrid simulation.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("list", help="the tasks")
+    # the task's own options need the task's spec, which only that task's command loads
+    name = arguments[1] if len(arguments) > 1 and not arguments[1].startswith("-") else None
+    for command, words in (("run", "train once"), ("sweep", "train every combination of comma-separated values")):
+        trainer = commands.add_parser(command, help=words, description=words[0].upper() + words[1:] + ".")
+        if arguments[:1] != [command] or name is None:
+            trainer.add_argument("task", metavar="TASK", help=f"one of: {', '.join(task_names())}")
+            continue
+        tasks = trainer.add_subparsers(dest="task", required=True, metavar="TASK")
+        spec = find_spec(name)
+        options = tasks.add_parser(name, help=spec.__doc__, description=(spec.__doc__ or "").strip())
+        add_fields(options, spec, many=command == "sweep")
+        _add_common(options, command, spec.ladder)
+    compare = commands.add_parser("compare", help="table and figure of finished runs or sweeps")
+    compare.add_argument("runs", nargs="+", metavar="RUN", type=pathlib.Path, help="folder of a run or of a sweep")
+    compare.add_argument("--figure", type=pathlib.Path, default="compare.png", help="(default %(default)s)")
+    compare.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    cite = commands.add_parser("cite", help="BibTeX entries of the methods of a run")
+    cite.add_argument("run", metavar="RUN", type=pathlib.Path, help="folder of a run")
+    chosen, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        where = " ".join(filter(None, (chosen.command, getattr(chosen, "task", None))))
+        raise RefusedError(f"Unknown option '{unknown[0]}'; 'qnat {where} --help' lists those of {where}.")
+    return {"list": _list, "run": _run, "sweep": _sweep, "compare": _compare, "cite": _cite}[chosen.command](chosen)
+
+
+def _add_common(options: argparse.ArgumentParser, command: str, ladder: str | None) -> None:
+    options.add_argument(
+        "--spec", type=pathlib.Path, metavar="FILE", help="TOML file of options; options given here win"
+    )
+    options.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="(default: the next free one in runs/)")
+    options.add_argument("--resume", action="store_true", help="continue what is in FOLDER, start it if nothing is")
+    options.add_argument("--force", action="store_true", help="replace what is in FOLDER")
+    options.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    if command == "sweep" and ladder is not None:
+        options.add_argument(
+            "--warm-start",
+            nargs="?",
+            const="scaled",
+            metavar="HOW",
+            help=f"start each {ladder} from the previous one: scaled (default), plain, or both, comma-separated",
+        )
+
+
+def _list(_: argparse.Namespace) -> int:
+    for name in task_names():
+        try:
+            help_line = (find_spec(name).__doc__ or "").strip().splitlines()[0]
+        except RefusedError as error:
+            help_line = str(error)
+        say(f"{name:12} {help_line}")
+    return 0
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    _check_place(chosen)
+    spec = build(find_spec(chosen.task), values_of(chosen, find_spec(chosen.task)))
+    found = chosen.out and standing(chosen.out, spec.record(), resume=chosen.resume, force=chosen.force)
+    from .experiment.report import print_json, print_run
+    from .experiment.result import Run
+
+    if found == "finished":
+        run = Run.load(chosen.out)
+    else:
+        _prepare_jax()
+        out = chosen.out or next_free(pathlib.Path("runs"), chosen.task)
+        with _named(out):
+            run = spec.run(out, resume=chosen.resume, force=chosen.force)
+    (print_json if chosen.json else print_run)(run)
+    return 0
+
+
+def _sweep(chosen: argparse.Namespace) -> int:
+    from .experiment.plan import plan, sweep_standing
+
+    _check_place(chosen)
+    spec = find_spec(chosen.task)
+    rungs = plan(spec, values_of(chosen, spec, many=True), getattr(chosen, "warm_start", None))
+    if chosen.out is not None:
+        sweep_standing(chosen.out, rungs, resume=chosen.resume, force=chosen.force)
+    _prepare_jax()
+    out = chosen.out or next_free(pathlib.Path("runs"), f"{chosen.task}-sweep")
+    from .experiment.report import print_sweep
+    from .experiment.sweep import run_sweep
+
+    with _named(out):
+        table = run_sweep(rungs, out, resume=chosen.resume, force=chosen.force)
+    print_sweep(table, out, as_json=chosen.json)
+    failed = [row["folder"] for row in table["runs"] if row["status"] != "finished"]
+    return _complain(f"{len(failed)} of {len(table['runs'])} runs did not finish: {failed[0]} ...", 1) if failed else 0
+
+
+@contextlib.contextmanager
+def _named(out: pathlib.Path) -> Iterator[None]:
+    """Tells whoever pressed Ctrl-C how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            f"{error or 'Stopped.'} The same command with --out {out} --resume continues."
+        ) from None
+
+
+def _check_place(chosen: argparse.Namespace) -> None:
+    if chosen.out is None and (chosen.resume or chosen.force):
+        raise RefusedError("--resume and --force speak of a folder; give --out FOLDER.")
+
+
+def _compare(chosen: argparse.Namespace) -> int:
+    from .experiment.compare import check_runs, load_runs
+    from .experiment.report import print_comparison
+
+    check_runs(chosen.runs)
+    print_comparison(load_runs(chosen.runs), chosen.figure, as_json=chosen.json)
+    return 0
+
+
+def _cite(chosen: argparse.Namespace) -> int:
+    document = read_json(chosen.run / RUN)
+    spec = find_spec(document["task"])
+    fields = {name: value for name, value in document["spec"].items() if name in spec.model_fields}
+    # not validated: a file that the run once read may be gone
+    entries = spec.model_construct(**fields).citations()
+    say("\n\n".join(entries[key] for key in document["citations"] if key in entries))
+    return 0
+
+
+def _prepare_jax() -> None:
+    """Double precision, and a cache of compiled programs that outlives the process."""
+    import warnings
+
+    import jax
+
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "qnat"
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_compilation_cache_dir", str(cache / f"jax-{jax.__version__}"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # its writes are not atomic: a damaged entry is compiled anew
+    warnings.filterwarnings("ignore", message="Error reading persistent compilation cache entry")

@@ -1,0 +1,53 @@
+"""Problems, the training loop, and runs as folders; every name is loaded when it is first used."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .compare import load_runs as load_runs
+    from .errors import NonFiniteError as NonFiniteError
+    from .errors import RefusedError as RefusedError
+    from .errors import StorageError as StorageError
+    from .loop import run as run
+    from .result import Run as Run
+    from .spec import RunSpec as RunSpec
+    from .sweep import run_sweep as run_sweep
+    from .task import Reference as Reference
+    from .task import Task as Task
+
+# No module bears the name of a function that it holds: importing the module would hide the function.
+_HOME = {
+    "NonFiniteError": "errors",
+    "Reference": "task",
+    "RefusedError": "errors",
+    "Run": "result",
+    "RunSpec": "spec",
+    "StorageError": "errors",
+    "Task": "task",
+    "load_runs": "compare",
+    "run": "loop",
+    "run_sweep": "sweep",
+}
+
+__all__ = [
+    "NonFiniteError",
+    "Reference",
+    "RefusedError",
+    "Run",
+    "RunSpec",
+    "StorageError",
+    "Task",
+    "load_runs",
+    "run",
+    "run_sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'qnat.experiment' has no attribute '{name}'; it has {', '.join(__all__)}.")
+    return getattr(importlib.import_module(f"qnat.experiment.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,153 @@
+"""Where a run goes: a folder on disk, or memory."""
+
+import contextlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+
+from . import checkpoint
+from .checkpoint import Checkpoint
+from .console import note
+from .errors import StorageError
+from .result import Run, save_result
+from .store import FIGURE, LOG, RUN, Log, jsonable, read_log, write_json
+
+_PACKAGES = ("qnat", "jax", "jaxlib", "numpy", "optax", "equinox", "lineax")
+
+
+def environment() -> dict[str, Any]:
+    """What the last digits of a result depend on."""
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+    device = jax.devices()[0]
+    return {"versions": versions, "threads": threads, "device": f"{device.platform} {device.device_kind}"}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+class Memory:
+    """The place of a run that writes nothing."""
+
+    path: pathlib.Path | None = None
+
+    def restore(self) -> Checkpoint | None:
+        """Nothing to continue from."""
+        return None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """No log."""
+        return []
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        """Forgets rows; the curves have them."""
+
+    def save(self, state: PyTree, step: int, seconds: dict[str, float]) -> None:
+        """Makes no checkpoint."""
+
+    def status(self, status: str, **more: Any) -> None:
+        """Tells nobody."""
+
+    def finish(self, run: Run) -> None:
+        """Leaves the run to its caller."""
+
+
+class Folder(Memory):
+    """The folder of one run, locked by the caller."""
+
+    def __init__(self, path: pathlib.Path, spec: dict[str, Any], citations: Sequence[str]) -> None:
+        self.path: pathlib.Path = path
+        self._environment = environment()
+        self._document = {"task": spec["task"], "status": "running", "spec": jsonable(spec)} | self._environment
+        self._document |= {"seed": spec.get("seed"), "seeds": spec.get("seeds"), "citations": list(citations)}
+        self._spec = spec
+        self._log: Log | None = None
+        self._log_bytes = 0
+        self._saved: int | None = None
+
+    def restore(self) -> Checkpoint | None:
+        """The checkpoint to continue from; the log is cut to its length."""
+        found = checkpoint.load(self.path)
+        if found is not None:
+            self._log_bytes, self._saved = found.meta["log_bytes"], found.meta["step"]
+            for name in ("versions", "threads", "device"):
+                if found.meta["environment"][name] != self._environment[name]:
+                    note(f"{self.path}: {name} differ from the run so far; last digits may differ.")
+        return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The log up to the checkpoint."""
+        return read_log(self.path / LOG, self._log_bytes) if self._log_bytes else []
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        """Adds rows to the log."""
+        with self._reported():
+            self._open_log().append(rows)
+
+    def save(self, state: PyTree, step: int, seconds: dict[str, float]) -> None:
+        """Makes a checkpoint before row `step`."""
+        with self._reported():
+            meta = {
+                "step": step,
+                "log_bytes": self._open_log().sync(),
+                "seconds": seconds,
+                "spec": jsonable(self._spec),
+            }
+            checkpoint.save(self.path, Checkpoint(checkpoint.pack(state), meta | {"environment": self._environment}))
+            self._saved = step
+
+    def status(self, status: str, **more: Any) -> None:
+        """Rewrites run.json."""
+        self._document |= {"status": status} | jsonable(more)
+        with self._reported():
+            write_json(self.path / RUN, self._document)
+
+    def finish(self, run: Run) -> None:
+        """Writes the result, the figure and the last run.json."""
+        from .plot import draw_run
+
+        with self._reported():
+            save_result(run)
+            draw_run(run, self.path / FIGURE)
+        self.status(
+            "finished",
+            steps=run.steps,
+            final=run.final,
+            reference=run.reference,
+            seconds=run.seconds,
+            compile_seconds=run.compile_seconds,
+        )
+
+    def close(self) -> None:
+        """Closes the log."""
+        if self._log is not None:
+            self._log.close()
+
+    def _open_log(self) -> Log:
+        if self._log is None:
+            self._log = Log(self.path / LOG, self._log_bytes)
+        return self._log
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Turns a failed write into a sentence."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except OSError as error:
+            where = "from the beginning" if self._saved is None else f"from step {self._saved}"
+            raise StorageError(
+                f"Cannot write to {self.path} ({error.strerror or error}); free some space, "
+                f"then --resume continues {where}."
+            ) from error

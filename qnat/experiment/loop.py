@@ -1,0 +1,261 @@
+"""The training loop, the only one in the repository."""
+
+import pathlib
+import re
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, PyTree
+
+from . import step as traced
+from .checkpoint import unpack
+from .curves import Curves
+from .errors import NonFiniteError
+from .folder import Folder, Memory
+from .pace import Pace
+from .progress import Interrupt, Silence, display
+from .result import Run, final_values
+from .step import Record, State
+from .store import clear, locked, standing
+from .task import Task
+
+if TYPE_CHECKING:
+    from .spec import RunSpec
+
+CHECKPOINT_SECONDS = 1.0
+"""A checkpoint is made at most this often."""
+
+
+class Job(NamedTuple):
+    """What is to be run; the arguments of `run`."""
+
+    task: Task
+    optimizer: optax.GradientTransformation
+    steps: int
+    seed: int
+    seeds: int
+    every: int
+    initial: PyTree[Array] | None
+
+
+def run(
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    *,
+    steps: int,
+    seed: int,
+    seeds: int = 1,
+    every: int = 1,
+    out: str | pathlib.Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    initial: PyTree[Array] | None = None,
+    spec: "RunSpec | None" = None,
+    progress: bool | None = None,
+) -> Run:
+    """Trains, records, stores.
+
+    The loss is recorded at steps 0, 1, ..., `steps`, before the update of that step; `task.evaluate` at multiples of
+    `every` and at the end; the optimiser's diagnostics at every update. Steps run in compiled chunks of about half a
+    second; the result does not depend on their length. Killed and resumed on the same machine, with the same versions
+    and thread count, a run ends in the same bits.
+
+    Args:
+        task: the problem. optimizer: any optax transform.
+        steps: number of updates; 0 evaluates the start.
+        seed: of the first seed. seeds: how many seeds seed, seed + 1, ... are trained side by side.
+        every: steps between evaluations.
+        out: folder of the run; None keeps everything in memory.
+        resume: continue the run in `out`, start it if there is none, return it if it has finished.
+        force: replace the run in `out`.
+        initial: parameters to start from, in the shape of `Run.params`; None asks `task.init`.
+        spec: the spec that made task and optimiser, for the record; None stores their repr.
+        progress: show a bar on standard error; None does if that is a terminal.
+
+    Raises:
+        RefusedError: before anything is written, see `qnat.experiment.store.standing`.
+        NonFiniteError: the loss stopped being finite. StorageError: the folder could not be written.
+        KeyboardInterrupt: Ctrl-C. After each of the last three the folder can be resumed.
+    """
+    for name, value, least in (("steps", steps, 0), ("seed", seed, 0), ("seeds", seeds, 1), ("every", every, 1)):
+        if value < least:
+            raise ValueError(f"{name} is {value}; it must be at least {least}.")
+    if seeds == 1 and initial is not None:
+        initial = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], initial)
+    job = Job(task, optimizer, steps, seed, seeds, every, initial)
+    record = _describe(job) if spec is None else spec.record()
+    if out is None:
+        if resume or force:
+            raise ValueError("resume and force speak of a folder; give out=.")
+        return _train(job, record, Memory(), progress)
+    path = pathlib.Path(out)
+    standing(path, record, resume=resume, force=force)  # refuses before the folder is made
+    with locked(path):
+        found = standing(path, record, resume=resume, force=force)  # and again, now that nobody else writes
+        if found == "finished":
+            return Run.load(path)
+        if found == "new":
+            clear(path)
+        folder = Folder(path, record, () if spec is None else tuple(spec.citations()))
+        try:
+            return _train(job, record, folder, progress)
+        except KeyboardInterrupt:
+            folder.status("interrupted")
+            raise
+        finally:
+            folder.close()
+
+
+def _describe(job: Job) -> dict[str, Any]:
+    """The record of a task that no spec made, without the addresses of functions, which differ between processes."""
+    texts = {"task": job.task.name, "problem": repr(job.task), "optimizer": repr(job.optimizer)}
+    numbers = {"steps": job.steps, "seed": job.seed, "seeds": job.seeds, "every": job.every}
+    return {name: re.sub(r" at 0x[0-9a-f]+", "", text) for name, text in texts.items()} | numbers
+
+
+def _train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None) -> Run:
+    began = time.perf_counter()
+    curves = Curves(job.seeds, job.steps, job.every)
+    state, first, spent = _begin(job, place, curves)
+    place.status("running")
+    if _compiles(job):
+        jax.block_until_ready(_advance(job, state, None, first, 0))
+    spent["compile"] += time.perf_counter() - began
+    with Interrupt().held() as interrupt, display(job.task.name, first, job.steps, progress) as bar:
+        state = _loop(job, record, place, curves, state, first, spent, interrupt, bar)
+    result = _result(job, record, place, curves, state, spent)
+    place.finish(result)
+    return result
+
+
+def _compiles(job: Job) -> bool:
+    """Whether chunks are compiled programs; else each step is a call of Python."""
+    return job.task.traceable and job.task.batches(jax.random.key(job.seed)) is None
+
+
+def _begin(job: Job, place: Memory, curves: Curves) -> tuple[State, int, dict[str, float]]:
+    """(state, next row, seconds so far), from the last checkpoint or from the start, which becomes the first one."""
+    keys = traced.seed_keys(job.seed, job.seeds)
+    arguments = (job.task, job.optimizer, keys, job.initial)
+    found = place.restore()
+    if found is not None:
+        skeleton = eqx.filter_eval_shape(traced.start, *arguments) if job.task.traceable else _start(*arguments)
+        curves.add_rows(place.rows())
+        return unpack(skeleton, found.leaves), found.meta["step"], dict(found.meta["seconds"])
+    spent = {"loop": 0.0, "compile": 0.0}
+    state = traced.start(*arguments) if job.task.traceable else _start(*arguments)
+    place.save(state, 0, spent)
+    return state, 0, spent
+
+
+def _start(task: Task, optimizer: optax.GradientTransformation, keys: Array, initial: PyTree[Array] | None) -> State:
+    """`step.start` for a task that JAX cannot trace."""
+    states = [traced.start_one(task, optimizer, key, _pick(initial, seed)) for seed, key in enumerate(keys)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def _pick(tree: PyTree[Array], seed: int) -> PyTree[Array]:
+    return jax.tree.map(lambda leaf: leaf[seed], tree)
+
+
+def _advance(job: Job, state: State, streams: Any, first: int, count: int) -> tuple[State, Record]:
+    if _compiles(job):
+        numbers = (jnp.asarray(n) for n in (first, count, job.every, job.steps))
+        return traced.advance(job.task, job.optimizer, state, *numbers)
+    return traced.advance_in_python(job.task, job.optimizer, state, streams, first, count, job.every, job.steps)
+
+
+def _loop(
+    job: Job,
+    record: dict[str, Any],
+    place: Memory,
+    curves: Curves,
+    state: State,
+    first: int,
+    spent: dict[str, float],
+    interrupt: Interrupt,
+    bar: Silence,
+) -> State:
+    """Chunk after chunk until row `steps` is recorded; returns the final state."""
+    before = spent["loop"]
+    began = saved = time.perf_counter()
+    streams = None if _compiles(job) else traced.data_streams(job.task, traced.seed_keys(job.seed, job.seeds), first)
+    pace = Pace(job.every, traced.CAPACITY)
+    while first <= job.steps:
+        count = pace.length(first, job.steps + 1 - first)
+        chunk_began = time.perf_counter()
+        after, rows = jax.block_until_ready(_advance(job, state, streams, first, count))
+        pace.measured(count, time.perf_counter() - chunk_began)
+        curves.add(first, count, rows)
+        if (bad := curves.first_non_finite(first, count)) is not None:
+            place.save(state, first, spent)
+            error = _non_finite(job, record, curves, *bad)
+            place.status("failed", message=str(error))
+            raise error
+        state = after
+        spent["loop"] = before + time.perf_counter() - began
+        ends = first + count > job.steps
+        place.append(curves.rows(first, count - ends))
+        if ends or interrupt.asked or time.perf_counter() - saved >= CHECKPOINT_SECONDS:
+            place.save(state, first + count - ends, spent)
+            saved = time.perf_counter()
+        if ends:  # after the checkpoint: a run that is continued with more steps writes this row anew
+            place.append(curves.rows(job.steps, 1))
+        elif interrupt.asked:
+            raise KeyboardInterrupt(f"Stopped at step {first + count} of {job.steps}.")
+        first += count
+        bar.update(first, curves.latest("loss", first - 1), _gap(job.task, curves, first - 1))
+    spent["loop"] = before + time.perf_counter() - began
+    return state
+
+
+def _gap(task: Task, curves: Curves, step: int) -> float | None:
+    """How far the loss is above its exact value: the relative entropy where that is measured, it keeps more digits."""
+    loss, exact = curves.latest("loss", step), task.reference.get("loss")
+    known = curves.latest("relative_entropy", step)
+    return loss - float(exact.value) if known is None and loss is not None and exact is not None else known
+
+
+def _non_finite(job: Job, record: dict[str, Any], curves: Curves, step: int, seed: int) -> NonFiniteError:
+    where = f"step {step}" + (f" of seed {job.seed + seed}" if job.seeds > 1 else "")
+    damping = curves.latest("damping", max(step - 1, 0))
+    known = [f"{name} {record[name]}" for name in ("metric", "learning_rate") if record.get(name) is not None]
+    known += [] if damping is None else [f"damping {damping:.3g}"]
+    value = curves.arrays["loss"][seed, step]
+    return NonFiniteError(
+        f"The loss is {value} at {where}{' (' + ', '.join(known) + ')' if known else ''}; "
+        "try a smaller learning rate, more damping, or another seed."
+    )
+
+
+def _result(
+    job: Job, record: dict[str, Any], place: Memory, curves: Curves, state: State, spent: dict[str, float]
+) -> Run:
+    if job.task.traceable:
+        artifacts = traced.compiled_artifacts(job.task, state.params)
+    else:
+        each = [job.task.artifacts(_pick(state.params, seed)) for seed in range(job.seeds)]
+        artifacts = {name: jnp.stack([one[name] for one in each]) for name in each[0]}
+    params = state.params
+    if job.seeds == 1:
+        params, artifacts = _pick((params, artifacts), 0)
+    measured = {name: curves.arrays[name] for name in ("loss", *curves.evaluated)}
+    reference = {name: value._asdict() for name, value in job.task.reference.items()}
+    return Run(
+        path=place.path,
+        spec=record,
+        curves=curves.arrays,
+        params=params,
+        artifacts={name: np.asarray(array) for name, array in artifacts.items()},
+        final=final_values(measured),
+        reference={n: r | {"value": float(r["value"])} for n, r in reference.items()},
+        status="finished",
+        steps=job.steps,
+        seconds=spent["loop"],
+        compile_seconds=spent["compile"],
+    )

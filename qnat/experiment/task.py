@@ -1,0 +1,67 @@
+"""A problem, complete: where it starts, what it minimises, what is measured, what the right answer is."""
+
+import abc
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+
+class Reference(NamedTuple):
+    """A value known by other means.
+
+    Attributes:
+        value: the number. source: where it comes from. tolerance: how far it can be trusted, absolute.
+    """
+
+    value: float | Float[Array, ""]
+    source: str
+    tolerance: float = 0.0
+
+
+class Task(eqx.Module):
+    """A problem for `qnat.experiment.run`; a subclass defines `name`, `init`, `value_and_grad`, and what else applies.
+
+    Numbers that a sweep varies (temperatures, couplings) should be stored as arrays: they are then inputs of the
+    compiled loop, and a whole ladder compiles once.
+    """
+
+    name: eqx.AbstractVar[str]
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray) -> PyTree[Array]:
+        """The parameters to start from, a pytree of arrays."""
+
+    @abc.abstractmethod
+    def value_and_grad(
+        self, params: PyTree[Array], batch: Any = None, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, ""], PyTree[Array]]:
+        """The loss and its gradient (or an honest estimate of either) in the shape of `params`."""
+
+    def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
+        """Scalars worth a curve, by name."""
+        return {}
+
+    def artifacts(self, params: PyTree[Array]) -> dict[str, Array]:
+        """Arrays worth keeping of the final parameters, by name."""
+        return {}
+
+    def batches(self, key: PRNGKeyArray) -> Iterator[Any] | None:
+        """An endless iterator over batches of data; None if every step sees the whole problem."""
+        return None
+
+    @property
+    def traceable(self) -> bool:
+        """Whether JAX can trace `value_and_grad`; False for a simulator outside JAX, and steps are then Python's."""
+        return True
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """The geometries that mean something here, by name; the first is the default."""
+        return {}
+
+    @property
+    def reference(self) -> Mapping[str, Reference]:
+        """Exact or published values. One named "loss" is what the progress display measures the gap to."""
+        return {}

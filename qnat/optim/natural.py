@@ -1,0 +1,128 @@
+"""Natural gradients: solve with a metric, clip by the trust radius, try the step."""
+
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import optax
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from qnat.geometry.metric import AbstractMetric
+
+from .accept import ValueFn, acceptable, empty_window, needed, push, select
+from .damping import Damping, Rule, resolve
+from .precondition import Diagnostics, no_diagnostics, recorded, solve, vdot
+from .rate import Scalar, ScalarOrSchedule, Schedule, number, rate_at, scaled, traced_rate
+
+
+class NaturalGradientState(NamedTuple):
+    """step: steps so far. radius: trust radius. rejected: tries rejected in a row. window: last accepted values."""
+
+    step: Int[Array, ""]
+    radius: Scalar
+    rejected: Int[Array, ""]
+    window: Float[Array, " w"]
+    diagnostics: Diagnostics
+
+
+class _NaturalGradient(eqx.Module):
+    learning_rate: Scalar | Schedule
+    metric: AbstractMetric
+    rule: Rule
+    trust: Scalar
+    box: Scalar
+    solver: lx.AbstractLinearSolver
+    tries: bool = eqx.field(static=True)
+
+    def init(self, params: PyTree[Array]) -> NaturalGradientState:
+        zero = jnp.zeros((), jnp.int32)
+        return NaturalGradientState(zero, self.trust, zero, empty_window(), no_diagnostics())
+
+    def update(
+        self,
+        updates: PyTree[Array],
+        state: NaturalGradientState,
+        params: PyTree[Array] | None = None,
+        *,
+        value: Scalar | None = None,
+        value_fn: ValueFn | None = None,
+        batch: Any = None,
+        key: Array | None = None,
+        **extra: Any,
+    ) -> tuple[PyTree[Array], NaturalGradientState]:
+        if params is None:
+            raise ValueError("natural_gradient evaluates its metric at the parameters; pass params= to update.")
+        operator = self.metric.at(params, batch, key=key)
+        damping = self.rule(jnp.sqrt(vdot(updates, updates)), state.rejected, state.step)
+        direction, residual, cost = solve(operator, updates, damping, self.solver)
+        direction = scaled(-rate_at(self.learning_rate, state.step), direction)
+        curvature = vdot(direction, operator.mv(direction))
+        largest = jax.tree.reduce(jnp.maximum, jax.tree.map(lambda x: jnp.max(jnp.abs(x), initial=0), direction))
+        clip = jnp.minimum(1.0, jnp.minimum(state.radius / jnp.sqrt(curvature), self.box / largest))
+        clip = jnp.where(largest > 0, clip, 1.0)
+        change = scaled(clip, direction)
+        accepted = jnp.asarray(True)
+        radius, window = state.radius, state.window
+        if self.tries:
+            value, value_fn = needed(value, value_fn)
+            window = jnp.where(state.step == 0, push(window, value), window)
+            predicted = -(clip * vdot(updates, direction) + clip**2 * curvature / 2)
+            trial = value_fn(optax.apply_updates(params, change))
+            accepted = acceptable(window, trial, 1e-4 * predicted)
+            radius = _next_radius(radius, clip * jnp.sqrt(curvature), (value - trial) / predicted, accepted)
+            window = jnp.where(accepted, push(window, trial), window)
+            change = select(accepted, change, jax.tree.map(jnp.zeros_like, change))
+        diagnostics = recorded(Diagnostics(residual, damping, clip, state.radius, accepted, cost))
+        rejected = jnp.where(accepted, 0, state.rejected + 1)
+        return change, NaturalGradientState(
+            state.step + 1, radius.astype(state.radius.dtype), rejected, window, diagnostics
+        )
+
+
+def _next_radius(radius: Scalar, length: Scalar, gain: Scalar, accepted: Bool[Array, ""]) -> Scalar:
+    """Doubles after a step that used the radius and was predicted well, halves the step's length after a bad one."""
+    grown = jnp.where((gain > 0.75) & (length > 0.8 * radius), 2 * radius, radius)
+    shrunk = jnp.where(accepted, jnp.maximum(length / 2, 0.03), length / 2)
+    poor = ~(gain >= 0.25) & jnp.isfinite(length)
+    return jnp.maximum(jnp.where(poor, shrunk, grown), 1e-6)
+
+
+def natural_gradient(
+    learning_rate: ScalarOrSchedule,
+    metric: AbstractMetric,
+    *,
+    damping: Damping = "adaptive",
+    trust: float | None = 0.3,
+    box: float | None = 0.8,
+    accept: Literal["trust"] | None = "trust",
+    solver: lx.AbstractLinearSolver | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """Natural gradient descent d = −η (G + λ)⁻¹ g that works without tuning.
+
+    The step is scaled to √(dᵀGd) ≤ radius and max|dᵢ| ≤ box, then tried: like optax's line searches, update takes
+    `value` and `value_fn`, and returns zero updates when it rejects. The radius doubles after steps that the quadratic
+    model predicts well and shrinks after bad ones; each rejection multiplies the damping by four.
+
+    Args:
+        learning_rate: η, a number or an optax schedule; 1 where the metric is the Hessian of the loss at its optimum.
+        metric: G, evaluated at the parameters of every step.
+        damping: "adaptive", λ, a schedule, or a rule of `qnat.optim.damping`.
+        trust: first trust radius, in the length of the metric (√2·nats for relative entropies); None for no radius.
+        box: largest change of one parameter in one step (0.8 rad keeps an angle within its local model); None for none.
+        accept: "trust" tries steps; None always takes them, with a fixed radius.
+        solver: a lineax solver; None picks Cholesky for positive semidefinite operators.
+
+    Reference: S. Amari, Neural Comput. 10, 251 (1998); J. Nocedal, S. Wright, Numerical Optimization, ch. 4.
+    """
+    method = _NaturalGradient(
+        traced_rate(learning_rate),
+        metric,
+        resolve(damping),
+        number(jnp.inf if trust is None else trust),
+        number(jnp.inf if box is None else box),
+        solver or lx.AutoLinearSolver(well_posed=True),
+        accept is not None,
+    )
+    return optax.GradientTransformationExtraArgs(method.init, method.update)

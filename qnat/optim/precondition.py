@@ -1,0 +1,108 @@
+"""Multiplying a gradient by the inverse of a damped metric."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import optax
+from jaxtyping import Array, Int, PyTree
+
+from qnat.geometry.operators import damped
+
+from .damping import Damping, Rule, resolve
+from .rate import Scalar
+
+
+class Diagnostics(NamedTuple):
+    """What a step did, carried in the optimiser's state as `diagnostics`.
+
+    Attributes:
+        residual: ‖(G + λ)d − g‖/‖g‖ of the linear solve.
+        damping: λ. clip: the factor the step was scaled by to fit the trust region.
+        radius: trust radius √(dᵀGd) allowed to this step.
+        accepted: 1 if the step was taken, else 0 (and the updates are zero).
+        model_gradients: gradient equivalents of the metric that need the model but no data: one a row of a dense
+            metric, two a product of a matrix-free one.
+    """
+
+    residual: Scalar
+    damping: Scalar
+    clip: Scalar
+    radius: Scalar
+    accepted: Scalar
+    model_gradients: Scalar
+
+
+def no_diagnostics() -> Diagnostics:
+    """What stands in the state before the first step."""
+    return Diagnostics(*(jnp.zeros(()) for _ in Diagnostics._fields))
+
+
+def recorded(diagnostics: Diagnostics) -> Diagnostics:
+    """One precision for the state, so that a loop may carry it whatever the parameters' precision is."""
+    return Diagnostics(*(jnp.asarray(x, jnp.zeros(()).dtype) for x in diagnostics))
+
+
+def vdot(x: PyTree[Array], y: PyTree[Array]) -> Scalar:
+    """The Euclidean inner product of two pytrees."""
+    return jax.tree.reduce(jnp.add, jax.tree.map(lambda a, b: jnp.vdot(a, b).real, x, y))
+
+
+def solve(
+    operator: lx.AbstractLinearOperator, vector: PyTree[Array], damping: Scalar, solver: lx.AbstractLinearSolver
+) -> tuple[PyTree[Array], Scalar, Scalar]:
+    """(G + λ)⁻¹ g, the relative residual, and the gradient equivalents that the metric cost."""
+    system = damped(operator, damping)
+    solution = lx.linear_solve(system, vector, solver, throw=False)
+    difference = jax.tree.map(jnp.subtract, system.mv(solution.value), vector)
+    residual = jnp.sqrt(vdot(difference, difference) / jnp.maximum(vdot(vector, vector), jnp.finfo(float).tiny))
+    steps = solution.stats.get("num_steps")
+    cost = operator.in_size() if steps is None else 2 * steps
+    return solution.value, residual, jnp.asarray(cost, residual.dtype)
+
+
+class ScaleByMetricState(NamedTuple):
+    """step: steps so far. diagnostics: of the last step."""
+
+    step: Int[Array, ""]
+    diagnostics: Diagnostics
+
+
+class _ScaleByMetric(eqx.Module):
+    rule: Rule
+    solver: lx.AbstractLinearSolver
+
+    def init(self, params: PyTree[Array]) -> ScaleByMetricState:
+        return ScaleByMetricState(jnp.zeros((), jnp.int32), no_diagnostics())
+
+    def update(
+        self,
+        updates: PyTree[Array],
+        state: ScaleByMetricState,
+        params: PyTree[Array] | None = None,
+        *,
+        operator: lx.AbstractLinearOperator,
+        **extra: Any,
+    ) -> tuple[PyTree[Array], ScaleByMetricState]:
+        damping = self.rule(jnp.sqrt(vdot(updates, updates)), jnp.zeros((), jnp.int32), state.step)
+        direction, residual, cost = solve(operator, updates, damping, self.solver)
+        one = jnp.ones_like(residual)
+        diagnostics = recorded(Diagnostics(residual, damping, one, jnp.full_like(one, jnp.inf), one, cost))
+        return direction, ScaleByMetricState(state.step + 1, diagnostics)
+
+
+def scale_by_metric(
+    *, solver: lx.AbstractLinearSolver | None = None, damping: Damping = 1e-3
+) -> optax.GradientTransformationExtraArgs:
+    """Multiplies updates by (G + λ)⁻¹, for the evaluated metric G that is passed to update as `operator=`.
+
+    The raw direction, for chains of one's own; `natural_gradient` is the whole method.
+
+    Args:
+        solver: a lineax solver; None picks Cholesky for positive semidefinite operators.
+        damping: λ, a schedule, or a rule of `qnat.optim.damping`.
+    """
+    method = _ScaleByMetric(resolve(damping), solver or lx.AutoLinearSolver(well_posed=True))
+    return optax.GradientTransformationExtraArgs(method.init, method.update)

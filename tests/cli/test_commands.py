@@ -1,0 +1,212 @@
+"""The command line: what it prints, what it refuses, and how fast."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from qnat.cli import main
+
+_TINY = ["--n", "2", "--layers", "1", "--optimizer", "sgd", "--steps", "3"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Every command runs in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def _files(folder: pathlib.Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_run_prints_its_numbers_and_its_place(capsys):
+    assert main(["run", "gibbs", *_TINY]) == 0
+    printed = capsys.readouterr()
+    assert "relative_entropy" in printed.out
+    assert "runs/gibbs-1/figure.png" in printed.out
+    assert printed.err == ""
+    assert main(["run", "gibbs", *_TINY, "--seeds", "2"]) == 0
+    assert "runs/gibbs-2/figure.png" in capsys.readouterr().out
+
+
+def test_json_is_one_object_and_nothing_else(capfd):
+    assert main(["run", "gibbs", *_TINY, "--json", "--out", "r"]) == 0
+    printed = capfd.readouterr()
+    found = json.loads(printed.out)
+    assert printed.err == ""
+    wanted = "loss relative_entropy fidelity trace_distance energy entropy free_energy exact_free_energy log_z_exact"
+    for name in (*wanted.split(), "seconds", "compile_seconds"):
+        assert isinstance(found[name], float), name
+    assert (found["steps"], found["out"]) == (3, "r")
+    assert found["free_energy"] == pytest.approx(found["loss"], rel=1e-12)
+    assert found["exact_free_energy"] == -found["log_z_exact"]
+    assert main(["run", "gibbs", *_TINY, "--json", "--out", "r", "--resume"]) == 0
+    assert json.loads(capfd.readouterr().out) == found
+    assert main(["run", "gibbs", *_TINY, "--json", "--seeds", "2"]) == 0
+    several = json.loads(capfd.readouterr().out)
+    assert all(len(several[name]) == 2 for name in wanted.split())
+    assert several["loss"][0] == found["loss"]
+
+
+def test_a_toml_file_gives_options_and_the_command_line_wins(capsys):
+    pathlib.Path("spec.toml").write_text("n = 2\nlayers = 1\nsteps = 3\nbeta = 0.5\nperiodic = false\n")
+    assert main(["run", "gibbs", "--spec", "spec.toml", "--beta", "2", "--out", "r"]) == 0
+    spec = json.loads(pathlib.Path("r/run.json").read_text())["spec"]
+    assert (spec["n"], spec["beta"], spec["periodic"]) == (2, 2.0, False)
+
+
+def test_sweep_compare_and_cite(capsys):
+    sweep = ["sweep", "gibbs", *_TINY, "--beta", "0.5,1", "--optimizer", "natural,adam", "--warm-start", "--out", "s"]
+    assert main(sweep) == 0
+    assert "s/table.json" in capsys.readouterr().out
+    folders = {path.parent.name for path in pathlib.Path("s").glob("*/run.json")}
+    assert "beta=1.0_optimizer=adam_start=scaled" in folders
+    assert len(folders) == 4
+    before = _files(pathlib.Path("s"))
+    assert main(["compare", "s"]) == 0
+    assert "natural" in capsys.readouterr().out
+    assert pathlib.Path("compare.png").exists()
+    assert _files(pathlib.Path("s")) == before
+    assert main([*sweep, "--resume", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["runs"]) == 4
+    assert main(["cite", "s/beta=0.5_optimizer=adam"]) == 0
+    assert "@inproceedings{Kingma2015," in capsys.readouterr().out
+
+
+# Refusals: (command line, what standard error must say). They run in one bare process, which must never load JAX.
+_REFUSED = [
+    ("run gibbs --beta -1", "beta is '-1'; it must be at least 0"),
+    ("run gibbs --beta nan", "finite"),
+    ("run gibbs --n 14", "GB"),
+    ("run gibbs --metric euler", "wigner_yanase"),
+    ("run gibbs --optimizer newton", "'natural', 'qpmd', 'mirror', 'adam', 'sgd'"),
+    ("run gibs", "Unknown task 'gibs'; the tasks are gibbs"),
+    ("run gibbs --optimizer adam --metric bkm", "metric is not used with optimizer adam"),
+    ("run gibbs --learning-rate nan", "finite"),
+    ("run gibbs --learning-rate -1", "greater than 0"),
+    ("run gibbs --hamiltonian no.txt", "Cannot read the Hamiltonian file no.txt"),
+    ("run gibbs --hamiltonian empty.txt", "holds no term"),
+    ("run gibbs --hamiltonian uneven.txt", "line 2: 'ZZZ' acts on 3 qubits"),
+    ("run gibbs --hamiltonian complex.txt", "line 1: the coefficient 1j"),
+    ("run gibbs --hamiltonian good.txt --n 3", "n is 3, but the Hamiltonian in good.txt acts on 2 qubits"),
+    ("run gibbs --hamiltonian good.txt --field 1", "field is not used"),
+    ("run gibbs --spec bad.toml", "Unknown key 'temperature'; the keys are"),
+    ("run gibbs --spec broken.toml", "is not valid TOML"),
+    ("run gibbs --spec no.toml", "Cannot read no.toml"),
+    ("run gibbs --colour red", "Unknown option '--colour'; 'qnat run gibbs --help' lists"),
+    ("run gibbs --beta", "expected one argument"),
+    ("run gibbs --resume", "give --out FOLDER"),
+    ("run gibbs --out mine", "it holds notes"),
+    ("run gibbs --out good.txt", "is a file"),
+    ("run gibbs --out other", "already holds a run"),
+    ("run gibbs --out other --resume", "holds another run: its task is"),
+    ("run", "TASK"),
+    ("dance", "list"),
+    ("", "COMMAND"),
+    ("sweep gibbs --beta 1,1", "beta lists 1, 1"),
+    ("sweep gibbs --beta 1,-1", "beta is '-1'"),
+    ("sweep gibbs --beta 1 --warm-start", "warm-start needs a ladder"),
+    ("sweep gibbs --beta 1,2 --warm-start hot", "warm-start is 'hot'"),
+    ("sweep gibbs --optimizer natural,adam --metric bkm,sld", "metric is not used with optimizer adam"),
+    ("sweep gibbs --out other --beta 1,2", "folder of a single run"),
+    ("compare mine", "not the folder of a run or a sweep"),
+    ("compare other", "is running, not finished"),
+    ("cite mine", "Cannot read"),
+]
+
+_BARE = """
+import json, sys, io, contextlib
+from qnat.cli import main
+answers = []
+for line in json.load(sys.stdin):
+    err, out = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stderr(err), contextlib.redirect_stdout(out):
+        status = main(line.split())
+    answers.append([status, out.getvalue(), err.getvalue()])
+main(["list"])
+try:
+    main(["run", "gibbs", "--help"])
+except SystemExit:
+    pass
+json.dump([answers, sorted({"jax", "jaxlib", "matplotlib", "xarray"} & set(sys.modules))], sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("refused")
+    texts = {
+        "empty.txt": "# nothing\n",
+        "uneven.txt": "ZZ 1\nZZZ 1\n",
+        "complex.txt": "ZZ 1j\n",
+        "good.txt": "ZZ 1\n",
+        "bad.toml": "temperature = 1\n",
+        "broken.toml": "n = = 4\n",
+        "mine/notes": "precious",
+        "other/run.json": '{"task": "else", "status": "running", "spec": {"task": "else", "steps": 1}}',
+    }
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    before = _files(folder)
+    lines = json.dumps([line for line, _ in _REFUSED])
+    process = subprocess.run(
+        [sys.executable, "-c", _BARE], input=lines, capture_output=True, text=True, cwd=folder, check=True
+    )
+    found, modules = json.loads(process.stderr)
+    assert _files(folder) == before  # nothing was written
+    return dict(zip([line for line, _ in _REFUSED], found, strict=True)), modules, process.stdout
+
+
+@pytest.mark.parametrize(("line", "message"), _REFUSED)
+def test_refusals_exit_2_with_one_sentence(answers, line, message):
+    status, out, err = answers[0][line]
+    assert status == 2
+    assert out == ""
+    assert err.startswith("qnat: ")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_lists_help_and_refusals_do_not_load_jax(answers):
+    assert answers[1] == []
+    assert "gibbs        Train a thermal state" in answers[2]
+    assert "--learning-rate" in answers[2]
+
+
+def test_lists_and_refusals_answer_within_half_a_second():
+    program = str(pathlib.Path(sys.executable).with_name("qnat"))
+    for arguments in (["list"], ["run", "gibbs", "--help"], ["run", "gibbs", "--beta", "-1"]):
+        spent = []
+        for _ in range(4):  # the machine may be busy: the best of four
+            began = time.perf_counter()
+            subprocess.run([program, *arguments], capture_output=True, check=False)
+            spent.append(time.perf_counter() - began)
+        assert min(spent) < 0.5
+
+
+def test_ctrl_c_exits_130_and_the_folder_resumes(tmp_path):
+    program = str(pathlib.Path(sys.executable).with_name("qnat"))
+    command = [program, "run", "gibbs", "--n", "2", "--layers", "1", "--optimizer", "adam", "--steps", "2000000"]
+    command += ["--out", "r"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
+    deadline = time.monotonic() + 120
+    log = tmp_path / "r" / "metrics.jsonl"
+    while not log.exists() or log.stat().st_size == 0:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == ""
+    assert err.startswith("qnat: Stopped at step ")
+    assert "--out r --resume" in err
+    assert json.loads((tmp_path / "r" / "run.json").read_text())["status"] == "interrupted"

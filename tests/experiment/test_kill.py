@@ -1,0 +1,62 @@
+"""SIGKILL at moments from a fixed seed: the resumed run ends in the bits of one that was left alone."""
+
+import json
+import pathlib
+import random
+import runpy
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+_SCRIPT = pathlib.Path(__file__).parent / "killed_run.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    from qnat.experiment import loop, pace
+
+    before = pace.TARGET_SECONDS, loop.CHECKPOINT_SECONDS
+    yield runpy.run_path(str(_SCRIPT))
+    pace.TARGET_SECONDS, loop.CHECKPOINT_SECONDS = before
+
+
+def _kill_at(folder: pathlib.Path, row: int, delay: float) -> int:
+    """Starts or resumes the run, kills it soon after it has logged that row; returns the step of its checkpoint."""
+    process = subprocess.Popen([sys.executable, str(_SCRIPT), str(folder)], stderr=subprocess.PIPE)
+    log, deadline = folder / "metrics.jsonl", time.monotonic() + 120
+    while not log.exists() or log.read_bytes().count(b"\n") < row:
+        assert process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    time.sleep(delay)
+    process.kill()
+    assert process.wait() == -9
+    process.stderr.close()
+    with np.load(folder / "checkpoint.npz") as file:
+        return json.loads(file["meta"].tobytes())["step"]
+
+
+def _killed_often(script, tmp_path, kills: int, seed: int) -> None:
+    alone = script["train"](tmp_path / "alone")
+    chance = random.Random(seed)
+    folder, steps = tmp_path / "killed", [0]
+    # the last 120 rows are room for the delay and a chunk
+    rows = sorted(chance.sample(range(20, script["STEPS"] - 120), kills))
+    steps += [_kill_at(folder, row, chance.uniform(0.0, 0.03)) for row in rows]
+    assert steps == sorted(steps)
+    assert steps[-1] > steps[1] > 0
+    found = script["train"](folder)
+    np.testing.assert_array_equal(found.params, alone.params)
+    assert (folder / "metrics.jsonl").read_bytes() == (tmp_path / "alone" / "metrics.jsonl").read_bytes()
+
+
+def test_killed_three_times(script, tmp_path):
+    _killed_often(script, tmp_path, kills=3, seed=0)
+
+
+@pytest.mark.slow
+def test_killed_ten_times(script, tmp_path):
+    _killed_often(script, tmp_path, kills=10, seed=1)

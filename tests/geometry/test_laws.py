@@ -1,0 +1,250 @@
+"""Every public object through its laws, in both precisions; and broken ones, which the laws must catch."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import pytest
+
+from qnat.geometry import (
+    AbstractMetric,
+    AbstractMirrorMap,
+    BlockDiagonal,
+    Euclidean,
+    EuclideanMetric,
+    HessianMetric,
+    LogPartition,
+    LogTraceExp,
+    MonotoneMetric,
+    NegativeEntropy,
+    PullbackMetric,
+    bregman,
+    bures_distance,
+    damped,
+    fidelity,
+    fubini_study,
+    kl,
+    laws,
+    relative_entropy,
+    trace_distance,
+)
+
+KEY = jax.random.key(3)
+MONOTONE = (
+    "bkm",
+    "sld",
+    "wigner_yanase",
+    "geometric",
+    "harmonic",
+    "wyd:-0.5",
+    "wyd:0.25",
+    "sandwiched:0.75",
+    "sandwiched:5",
+)
+STATISTICS = jnp.array([[1.0, 1.0, -1.0, -1.0], [1.0, -1.0, 1.0, -1.0]])
+
+both_precisions = pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64], ids=["float32", "float64"])
+
+
+def cast(tree, dtype):
+    """In that precision, whether real or complex."""
+
+    def one(x):
+        return x.astype(jnp.result_type(dtype, jnp.complex64) if jnp.iscomplexobj(x) else dtype)
+
+    return jax.tree.map(one, tree)
+
+
+@both_precisions
+@pytest.mark.parametrize("kind", [*MONOTONE, "sandwiched:0.3"])
+def test_kernels(kind, dtype):
+    laws.check_kernel(kind, key=KEY, dtype=dtype)
+
+
+@both_precisions
+@pytest.mark.parametrize("kind", MONOTONE)
+def test_channels_do_not_increase_monotone_metrics(kind, dtype):
+    laws.check_monotone(kind, key=KEY, dtype=dtype)
+
+
+@both_precisions
+def test_a_channel_increases_sandwiched_below_one_half(dtype):
+    with pytest.raises(AssertionError, match=r"sandwiched:0.3: not monotone, a channel multiplied the metric by 1\."):
+        laws.check_monotone("sandwiched:0.3", key=KEY, dtype=dtype)
+
+
+@both_precisions
+@pytest.mark.parametrize("name", ["Euclidean", "NegativeEntropy", "LogPartition", "LogTraceExp"])
+def test_mirror_maps(paulis, name, dtype):
+    mirror, theta = {
+        "Euclidean": (Euclidean(), {"a": jnp.array([0.4, -0.3]), "b": jnp.array(1.2)}),
+        "NegativeEntropy": (NegativeEntropy(), jnp.array([0.2, 0.3, 0.5])),
+        "LogPartition": (LogPartition(STATISTICS), jnp.array([0.4, -0.3])),
+        "LogTraceExp": (LogTraceExp(paulis("ZZ", "XI", "YI")), jnp.array([0.7, 0.4, -0.25])),
+    }[name]
+    laws.check_mirror_map(cast(mirror, dtype), cast(theta, dtype), key=KEY)
+
+
+@both_precisions
+@pytest.mark.parametrize(
+    "divergence",
+    [relative_entropy, lambda a, b: 1 - fidelity(a, b), lambda a, b: -jnp.log(fidelity(a, b))],
+    ids=["relative entropy", "1 - fidelity", "-log fidelity"],
+)
+def test_divergences_of_states(divergence, dtype):
+    def sample(key):
+        a = jax.random.normal(key, (3, 3), jnp.result_type(dtype, jnp.complex64))
+        return (a + a.conj().T) / 2
+
+    laws.check_divergence(divergence, sample, key=KEY)
+
+
+@both_precisions
+@pytest.mark.parametrize("name", ["kl", "LogPartition", "LogTraceExp", "NegativeEntropy"])
+def test_divergences_of_parameters(paulis, name, dtype):
+    divergence, size = {
+        "kl": (kl, 4),
+        "LogPartition": (bregman(LogPartition(cast(STATISTICS, dtype))), 2),
+        "LogTraceExp": (bregman(LogTraceExp(cast(paulis("ZZ", "XI", "IY"), dtype))), 3),
+        "NegativeEntropy": (bregman(NegativeEntropy()), 4),
+    }[name]
+
+    def sample(key):
+        x = jax.random.normal(key, (size,), dtype)
+        return jax.nn.softmax(x) if name == "NegativeEntropy" else x
+
+    laws.check_divergence(divergence, sample, key=KEY)
+
+
+def test_a_distance_is_not_a_divergence_but_its_square_may_be():
+    points = {0: jnp.diag(jnp.array([0.3, -0.2])), 1: jnp.array([[0.1, 0.4], [0.4, 0.0]])}
+
+    def sample(key):
+        return points[int(jax.random.bits(key)) % 2]
+
+    with pytest.raises(AssertionError, match=r"flat|curvature|positive"):
+        laws.check_divergence(trace_distance, sample, key=KEY)
+    assert bures_distance(points[0], points[1]) > 0
+
+
+def models(paulis, dtype):
+    F = cast(paulis("ZZ", "XI", "IX", "YI"), dtype)
+    theta = jnp.array([0.7, 0.4, 0.9, -0.25], dtype)
+
+    def log_density(params):
+        return jnp.tensordot(params, F, axes=1)
+
+    return log_density, theta
+
+
+@both_precisions
+@pytest.mark.parametrize("kind", MONOTONE)
+def test_monotone_metrics(paulis, kind, dtype):
+    log_density, theta = models(paulis, dtype)
+    laws.check_metric(
+        MonotoneMetric(log_density, kind),
+        theta,
+        key=KEY,
+        in_chart=lambda chart: MonotoneMetric(lambda x: log_density(chart(x)), kind),
+    )
+
+
+@both_precisions
+def test_other_metrics(paulis, dtype):
+    theta = jnp.array([0.7, 0.4, 0.9, -0.25], dtype)
+    laws.check_metric(EuclideanMetric(), {"a": theta}, key=KEY)
+    laws.check_metric(HessianMetric(LogPartition(cast(STATISTICS, dtype))), theta[:2], key=KEY)
+    laws.check_metric(HessianMetric(lambda t: jax.nn.logsumexp(t) + jnp.sum(t**2)), theta, key=KEY)
+
+    def psi(params):
+        a, b = params["x"]
+        amplitudes = jnp.stack([jnp.cos(a) + 0j, jnp.sin(a) * jnp.cos(b), 1j * jnp.sin(a) * jnp.sin(b)])
+        return amplitudes * jnp.exp(1j * a)
+
+    laws.check_metric(
+        PullbackMetric(psi, fubini_study),
+        {"x": theta[:2]},
+        key=KEY,
+        in_chart=lambda chart: PullbackMetric(lambda x: psi(chart(x)), fubini_study),
+    )
+
+
+@both_precisions
+def test_operators(dtype):
+    a = jax.random.normal(KEY, (3, 3), dtype)
+    gram = lx.MatrixLinearOperator(a @ a.T, lx.positive_semidefinite_tag)
+    blocks = BlockDiagonal(
+        {"x": gram, "y": lx.MatrixLinearOperator(jnp.ones((1, 1), dtype), lx.positive_semidefinite_tag)}
+    )
+    for operator in (gram, blocks, damped(blocks, 0.1), BlockDiagonal((blocks, gram)), lx.MatrixLinearOperator(a)):
+        laws.check_operator(operator, key=KEY)
+
+
+def test_laws_catch_kernels_that_are_not():
+    for kernel, words in (
+        (lambda r: 2 * jnp.exp(-(r**2)), r"k\(0\) must be 1"),
+        (lambda r: 1 / (1 + jnp.exp(r)) * 2, "derivative|k′"),
+        (lambda r: jnp.where(r == 0, 1.0, (r / 2) / jnp.sinh(r / 2)), "k′.*NaN|finite"),
+        (lambda r: jnp.exp(-(r**2)), "finite"),
+    ):
+        with pytest.raises(AssertionError, match=words):
+            laws.check_kernel(kernel, key=KEY)
+
+
+class Misdirected(AbstractMirrorMap):
+    """Its inverse is off by a factor."""
+
+    def potential(self, theta):
+        return jnp.sum(theta**2) / 2
+
+    def to_primal(self, eta):
+        return 2 * eta
+
+
+class Concave(AbstractMirrorMap):
+    def potential(self, theta):
+        return -jnp.sum(theta**2)
+
+    def to_primal(self, eta):
+        return -eta / 2
+
+
+class Indefinite(AbstractMetric):
+    tags: frozenset = eqx.field(static=True, default=frozenset({lx.positive_semidefinite_tag}))
+
+    def at(self, params, batch=None, *, key=None):
+        return lx.MatrixLinearOperator(jnp.diag(jnp.array([1.0, -1.0])), self.tags)
+
+
+def test_laws_catch_mirror_maps_metrics_and_operators_that_are_not():
+    theta = jnp.array([0.3, -0.4])
+    with pytest.raises(AssertionError, match="to_primal must invert"):
+        laws.check_mirror_map(Misdirected(), theta, key=KEY)
+    with pytest.raises(AssertionError, match="convex"):
+        laws.check_mirror_map(Concave(), theta, key=KEY)
+    with pytest.raises(AssertionError, match="Said to be positive semidefinite"):
+        laws.check_metric(Indefinite(), theta, key=KEY)
+    with pytest.raises(AssertionError, match="must carry"):
+        laws.check_metric(Indefinite(frozenset()), theta, key=KEY)
+    with pytest.raises(AssertionError, match="act on vectors like"):
+        laws.check_metric(Indefinite(), {"x": theta}, key=KEY)
+    with pytest.raises(AssertionError, match="JᵀGJ"):
+        laws.check_metric(EuclideanMetric(), theta, key=KEY, in_chart=lambda chart: EuclideanMetric())
+    skew = lx.MatrixLinearOperator(jnp.array([[1.0, 1.0], [0.0, 1.0]]), lx.symmetric_tag)
+    with pytest.raises(AssertionError, match=r"asymmetric|transpose"):
+        laws.check_operator(skew, key=KEY)
+
+
+def test_laws_catch_divergences_that_are_not():
+    def sample(key):
+        return jax.random.normal(key, (3,))
+
+    for divergence, words in (
+        (lambda x, y: jnp.sum((x - y) ** 2) - 1, r"D\(x, x\)"),
+        (lambda x, y: jnp.sum((x - y) ** 2 * 0), "must be positive"),
+        (lambda x, y: jnp.sum((x - y) ** 4), "curvature"),
+        (lambda x, y: jnp.sum(jnp.where(x >= y, x - y, y - x)), "slopes"),
+        (lambda x, y: jnp.sum((x - y) ** 2) + jnp.sum((x - jax.lax.stop_gradient(y)) ** 2), "one Hessian"),
+    ):
+        with pytest.raises(AssertionError, match=words):
+            laws.check_divergence(divergence, sample, key=KEY)

@@ -1,0 +1,134 @@
+"""Every optimiser through the laws, in both precisions."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import numpy as np
+import optax
+import pytest
+
+from qnat.geometry import EuclideanMetric, HessianMetric, LogPartition, bregman
+from qnat.optim import (
+    DivergenceMetric,
+    laws,
+    mirror_descent,
+    natural_gradient,
+    proximal_descent,
+    proximal_newton,
+    scale_by_metric,
+    with_rate,
+)
+
+rng = np.random.default_rng(0)
+BASIS = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+CURVATURE = BASIS @ np.diag([0.1, 0.5, 1.0, 2.0, 5.0]) @ BASIS.T
+STATISTICS = rng.normal(size=(4, 9))
+
+
+def quadratic(params):
+    x = jnp.concatenate([params["a"], params["b"]])
+    return x @ jnp.asarray(CURVATURE, x.dtype) @ x / 2
+
+
+def distance(new, old):
+    return quadratic(jax.tree.map(jnp.subtract, new, old))
+
+
+def with_operator(params):
+    return {"operator": HessianMetric(quadratic).at(params)}
+
+
+HESSIAN = HessianMetric(quadratic)
+ON_PYTREES = {
+    "natural": (natural_gradient(1.0, HESSIAN), {}),
+    "natural, plain": (natural_gradient(0.3, HESSIAN, damping=1e-4, trust=None, box=None, accept=None), {}),
+    "natural, scheduled": (
+        natural_gradient(optax.constant_schedule(0.5), HESSIAN, damping=optax.exponential_decay(1e-2, 1, 0.9)),
+        {},
+    ),
+    "natural, conjugate gradients": (natural_gradient(1.0, HESSIAN, solver=lx.CG(rtol=1e-4, atol=1e-4)), {}),
+    "natural, wrong metric": (natural_gradient(0.3, EuclideanMetric()), {"tolerance": 3e-2}),
+    "proximal newton": (proximal_newton(1.0, DivergenceMetric(distance)), {}),
+    "proximal": (proximal_descent(1.0, distance, inner=optax.adam(0.05)), {"steps": 300}),
+    "proximal, plain": (
+        proximal_descent(0.5, distance, inner=optax.sgd(0.1), euclidean=0.0, budget=np.inf, accept=None),
+        {"steps": 200},
+    ),
+    "metric, chained": (
+        optax.chain(scale_by_metric(damping=1e-3), optax.scale_by_learning_rate(0.5)),
+        {"extra": with_operator},
+    ),
+    "adam": (with_rate(optax.scale_by_adam(), 0.05), {"steps": 300}),
+    "sgd": (with_rate(optax.identity(), optax.constant_schedule(0.3)), {"tolerance": 2e-2}),
+}
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+@pytest.mark.parametrize("name", ON_PYTREES)
+def test_laws_on_pytrees(name, dtype):
+    optimizer, options = ON_PYTREES[name]
+    params = {"a": jnp.array([1.0, -2.0], dtype), "b": jnp.array([0.5, 1.5, -1.0], dtype)}
+    laws.check_optimizer(optimizer, quadratic, params, minimum=0.0, **options)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+@pytest.mark.parametrize("accept", ["halve", None])
+def test_laws_of_mirror_descent(accept, dtype):
+    """Maximum likelihood in an exponential family is convex, and mirror descent of unit rate solves it in one step."""
+    mirror = LogPartition(jnp.asarray(STATISTICS, dtype))
+    target = mirror.to_dual(jnp.array([0.3, -0.2, 0.5, 0.1], dtype))
+
+    def likelihood(theta):
+        return mirror.potential(theta) - target @ theta
+
+    minimum = float(likelihood(jnp.array([0.3, -0.2, 0.5, 0.1], dtype)))
+    optimizer = mirror_descent(1.0, mirror, accept=accept)
+    laws.check_optimizer(optimizer, likelihood, jnp.zeros(4, dtype), minimum=minimum, steps=3)
+
+
+def test_laws_notice_bad_citizens():
+    start = {"a": jnp.ones(2), "b": jnp.ones(3)}
+    with pytest.raises(AssertionError, match="excess"):
+        laws.check_optimizer(with_rate(optax.identity(), 1e-6), quadratic, start, minimum=0.0)
+    weak = optax.stateless(lambda updates, params: jax.tree.map(lambda g: -0.1 * g.astype(jnp.float32), updates))
+    with pytest.raises(AssertionError, match="look like"):
+        laws.check_optimizer(optax.with_extra_args_support(weak), quadratic, start, minimum=0.0)
+
+
+def test_bregman_of_the_mirror_gives_the_metric():
+    mirror = LogPartition(jnp.asarray(STATISTICS))
+    theta = jnp.array([0.3, -0.2, 0.5, 0.1])
+    divergence = bregman(mirror)
+    np.testing.assert_allclose(
+        DivergenceMetric(divergence).at(theta).as_matrix(), HessianMetric(mirror).at(theta).as_matrix(), atol=1e-13
+    )
+
+
+def test_optimisers_are_pytrees_so_that_rates_do_not_recompile():
+    traces = 0
+
+    @eqx.filter_jit
+    def first_update(optimizer, params):
+        nonlocal traces
+        traces += 1
+        value, grads = jax.value_and_grad(quadratic)(params)
+        return optimizer.update(grads, optimizer.init(params), params, value=value, value_fn=quadratic)[0]
+
+    params = {"a": jnp.ones(2), "b": jnp.ones(3)}
+    adam = optax.scale_by_adam()
+    for rate in (0.1, 0.2):
+        first_update(natural_gradient(rate, HESSIAN, damping=rate, trust=rate), params)
+        first_update(with_rate(adam, rate), params)
+    assert traces == 2
+
+
+def test_missing_arguments_are_named():
+    params = {"a": jnp.ones(2), "b": jnp.ones(3)}
+    optimizer = natural_gradient(1.0, HESSIAN)
+    with pytest.raises(ValueError, match="value_fn="):
+        optimizer.update(params, optimizer.init(params), params)
+    with pytest.raises(ValueError, match="params="):
+        optimizer.update(params, optimizer.init(params))
+    with pytest.raises(ValueError, match="adaptive"):
+        natural_gradient(1.0, HESSIAN, damping="none")

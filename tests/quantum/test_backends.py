@@ -1,0 +1,117 @@
+"""Backends through their laws, and the statevector against PennyLane."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pennylane as qml
+import pytest
+
+from qnat.quantum.ansatz import ANSATZE, ansatz, default_layers, hea
+from qnat.quantum.backends import Statevector, statevector
+from qnat.quantum.backends.laws import check_backend, dense_unitary, random_circuit
+from qnat.quantum.circuit import Circuit, cnot, phase, rotation
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+def test_statevector_passes_the_laws(dtype):
+    check_backend(Statevector(), key=jax.random.key(0), dtype=dtype)
+
+
+def test_laws_notice_a_wrong_backend():
+    class Mirrored(Statevector):
+        def state(self, circuit, angles, bits):
+            return super().state(circuit, angles, bits[::-1])
+
+    with pytest.raises(AssertionError, match="amplitudes"):
+        check_backend(Mirrored(), key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("name", ANSATZE)
+def test_ansatz_equals_pennylane(name):
+    n, layers = 3, 2
+    circuit = ansatz(name, n, layers)
+    angles = jax.random.normal(jax.random.key(1), (circuit.num_angles,))
+
+    def apply() -> None:
+        parameters = iter(np.asarray(angles))
+        for _ in range(layers):
+            for gate in circuit.block:
+                if gate.kind == "phase":
+                    qml.ControlledPhaseShift(next(parameters), wires=gate.wires)
+                else:
+                    qml.PauliRot(next(parameters), gate.pauli, wires=gate.wires)
+
+    theirs = qml.matrix(apply, wire_order=range(n))()
+    np.testing.assert_allclose(statevector.unitary(circuit, angles), theirs, atol=1e-14)
+
+
+def test_real_ansatz_is_real_and_precision_follows_the_angles():
+    circuit = ansatz("real", 3, 2)
+    assert statevector.unitary(circuit, jnp.ones(circuit.num_angles)).dtype == jnp.float64
+    assert statevector.unitary(circuit, jnp.ones(circuit.num_angles, jnp.float32)).dtype == jnp.float32
+    ring = ansatz("hea_ring", 3, 2)
+    assert statevector.unitary(ring, jnp.ones(ring.num_angles, jnp.float32)).dtype == jnp.complex64
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_frames_are_logarithmic_derivatives(seed):
+    circuit = random_circuit(3, 7, 2, seed)
+    angles = jax.random.normal(jax.random.key(seed), (circuit.num_angles,))
+    basis, rotations = jax.jit(statevector.frames, static_argnums=0)(circuit, angles)
+    np.testing.assert_allclose(basis, dense_unitary(circuit, angles), atol=1e-14)
+    step = 1e-6
+    for k in range(circuit.num_angles):
+        shift = step * np.eye(circuit.num_angles)[k]
+        change = (dense_unitary(circuit, angles + shift) - dense_unitary(circuit, angles - shift)) / (2 * step)
+        frame = basis.conj().T @ change
+        np.testing.assert_allclose(rotations[k], frame.real + frame.imag, atol=1e-9)
+
+
+def test_gradients_through_the_states_equal_finite_differences():
+    circuit = random_circuit(3, 7, 3, 5)
+    angles = jax.random.normal(jax.random.key(0), (circuit.num_angles,))
+
+    def value(angles: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.cos(jnp.arange(64.0)).reshape(8, 8) * statevector.unitary(circuit, angles).imag)
+
+    slope = jax.jit(jax.grad(value))(angles)
+    for k in range(circuit.num_angles):
+        shift = 1e-6 * jnp.eye(circuit.num_angles)[k]
+        assert float(slope[k]) == pytest.approx(float(value(angles + shift) - value(angles - shift)) / 2e-6, abs=1e-7)
+
+
+def test_empty_and_fixed_circuits():
+    identity = Circuit(2, (rotation("X", 0),), layers=0)
+    assert identity.num_angles == 0
+    np.testing.assert_array_equal(statevector.unitary(identity, jnp.zeros(0)), np.eye(4))
+    _, rotations = statevector.frames(identity, jnp.zeros(0))
+    assert rotations.shape == (0, 4, 4)
+    bell = Circuit(2, (cnot(0, 1),), layers=1)
+    np.testing.assert_array_equal(statevector.frames(bell, jnp.zeros(0))[0], dense_unitary(bell, jnp.zeros(0)).real)
+
+
+def test_default_layers_cover_the_manifold():
+    assert default_layers("real", 4) == 10
+    assert default_layers("hea_ring", 4) == 20
+    assert default_layers("real", 6) == 16
+    for n in (1, 2, 3, 4):
+        assert ansatz("real", n, default_layers("real", n)).num_angles >= 2 ** (n - 1) * (2**n - 1)
+
+
+def test_closed_chains_have_one_bond_more():
+    assert hea(4, 1).num_angles == 11
+    assert hea(4, 1, closed=True).num_angles == 12
+    assert hea(2, 1, closed=True).num_angles == hea(2, 1).num_angles
+
+
+def test_wrong_circuits_are_refused():
+    with pytest.raises(ValueError, match="distinct wires"):
+        Circuit(2, (phase(0, 2),))
+    with pytest.raises(ValueError, match="layers"):
+        Circuit(2, (phase(0, 1),), layers=-1)
+    with pytest.raises(ValueError, match="one letter"):
+        rotation("XY", 0)
+    with pytest.raises(ValueError, match="Unknown ansatz"):
+        ansatz("qaoa", 2, 1)
+    with pytest.raises(ValueError, match="has 2 angles"):
+        statevector.unitary(Circuit(1, (rotation("X", 0),), layers=2), jnp.zeros(3))

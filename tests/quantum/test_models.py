@@ -1,0 +1,226 @@
+"""Models: goldens, frames against automatic differentiation, structure of the metrics."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from qnat.geometry import (
+    bures_distance,
+    fidelity,
+    gibbs_state,
+    laws,
+    monotone_metric,
+    relative_entropy,
+    trace_distance,
+)
+from qnat.quantum import Circuit, GibbsFamily, LatentGibbs, LatentMetric, PauliSum, ThermalTask, tfim
+from qnat.quantum.ansatz import ansatz
+from qnat.quantum.backends.laws import dense_pauli, random_circuit
+from qnat.quantum.circuit import Gate, cnot, phase, rotation
+from qnat.quantum.models.latent import spin_products
+
+GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "metrics_qhbm.json").read_text())
+BLOCK = (rotation("Y", 0), rotation("Y", 1), cnot(0, 1), rotation("X", 0), rotation("X", 1), cnot(0, 1))
+MODEL = LatentGibbs(Circuit(2, BLOCK), order=2)
+PARAMS = {"latent": jnp.array(GOLDEN["params"][:3]), "angles": jnp.array(GOLDEN["params"][3:])}
+KINDS = {
+    "SLD": "sld",
+    "WY": "wigner_yanase",
+    "BKM": "bkm",
+    "GEO": "geometric",
+    "HARM": "harmonic",
+    "WYD0.25": "wyd:0.25",
+    "SAND2": "sandwiched:2",
+    "SAND0.75": "sandwiched:0.75",
+}
+
+
+def flat(params):
+    return np.concatenate([params["latent"], params["angles"]])
+
+
+def latent_first(operator):
+    """The matrix with the latent block first; a pytree's own order is alphabetical."""
+    matrix, count = operator.as_matrix(), operator.in_structure()["angles"].size
+    order = np.r_[count : matrix.shape[0], :count]
+    return matrix[np.ix_(order, order)]
+
+
+def test_golden_state():
+    wanted = np.array(GOLDEN["rho"]["re"]) + 1j * np.array(GOLDEN["rho"]["im"])
+    np.testing.assert_allclose(gibbs_state(MODEL.log_density(PARAMS)), wanted, atol=1e-14)
+
+
+def test_golden_thermal_loss_and_gradient():
+    task = ThermalTask(MODEL, PauliSum.from_terms([("ZZ", -1.0), ("XI", -0.7), ("IX", -0.7)]), beta=1.3)
+    value, grads = task.value_and_grad(PARAMS)
+    assert float(value + task.reference["log_z_exact"].value) == pytest.approx(GOLDEN["vqt_loss"], rel=1e-12)
+    np.testing.assert_allclose(flat(grads), GOLDEN["vqt_grad"], rtol=1e-10, atol=1e-14)
+    assert float(task.evaluate(PARAMS)["relative_entropy"]) == pytest.approx(GOLDEN["vqt_loss"], rel=1e-12)
+
+
+def test_golden_learning_loss_and_gradient():
+    data = PauliSum.from_terms([("XX", -0.5), ("ZI", 0.8), ("YZ", -0.3), ("IX", 0.4)]).matrix()
+
+    def loss(params):
+        return relative_entropy(data, MODEL.log_density(params))
+
+    value, grads = jax.value_and_grad(loss)(PARAMS)
+    assert float(value) == pytest.approx(GOLDEN["qmhl_loss"], rel=1e-12)
+    np.testing.assert_allclose(flat(grads), GOLDEN["qmhl_grad"], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_golden_metrics(name):
+    ours = latent_first(LatentMetric(MODEL, KINDS[name]).at(PARAMS))
+    np.testing.assert_allclose(ours, GOLDEN["metrics"][name], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["bkm", "sld", "harmonic"])
+@pytest.mark.parametrize("name", ["real", "hea_ring"])
+def test_frames_equal_the_general_metric(name, kind):
+    """The block-diagonal frame metric is the pullback through the density matrix, cross blocks and all."""
+    model = LatentGibbs(ansatz(name, 3, 2), order=2)
+    params = model.init(jax.random.key(0), scale=0.4)
+    general = monotone_metric(model.log_density, params, kind).as_matrix()
+    np.testing.assert_allclose(LatentMetric(model, kind).at(params).as_matrix(), general, atol=1e-11)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_frame_gradient_equals_automatic_differentiation(seed):
+    model = LatentGibbs(random_circuit(3, 8, 2, seed), order=3)
+    params = model.init(jax.random.key(seed), scale=0.5)
+    hamiltonian = PauliSum.from_terms([("XYZ", 0.7), ("ZIY", -0.3), ("IZX", 1.1), ("YYI", 0.2)]).matrix()
+    value, grads = model.frame(params).free_energy_and_grad(hamiltonian, 1.7)
+    wanted = jax.value_and_grad(model.free_energy)(params, hamiltonian, 1.7)
+    assert float(value) == pytest.approx(float(wanted[0]), rel=1e-13)
+    np.testing.assert_allclose(flat(grads), flat(wanted[1]), atol=1e-13)
+
+
+def test_bkm_is_the_hessian_of_relative_entropy():
+    hessian = jax.hessian(lambda new: MODEL.relative_entropy(new, PARAMS))(PARAMS)
+    blocks = np.block([[hessian[a][b] for b in ("latent", "angles")] for a in ("latent", "angles")])
+    np.testing.assert_allclose(blocks, latent_first(LatentMetric(MODEL, "bkm").at(PARAMS)), atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+@pytest.mark.parametrize("kind", ["bkm", "sld", "wigner_yanase"])
+def test_latent_metric_passes_the_laws(kind, dtype):
+    params = jax.tree.map(lambda x: x.astype(dtype), PARAMS)
+    laws.check_metric(LatentMetric(MODEL, kind), params, key=jax.random.key(0))
+
+
+def test_latent_block_is_the_fisher_metric_of_the_energy():
+    def log_p(latent):
+        return MODEL.log_probabilities(latent)
+
+    scores = jax.jacobian(log_p)(PARAMS["latent"])
+    fisher = scores.T @ (jnp.exp(log_p(PARAMS["latent"]))[:, None] * scores)
+    for kind in ("bkm", "sld", "harmonic"):
+        block = LatentMetric(MODEL, kind).at(PARAMS).blocks["latent"].as_matrix()
+        np.testing.assert_allclose(block, fisher, atol=1e-15)
+
+
+def test_global_phases_and_diagonal_gates_move_nothing():
+    """Phases after the last gate that the latent state sees are gauge: their rows vanish, the other metrics stay."""
+    first = Circuit(2, (phase(0), rotation("Z", 1), *BLOCK))
+    gauged = LatentGibbs(first, order=2)
+    params = {"latent": PARAMS["latent"], "angles": jnp.concatenate([jnp.array([0.4, -0.7]), PARAMS["angles"]])}
+    ours = gauged.frame(params).metric("bkm").blocks["angles"].as_matrix()
+    np.testing.assert_allclose(ours[:2], 0.0, atol=1e-14)
+    plain = MODEL.frame(PARAMS).metric("bkm").blocks["angles"].as_matrix()
+    np.testing.assert_allclose(ours[2:, 2:], plain, atol=1e-14)
+
+
+def test_nearly_pure_states_keep_their_metrics():
+    """Cold latent energies: SLD tends to four times Fubini–Study of the ground state, and nothing overflows."""
+    model = LatentGibbs(Circuit(2, BLOCK), order=1)
+    params = {"latent": jnp.array([-200.0, -300.0]), "angles": PARAMS["angles"]}
+    state = lambda angles: model.spectrum({"latent": params["latent"], "angles": angles})[1][:, 0]  # noqa: E731
+    psi, jacobian = state(params["angles"]), jax.jacfwd(lambda a: state(a).view(float))(params["angles"])
+    tangents = np.ascontiguousarray(np.asarray(jacobian).T).view(complex).T
+    horizontal = tangents - np.outer(psi, psi.conj() @ tangents)
+    fubini_study = (horizontal.conj().T @ horizontal).real
+    sld = model.frame(params).metric("sld").blocks["angles"].as_matrix()
+    np.testing.assert_allclose(sld, 4 * fubini_study, atol=1e-13)
+    for kind in ("bkm", "wigner_yanase"):
+        assert np.isfinite(model.frame(params).metric(kind).as_matrix()).all()
+
+
+def test_spin_products_are_ordered_by_size():
+    products = spin_products(3, 2)
+    assert products.shape == (8, 6)
+    np.testing.assert_array_equal(products[0], 1)
+    spins = np.array([[1 - 2 * int(b) for b in f"{x:03b}"] for x in range(8)])
+    np.testing.assert_array_equal(products[:, :3], spins)
+    np.testing.assert_array_equal(products[:, 4], spins[:, 0] * spins[:, 2])
+    assert spin_products(4, 2).shape[1] == 10
+
+
+def test_wrong_orders_are_refused():
+    with pytest.raises(ValueError, match="order"):
+        LatentGibbs(Circuit(2, BLOCK), order=3)
+    with pytest.raises(ValueError, match="order"):
+        LatentGibbs(Circuit(2, (Gate("cnot", (0, 1)),)), order=0)
+
+
+@pytest.mark.parametrize("kind", ["latent", "family"])
+def test_evaluation_equals_the_divergences_of_dense_states(kind):
+    hamiltonian = tfim(1, 3, field=0.8, periodic=True)
+    model = (
+        LatentGibbs(ansatz("hea", 3, 2), order=2)
+        if kind == "latent"
+        else GibbsFamily(PauliSum.from_strings(["XXI", "IYZ", "ZII"]).matrices())
+    )
+    task = ThermalTask(model, hamiltonian, beta=1.4)
+    params = model.init(jax.random.key(2), scale=0.7)
+    K, exact = model.log_density(params), -1.4 * hamiltonian.matrix()
+    measured = task.evaluate(params)
+    rho = gibbs_state(K)
+    wanted = {
+        "relative_entropy": relative_entropy(K, exact),
+        "fidelity": fidelity(K, exact),
+        "trace_distance": trace_distance(K, exact),
+        "energy": jnp.trace(rho @ hamiltonian.matrix()).real,
+        "free_energy": task.value_and_grad(params)[0],
+    }
+    for name, value in wanted.items():
+        assert float(measured[name]) == pytest.approx(float(value), rel=1e-12), name
+    assert float(measured["entropy"]) == pytest.approx(float(1.4 * wanted["energy"] - wanted["free_energy"]), rel=1e-12)
+    excess = wanted["free_energy"] - task.reference["exact_free_energy"].value
+    assert float(measured["relative_entropy"]) == pytest.approx(float(excess), rel=1e-10)
+    np.testing.assert_allclose(task.artifacts(params)["density_matrix"], rho, atol=1e-13)
+    assert 0 <= float(bures_distance(K, exact)) <= np.sqrt(2)
+
+
+def test_relative_entropy_of_the_exact_state_has_no_rounding_floor():
+    """A model with the exact eigenframe and energies: D is far below the last digit of the loss."""
+    hamiltonian = PauliSum.from_terms([("ZI", -1.0), ("IZ", -0.5), ("ZZ", 0.3)])
+    model = LatentGibbs(Circuit(2, (rotation("Y", 0),)), order=2)
+    task = ThermalTask(model, hamiltonian, beta=2.0)
+    exact = {"latent": 2.0 * jnp.array([-1.0, -0.5, 0.3]), "angles": jnp.zeros(1)}
+    assert float(task.evaluate(exact)["relative_entropy"]) < 1e-30
+    nudged = {"latent": exact["latent"], "angles": jnp.array([1e-9])}
+    metric = model.frame(exact).metric("bkm").blocks["angles"].as_matrix()[0, 0]
+    assert float(task.evaluate(nudged)["relative_entropy"]) == pytest.approx(0.5e-18 * float(metric), rel=1e-6)
+
+
+def test_precision_follows_the_parameters():
+    params = jax.tree.map(lambda x: x.astype(jnp.float32), PARAMS)
+    operator = LatentMetric(MODEL, "bkm").at(params)
+    assert operator.as_matrix().dtype == jnp.float32
+    np.testing.assert_allclose(operator.as_matrix(), LatentMetric(MODEL, "bkm").at(PARAMS).as_matrix(), atol=1e-5)
+
+
+def test_family_at_infinite_temperature():
+    family = GibbsFamily(PauliSum.from_strings(["ZZ", "XI", "IX"]).matrices())
+    assert family.generators.dtype == jnp.float64
+    np.testing.assert_allclose(gibbs_state(family.log_density(jnp.zeros(3))), np.eye(4) / 4, atol=1e-16)
+    task = ThermalTask(family, tfim(1, 2), beta=0.0)
+    assert float(task.evaluate(jnp.zeros(3))["relative_entropy"]) == 0.0
+    assert float(task.value_and_grad(jnp.zeros(3))[0]) == pytest.approx(-2 * np.log(2))
+    np.testing.assert_allclose(dense_pauli("ZZ").real, family.generators[0])

@@ -1,0 +1,85 @@
+"""The rules of the house that no other tool checks."""
+
+import importlib
+import importlib.metadata
+import inspect
+import pathlib
+import pkgutil
+import re
+import subprocess
+import sys
+
+import pytest
+
+import qnat
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+CEILING = 300  # lines; a reader holds one file in mind
+LONGER: dict[str, str] = {}  # path: why it may be longer
+
+MODULES = sorted(module.name for module in pkgutil.walk_packages(qnat.__path__, "qnat."))
+ROOMS = [name for name in MODULES if (ROOT / name.replace(".", "/") / "__init__.py").exists()]
+SPECS = sorted(point.module for point in importlib.metadata.entry_points(group="qnat.tasks"))
+
+PLACES = [".ci", "benchmarks", "docs", "examples", "qnat", "tests"]
+TEXT = {"", ".cff", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".typed"}
+STRANGERS = {
+    "a path of one machine": re.compile(r"(?<![\w.}])/(home|root|tmp|work|Users)/"),
+    "the address of a package registry": re.compile(r"pypi\.org|pythonhosted|index-url|registry\.npmjs"),
+    "a folder outside the repository": re.compile(r"\.\./" + "shared"),
+}
+
+
+def text_files() -> list[pathlib.Path]:
+    inside = [path for place in PLACES for path in (ROOT / place).rglob("*")]
+    files = [path for path in [*ROOT.iterdir(), *inside] if path.is_file() and path.suffix in TEXT]
+    return [path for path in files if not {"_build", "__pycache__"} & set(path.parts)]
+
+
+def test_python_files_stay_short():
+    lengths = {path.relative_to(ROOT).as_posix(): path.read_text().count("\n") for path in ROOT.glob("qnat/**/*.py")}
+    assert {name for name, length in lengths.items() if length > CEILING} == set(LONGER)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_public_names_resolve_and_are_documented(name):
+    room = importlib.import_module(name)
+    assert inspect.getdoc(room)
+    undocumented = []
+    for public in getattr(room, "__all__", []):
+        doc = inspect.getdoc(getattr(room, public)) or ""
+        # dataclasses and named tuples without a docstring show their signature instead
+        if public != "__version__" and (not doc or doc.startswith(f"{public}(")):
+            undocumented.append(public)
+    assert not undocumented
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_dir_shows_the_public_names(name):
+    room = importlib.import_module(name)
+    assert set(getattr(room, "__all__", [])) <= set(dir(room))
+
+
+def imported_by(name: str) -> set[str]:
+    """Top-level packages that a fresh interpreter loads for `import name`, beyond what it starts with."""
+    code = f"import sys; before = set(sys.modules); import {name}; print(*(set(sys.modules) - before))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return {module.partition(".")[0] for module in out.split()}
+
+
+def test_importing_qnat_loads_the_standard_library_only():
+    assert imported_by("qnat") <= set(sys.stdlib_module_names) | {"qnat"}
+
+
+@pytest.mark.parametrize("name", ["qnat.cli", "qnat.experiment.spec", *SPECS])
+def test_words_are_read_without_arrays(name):
+    # a refusal or --help must answer at once, and jax alone takes most of a second to import
+    assert not {"jax", "numpy", "matplotlib", "xarray"} & imported_by(name)
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_files_mention_nothing_outside_the_repository(stranger):
+    pattern, here = STRANGERS[stranger], pathlib.Path(__file__)
+    files = [path for path in text_files() if path != here and path.name != "Makefile"]
+    assert not [str(path.relative_to(ROOT)) for path in files if pattern.search(path.read_text(errors="ignore"))]
