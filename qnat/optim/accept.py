@@ -48,7 +48,7 @@ class TriedDiagnostics(NamedTuple):
 
 
 class TriedState(NamedTuple):
-    """step: steps so far. scale: factor on the rates. window: last accepted values. inner: state of an inner optimiser."""
+    """step: steps so far. scale: factor on the rates. window: last accepted values. inner: an inner optimiser's."""
 
     step: Int[Array, ""]
     scale: Scalar

@@ -32,7 +32,7 @@ def check_optimizer(
         extra: further arguments of update, such as `operator=`, from the parameters.
     """
     chained = optax.chain(optimizer, optax.clip_by_global_norm(1e6))
-    more = extra or (lambda params: {})
+    more = extra or (lambda _: {})
     traces = 0
 
     @eqx.filter_jit

@@ -10,7 +10,7 @@ ANSATZE = ("real", "hea_ring", "hea")
 def _ring(n: int, *, closed: bool) -> list[tuple[int, int]]:
     """Even bonds, odd bonds, then the wrap-around bond of a chain of n wires."""
     chain = [(i, i + 1) for start in (0, 1) for i in range(start, n - 1, 2)]
-    return chain + [(n - 1, 0)] if closed and n > 2 else chain
+    return [*chain, (n - 1, 0)] if closed and n > 2 else chain
 
 
 def hea(n: int, layers: int, *, closed: bool = False) -> Circuit:

@@ -34,8 +34,8 @@ def test_defaults_are_resolved():
     [
         ("natural", 1.0, 100, {"metric", "damping", "trust"}),
         ("qpmd", 1.0, 100, {"damping", "trust"}),
-        ("adam", 0.1, 1000, set()),
-        ("sgd", 0.03, 1000, set()),
+        ("adam", 0.03, 1000, set()),
+        ("sgd", 0.01, 1000, set()),
     ],
 )
 def test_each_optimizer_has_its_own_defaults(optimizer, rate, steps, used):

@@ -85,7 +85,7 @@ def test_latent_paths(name):
 
 
 def test_the_converged_proximal_path_is_chaotic():
-    """400 inner steps chase an unbounded objective: a rounding error of the start moves the fourth step by more than 0.1.
+    """400 inner steps chase an unbounded objective: a rounding error of the start moves the fourth step by over 0.1.
 
     No two programs agree beyond the second step, and none needs to: the path says that converging the inner loop fails.
     """
