@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, PyTree
+from threadpoolctl import threadpool_limits
 
 from . import step as traced
 from .checkpoint import unpack
@@ -126,7 +127,9 @@ def _train(job: Job, record: dict[str, Any], place: Memory, progress: bool | Non
     if _compiles(job):
         jax.block_until_ready(_advance(job, state, None, first, 0))
     spent["compile"] += time.perf_counter() - began
-    with Interrupt().held() as interrupt, display(job.task.name, first, job.steps, progress) as bar:
+    # JAX's small factorisations run in OpenBLAS, whose threads wait by spinning: on a busy machine that costs tenfold.
+    calm = threadpool_limits(limits=1, user_api="blas")
+    with calm, Interrupt().held() as interrupt, display(job.task.name, first, job.steps, progress) as bar:
         state = _loop(job, record, place, curves, state, first, spent, interrupt, bar)
     result = _result(job, record, place, curves, state, spent)
     place.finish(result)
