@@ -36,7 +36,7 @@ bench: $(PACKAGE)  ## the benchmarks; each writes its results as JSON and the ta
 
 .PHONY: test
 test: $(PACKAGE)  ## the everyday tests (ARGS="-k name" selects)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: slow
 slow: $(PACKAGE)  ## the statistical and kill tests

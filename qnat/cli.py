@@ -15,7 +15,7 @@ from .experiment.console import note, say
 from .experiment.errors import NonFiniteError, RefusedError
 from .experiment.options import Parser, add_fields, values_of
 from .experiment.spec import build, find_spec, task_names
-from .experiment.store import RUN, next_free, read_json, standing
+from .experiment.store import next_free, read_run, standing
 
 INTERRUPTED = 130
 
@@ -46,15 +46,20 @@ def _command(arguments: list[str]) -> int:
     commands.add_parser("list", help="the tasks")
     # the task's own options need the task's spec, which only that task's command loads
     name = arguments[1] if len(arguments) > 1 and not arguments[1].startswith("-") else None
+    if arguments[:1] in (["run"], ["sweep"]) and name is None and not {"-h", "--help"}.intersection(arguments):
+        raise RefusedError(
+            f"The task comes first: 'qnat {arguments[0]} TASK [options]'; the tasks are {', '.join(task_names())}."
+        )
     for command, words in (("run", "train once"), ("sweep", "train every combination of comma-separated values")):
         trainer = commands.add_parser(command, help=words, description=words[0].upper() + words[1:] + ".")
+        tasks = trainer.add_subparsers(dest="task", required=True, metavar="TASK", help=", ".join(task_names()))
         if arguments[:1] != [command] or name is None:
-            trainer.add_argument("task", metavar="TASK", help=f"one of: {', '.join(task_names())}")
             continue
-        tasks = trainer.add_subparsers(dest="task", required=True, metavar="TASK")
         spec = find_spec(name)
-        options = tasks.add_parser(name, help=spec.__doc__, description=(spec.__doc__ or "").strip())
-        add_fields(options, spec, many=command == "sweep")
+        text = (spec.__doc__ or "").strip()
+        many = " Every option takes comma-separated values; their product is run." if command == "sweep" else ""
+        options = tasks.add_parser(name, help=text, description=text + many)
+        add_fields(options, spec)
         _add_common(options, command, spec.ladder)
     compare = commands.add_parser("compare", help="table and figure of finished runs or sweeps")
     compare.add_argument("runs", nargs="+", metavar="RUN", type=pathlib.Path, help="folder of a run or of a sweep")
@@ -155,18 +160,20 @@ def _compare(chosen: argparse.Namespace) -> int:
     from .experiment.compare import check_runs, load_runs
     from .experiment.report import print_comparison
 
+    if chosen.figure.suffix != ".png" or not chosen.figure.parent.is_dir():
+        raise RefusedError(f"The figure cannot be {chosen.figure}; give the name of a .png file in an existing folder.")
     check_runs(chosen.runs)
     print_comparison(load_runs(chosen.runs), chosen.figure, as_json=chosen.json)
     return 0
 
 
 def _cite(chosen: argparse.Namespace) -> int:
-    document = read_json(chosen.run / RUN)
+    document = read_run(chosen.run)
     spec = find_spec(document["task"])
     fields = {name: value for name, value in document["spec"].items() if name in spec.model_fields}
     # not validated: a file that the run once read may be gone
     entries = spec.model_construct(**fields).citations()
-    say("\n\n".join(entries[key] for key in document["citations"] if key in entries))
+    say("\n\n".join(entries[key] for key in document.get("citations", ()) if key in entries))
     return 0
 
 

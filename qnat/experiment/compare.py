@@ -11,7 +11,7 @@ from .errors import RefusedError
 from .plan import TABLE
 from .result import Run
 from .spec import find_spec
-from .store import RUN, read_json
+from .store import RUN, read_json, read_run
 
 
 class Entry(NamedTuple):
@@ -40,12 +40,12 @@ def check_runs(paths: Sequence[pathlib.Path]) -> None:
 def _runs_in(path: pathlib.Path) -> list[tuple[pathlib.Path, str | None]]:
     """The folders of finished runs in the folder of a run or a sweep, and how each run started."""
     if (path / RUN).exists():
-        if (status := read_json(path / RUN).get("status")) != "finished":
+        if (status := read_run(path)["status"]) != "finished":
             raise RefusedError(f"The run in {path} is {status}, not finished; --resume continues it.")
         return [(path, None)]
     if not (path / TABLE).exists():
         raise RefusedError(f"{path} is not the folder of a run or a sweep (it has no {RUN} and no {TABLE}).")
-    rows = [row for row in read_json(path / TABLE)["runs"] if row["status"] == "finished"]
+    rows = [row for row in read_json(path / TABLE, "runs")["runs"] if row["status"] == "finished"]
     if not rows:
         raise RefusedError(f"The sweep in {path} has no finished run; --resume continues it.")
     return [(path / row["folder"], None if row["start"] == "cold" else row["start"]) for row in rows]

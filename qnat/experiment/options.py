@@ -23,18 +23,14 @@ class Parser(argparse.ArgumentParser):
         raise RefusedError(f"{message[0].upper()}{message[1:]}; '{self.prog} --help' lists what there is.")
 
 
-def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec], *, many: bool) -> None:
+def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec]) -> None:
     """One option a field, the task's own first; values stay words, because the spec converts and judges them."""
     own = [name for name in spec.model_fields if name not in RunSpec.model_fields]
     for name in (*own, *RunSpec.model_fields):
         field = spec.model_fields[name]
+        alone: Any = {"nargs": "?", "const": "true"} if bool in _kinds(field) else {}
         flag = f"--{name.replace('_', '-')}"
-        if bool in _kinds(field):
-            action = argparse.BooleanOptionalAction
-            parser.add_argument(flag, action=action, default=argparse.SUPPRESS, help=_help(field))
-        else:
-            text = _help(field) + ("; comma-separated values are all run" if many and name == own[0] else "")
-            parser.add_argument(flag, default=argparse.SUPPRESS, metavar=_metavar(field), help=text)
+        parser.add_argument(flag, default=argparse.SUPPRESS, metavar=_metavar(field), help=_help(field), **alone)
 
 
 def _kinds(field: FieldInfo) -> tuple[Any, ...]:
@@ -53,14 +49,14 @@ def _choices(field: FieldInfo) -> tuple[str, ...]:
 
 def _metavar(field: FieldInfo) -> str:
     choices = _choices(field)
-    words = {int: "N", float: "X", str: "NAME"}
+    words = {int: "N", float: "X", str: "NAME", bool: "true|false"}
     return "{" + ",".join(choices) + "}" if choices else words.get(_kinds(field)[0], "VALUE")
 
 
 def _help(field: FieldInfo) -> str:
     """Description, range and default."""
     symbols = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    ranges = [f"{symbols[k]} {getattr(m, k):g}" for m in field.metadata for k in symbols if hasattr(m, k)]
+    ranges = [f"{symbols[k]} {getattr(m, k):.10g}" for m in field.metadata for k in symbols if hasattr(m, k)]
     notes = [*ranges, *([] if field.default is None else [f"default {field.default}"])]
     text = (field.description or "") + (f" ({', '.join(notes)})" if notes else "")
     return text.replace("%", "%%")

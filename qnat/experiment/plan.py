@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from .errors import RefusedError
 from .spec import RunSpec, build
-from .store import RUN, read_json, standing
+from .store import RUN, is_taken, read_json, standing
 
 TABLE = "table.json"
 SCALED, PLAIN = "scaled", "plain"
@@ -40,9 +40,8 @@ def plan(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start: s
     Raises:
         RefusedError: a combination is not a legal spec, or the ladder has no second rung.
     """
-    for name, words in values.items():
-        if not words or len(set(map(str, words))) < len(words):
-            raise RefusedError(f"{name} lists {', '.join(map(str, words)) or 'nothing'}; give different values.")
+    if empty := [name for name, words in values.items() if not words]:
+        raise RefusedError(f"{empty[0]} lists nothing; give at least one value.")
     starts = _starts(spec, values, warm_start)
     ladder = spec.ladder if starts else None
     swept = [name for name, words in values.items() if len(words) > 1]
@@ -60,6 +59,9 @@ def plan(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start: s
                 folder = _folder(labels, how)
                 rungs.setdefault(folder, Rung(folder, one, labels, previous, how))  # the first rung is shared
                 previous = folder if ladder else None
+    for name in swept:
+        if len({rung.swept[name] for rung in rungs.values()}) < len(values[name]):
+            raise RefusedError(f"{name} lists {', '.join(map(str, values[name]))}; give different values.")
     return list(rungs.values())
 
 
@@ -83,27 +85,14 @@ def sweep_standing(path: pathlib.Path, rungs: Sequence[Rung], *, resume: bool, f
     """Refuses a folder that this sweep may not write. Reads only."""
     if resume and force:
         raise RefusedError("resume and force exclude each other: continue the sweep or replace it.")
-    if not _is_sweep(path):
+    if (path / RUN).exists():
+        raise RefusedError(f"{path} is the folder of a single run; give another one for the sweep.")
+    if not is_taken(path, "sweep", TABLE, (TABLE,)):
         return
-    task, ours = read_json(path / TABLE).get("task"), rungs[0].spec.task_name
+    task, ours = read_json(path / TABLE, "task", "runs")["task"], rungs[0].spec.task_name
     if task != ours:
         raise RefusedError(f"{path} holds a sweep of the task '{task}', not '{ours}'; give another folder.")
     if not (resume or force):
         raise RefusedError(f"{path} already holds a sweep; --resume continues it, --force replaces it.")
     for rung in rungs if resume else ():
         standing(path / rung.folder, rung.spec.record(), resume=True, force=False)
-
-
-def _is_sweep(path: pathlib.Path) -> bool:
-    """Whether a sweep stands here; False if the place is free."""
-    if not path.exists():
-        return False
-    if not path.is_dir():
-        raise RefusedError(f"{path} is a file; give a folder.")
-    if (path / RUN).exists():
-        raise RefusedError(f"{path} is the folder of a single run; give another one for the sweep.")
-    if (path / TABLE).exists():
-        return True
-    if foreign := sorted(item.name for item in path.iterdir() if item.name != ".lock"):
-        raise RefusedError(f"{path} is not the folder of a sweep (it holds {foreign[0]}); give an empty or a new one.")
-    return False

@@ -72,6 +72,7 @@ def _draw_spectra(axes: Axes, run: Run) -> None:
     for row, probabilities in enumerate(trained):
         axes.plot(levels, probabilities, ".", color=_COLOURS[0], ms=5, label="trained" if row == 0 else None)
     axes.set(xlabel="eigenstate", ylabel="probability", yscale="log")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .errors import RefusedError
-from .store import RESULT, RUN, jsonable, read_json, replace_file
+from .store import RESULT, jsonable, read_run, replace_file
 
 _PARAMS = "params"
 
@@ -59,11 +59,9 @@ class Run:
             RefusedError: the folder holds no run, or one that has not finished.
         """
         path = pathlib.Path(path)
-        if not (path / RUN).exists():
-            raise RefusedError(f"{path} is not the folder of a run (it has no {RUN}).")
-        document = read_json(path / RUN)
-        if document.get("status") != "finished":
-            raise RefusedError(f"The run in {path} is {document.get('status')}, not finished; --resume continues it.")
+        document = read_run(path)
+        if document["status"] != "finished":
+            raise RefusedError(f"The run in {path} is {document['status']}, not finished; --resume continues it.")
         return _from_dataset(path, document)
 
 
@@ -120,8 +118,8 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
     try:
         with xr.open_dataset(path / RESULT, engine="h5netcdf") as dataset:
             arrays = {str(name): (variable.dims, variable.to_numpy()) for name, variable in dataset.data_vars.items()}
-    except (OSError, ValueError) as error:
-        raise RefusedError(f"Cannot read {path / RESULT} ({error}); --force runs it again.") from None
+    except (OSError, ValueError):
+        raise RefusedError(f"{path / RESULT} is missing or damaged; --force runs it again.") from None
     curves = {name: array for name, (dims, array) in arrays.items() if dims == ("seed", "step")}
     single = curves["loss"].shape[0] == 1
     rest = {name: array[0] if single else array for name, (_, array) in arrays.items() if name not in curves}

@@ -5,11 +5,13 @@ loaded.
 """
 
 import importlib.metadata
+import math
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from .errors import RefusedError
@@ -40,6 +42,12 @@ class RunSpec(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31, description="first seed")
     seeds: int = Field(1, ge=1, description="number of seeds, trained side by side")
     every: int = Field(1, ge=1, description="steps between evaluations")
+
+    @model_validator(mode="after")
+    def _record_fits(self) -> Self:
+        bits = math.log2(_ROW_BYTES * self.seeds * (self.steps + 1000))
+        check_memory(bits, f"The record of steps = {self.steps} and seeds = {self.seeds}", "choose fewer")
+        return self
 
     def task(self) -> "Task":
         """The problem."""
@@ -88,6 +96,18 @@ class RunSpec(BaseModel):
             spec=self,
             progress=progress,
         )
+
+
+_ROW_BYTES = 160
+"""Of a step of a seed: about twenty curves. A chunk holds some thousand steps."""
+
+
+def check_memory(bits: float, what: str, instead: str) -> None:
+    """Refuses what needs more memory than this machine has: 2^bits bytes, a power because n has no bound."""
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if bits > math.log2(present):
+        needed = f"{2.0 ** (bits - 30):.3g}" if bits < 1000 else f"10^{(bits - 30) * math.log10(2):.0f}"
+        raise ValueError(f"{what} needs about {needed} GB, and this machine has {present / 2**30:.3g} GB; {instead}.")
 
 
 def task_names() -> list[str]:
@@ -140,6 +160,7 @@ def sentence(error: ValidationError, names: Sequence[str]) -> str:
 
 _KINDS = {
     "int_parsing": "a whole number",
+    "int_parsing_size": "a smaller number",
     "int_from_float": "a whole number",
     "int_type": "a whole number",
     "float_parsing": "a number",
@@ -161,7 +182,7 @@ def _wanted(error: ErrorDetails) -> str:
     kind = error["type"]
     if kind in _RANGES:
         words, key = _RANGES[kind]
-        return f"{words} {error['ctx'][key]:g}"
+        return f"{words} {error['ctx'][key]:.10g}"
     if kind == "literal_error":
         return f"one of {error['ctx']['expected'].replace(' or ', ', ')}"
     return _KINDS.get(kind, error["msg"])

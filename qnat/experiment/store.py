@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import IO, Any, Literal
 
 from .errors import RefusedError
@@ -54,15 +54,22 @@ def write_json(path: pathlib.Path, document: Mapping[str, Any]) -> None:
     replace_file(path, lambda file: file.write(text.encode()))
 
 
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """A JSON file of ours."""
+def read_json(path: pathlib.Path, *keys: str) -> dict[str, Any]:
+    """A JSON file of ours, which has these keys."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RefusedError(f"Cannot read {path} ({error}); give the folder of a run.") from None
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or not document.keys() >= set(keys):
         raise RefusedError(f"{path} was not written by qnat; give the folder of a run.")
     return document
+
+
+def read_run(path: pathlib.Path) -> dict[str, Any]:
+    """run.json of the folder of a run."""
+    if not (path / RUN).exists():
+        raise RefusedError(f"{path} is not the folder of a run (it has no {RUN}).")
+    return read_json(path / RUN, "task", "status", "spec")
 
 
 def jsonable(value: Any) -> Any:
@@ -87,12 +94,12 @@ def standing(path: pathlib.Path, record: Mapping[str, Any], *, resume: bool, for
     """
     if resume and force:
         raise RefusedError("resume and force exclude each other: continue the run or replace it.")
-    if not _is_run(path) or force:
+    if not is_taken(path, "run", RUN, _OURS) or force:
         return "new"
     if not resume:
         raise RefusedError(f"{path} already holds a run; --resume continues it, --force replaces it.")
-    stored = read_json(path / RUN)
-    old, new = stored.get("spec", {}), json.loads(json.dumps(jsonable(dict(record))))
+    stored = read_run(path)
+    old, new = stored["spec"], json.loads(json.dumps(jsonable(dict(record))))
     for name in [*new, *(key for key in old if key not in new)]:
         before, now = old.get(name), new.get(name)
         if before != now and not (name == "steps" and before is not None and now > before):
@@ -100,20 +107,28 @@ def standing(path: pathlib.Path, record: Mapping[str, Any], *, resume: bool, for
                 f"{path} holds another run: its {name} is {_brief(before)}, not {_brief(now)}; "
                 "a run is resumed with the same options (only steps may grow)."
             )
-    return "finished" if stored.get("status") == "finished" and old["steps"] == new["steps"] else "unfinished"
+    return "finished" if stored["status"] == "finished" and old["steps"] == new["steps"] else "unfinished"
 
 
-def _is_run(path: pathlib.Path) -> bool:
-    """Whether a run stands here; False if the place is free."""
-    if not path.exists():
-        return False
-    if not path.is_dir():
-        raise RefusedError(f"{path} is a file; give a folder.")
-    if (path / RUN).exists():
-        return True
-    foreign = sorted(item.name for item in path.iterdir() if item.name.removesuffix(_PART) not in (*_OURS, _LOCK))
-    if foreign:
-        raise RefusedError(f"{path} is not the folder of a run (it holds {foreign[0]}); give an empty or a new one.")
+def is_taken(path: pathlib.Path, what: str, marker: str, ours: Collection[str]) -> bool:
+    """Whether a run or a sweep stands here, told by its file `marker`; False if the place is free.
+
+    Raises:
+        RefusedError: something else stands here, or nothing can be written here.
+    """
+    try:
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if (path / marker).exists():
+            return True
+        found = sorted(item.name for item in path.iterdir()) if there == path and path.is_dir() else []
+    except OSError as error:
+        raise RefusedError(f"Cannot read {path} ({error.strerror}); give a folder that you may write.") from None
+    if not there.is_dir():
+        raise RefusedError(f"{there} is a file; give a folder.")
+    if foreign := [name for name in found if name.removesuffix(_PART) not in (*ours, _LOCK)]:
+        raise RefusedError(f"{path} is not the folder of a {what} (it holds {foreign[0]}); give an empty or a new one.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RefusedError(f"Cannot write to {there}; give a folder that you may write.")
     return False
 
 

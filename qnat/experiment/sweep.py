@@ -94,7 +94,7 @@ def _remove(path: pathlib.Path) -> None:
     """Removes the runs that the sweep in this folder made."""
     if not (path / TABLE).exists():
         return
-    for row in read_json(path / TABLE).get("runs", []):
+    for row in read_json(path / TABLE, "runs")["runs"]:
         folder = path / row["folder"]
         if folder.is_dir():
             with locked(folder):

@@ -20,23 +20,24 @@ States = Inexact[Array, "d batch"]
 
 
 class _Action(NamedTuple):
-    """A gate as data: A v = table * v[r ^ mask]; `generator` D = generator * A."""
+    """A gate as data: A v = table * v[rows]; `generator` D = generator * A."""
 
-    mask: int
+    rows: np.ndarray
     table: np.ndarray
     generator: complex
 
 
 def _action(gate: Gate, n: int) -> _Action:
+    rows = np.arange(2**n)
     if gate.kind == "phase":
-        x = sum(1 << (n - 1 - wire) for wire in gate.wires)
-        return _Action(0, 1.0 * (np.arange(2**n) & x == x), 1j)
+        ones = sum(1 << (n - 1 - wire) for wire in gate.wires)
+        return _Action(rows, 1.0 * (rows & ones == ones), 1j)
     string = ["I"] * n
     for letter, wire in zip(gate.pauli, gate.wires, strict=True):
         string[wire] = letter
     x, z = masks("".join(string))
     table = -1j * row_phases(x, z, n)
-    return _Action(x, table.real if gate.pauli.count("Y") % 2 else table, 0.5)
+    return _Action(rows ^ x, table.real if gate.pauli.count("Y") % 2 else table, 0.5)
 
 
 def is_real(circuit: Circuit) -> bool:
@@ -44,22 +45,19 @@ def is_real(circuit: Circuit) -> bool:
     return all(gate.kind == "cnot" or gate.pauli.count("Y") % 2 for gate in circuit.block)
 
 
-def _permute(states: States, mask: int, n: int) -> States:
-    """states[r ^ mask] as a reversal of axes, which compiles to a copy and transposes to itself."""
-    if mask == 0:
-        return states
-    axes = [wire for wire in range(n) if mask >> (n - 1 - wire) & 1]
-    return jax.lax.rev(states.reshape((2,) * n + states.shape[1:]), axes).reshape(states.shape)
+def _permute(states: States, rows: np.ndarray) -> States:
+    """The rows in another order; what is promised here keeps the gather, and the scatter that transposes it, plain."""
+    return states.at[rows].get(mode="promise_in_bounds", unique_indices=True)
 
 
-def _act(action: _Action, states: States, n: int) -> States:
-    table = jnp.asarray(action.table, states.dtype)[:, None]
-    return table * _permute(states, action.mask, n)
+def _act(action: _Action, states: States) -> States:
+    diagonal = (action.rows[1:] > action.rows[:-1]).all()
+    return jnp.asarray(action.table, states.dtype)[:, None] * (states if diagonal else _permute(states, action.rows))
 
 
 def _apply(gate: Gate, angle: Float[Array, ""], states: States, n: int) -> States:
     action = _action(gate, n)
-    acted = _act(action, states, n)
+    acted = _act(action, states)
     if gate.kind == "phase":
         return states + (jnp.exp(1j * angle) - 1) * acted
     return jnp.cos(angle / 2) * states + jnp.sin(angle / 2) * acted
@@ -68,7 +66,7 @@ def _apply(gate: Gate, angle: Float[Array, ""], states: States, n: int) -> State
 def _apply_cnot(gate: Gate, states: States, n: int) -> States:
     control, target = (1 << (n - 1 - wire) for wire in gate.wires)
     rows = np.arange(2**n)
-    return states[np.where(rows & control, rows ^ target, rows)]
+    return _permute(states, np.where(rows & control, rows ^ target, rows))
 
 
 def _dtype(circuit: Circuit, angles: Float[Array, " P"]) -> jnp.dtype:
@@ -120,7 +118,7 @@ def frames(circuit: Circuit, angles: Float[Array, " P"]) -> tuple[Inexact[Array,
             states = _apply(gate, next(parameters), states, n)
             action = _action(gate, n)
             left.append(states)
-            right.append(action.generator * _act(action, states, n))
+            right.append(action.generator * _act(action, states))
         return states, _real_products(left, right)
 
     start = jnp.eye(2**n, dtype=_dtype(circuit, angles))

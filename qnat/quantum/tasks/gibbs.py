@@ -1,13 +1,12 @@
 """The spec of variational Gibbs sampling."""
 
 import math
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from qnat.experiment.spec import RunSpec
+from qnat.experiment.spec import RunSpec, check_memory
 
 from ..hamiltonian_file import read_terms
 from .bibliography import entries
@@ -168,13 +167,8 @@ class GibbsSpec(RunSpec):
         """Refuses sizes whose dense matrices do not fit: about twelve, and one a parameter (three for a metric)."""
         parameters = (self.layers or 0) * _angles(self.ansatz, self.n) if self.model == "qhbm" else 12 * self.n
         matrices = (3 if self.optimizer == "natural" else 1) * (parameters + 12)
-        needed = matrices * 16 * 4 ** min(self.n, 400)
-        present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if needed > present:
-            raise ValueError(
-                f"n = {self.n} needs about {_gigabytes(needed)} GB for dense matrices, and this machine has "
-                f"{_gigabytes(present)} GB; choose a smaller n or fewer layers."
-            )
+        bits = math.log2(16 * matrices) + 2 * self.n
+        check_memory(bits, f"The dense path of n = {self.n} qubits", "choose a smaller n or fewer layers")
 
     def record(self) -> dict[str, Any]:
         """What identifies the run; the terms of a file stand in it, because a file may change."""
@@ -226,9 +220,6 @@ def _angles(ansatz: str | None, n: int) -> int:
 
 def _default_layers(ansatz: str, n: int) -> int:
     """`qnat.quantum.ansatz.default_layers` without JAX."""
-    dimension = 2**n * (2**n - 1) // (2 if ansatz == "real" else 1)
-    return math.ceil(dimension / _angles(ansatz, n)) if n <= 4 else 16
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 2**30:.3g}"
+    if n > 4:
+        return 16
+    return math.ceil(2**n * (2**n - 1) // (2 if ansatz == "real" else 1) / _angles(ansatz, n))
