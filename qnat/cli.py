@@ -147,7 +147,7 @@ def _named(out: pathlib.Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(
-            f"{error or 'Stopped.'} The same command with --out {out} --resume continues."
+            f"{str(error) or 'Stopped.'} The same command with --out {out} --resume continues."
         ) from None
 
 

@@ -230,10 +230,9 @@ def _non_finite(job: Job, record: dict[str, Any], curves: Curves, step: int, see
     known = [f"{name} {record[name]}" for name in ("metric", "learning_rate") if record.get(name) is not None]
     known += [] if damping is None else [f"damping {damping:.3g}"]
     value = curves.arrays["loss"][seed, step]
-    return NonFiniteError(
-        f"The loss is {value} at {where}{' (' + ', '.join(known) + ')' if known else ''}; "
-        "try a smaller learning rate, more damping, or another seed."
-    )
+    advice = "a smaller learning rate, more damping, or another seed" if step else "another seed or a milder problem"
+    said = f" ({', '.join(known)})" if known else ""
+    return NonFiniteError(f"The loss is {value} at {where}{said}; try {advice}.")
 
 
 def _result(

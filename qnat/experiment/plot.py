@@ -10,6 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .compare import Line, evaluations, main_curve
 from .result import Run
@@ -59,7 +60,8 @@ def draw_run(run: Run, path: pathlib.Path) -> None:
         name, curve = main_curve(run)
         _draw_curve(axes[0], np.arange(run.steps + 1.0), curve, _COLOURS[0], each=True)
         axes[0].set(xlabel="step", ylabel=_words(name) + (" (nats)" if name == "relative_entropy" else ""))
-        _log_if_positive(axes[0], curve)
+        if _least(curve) > 0:
+            axes[0].set_yscale("log")
         if spectra:
             _draw_spectra(axes[1], run)
         _save(figure, path)
@@ -72,13 +74,13 @@ def _draw_spectra(axes: Axes, run: Run) -> None:
     for row, probabilities in enumerate(trained):
         axes.plot(levels, probabilities, ".", color=_COLOURS[0], ms=5, label="trained" if row == 0 else None)
     axes.set(xlabel="eigenstate", ylabel="probability", yscale="log")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
 
 
-def _log_if_positive(axes: Axes, curve: Float[np.ndarray, "seeds rows"]) -> None:
-    if np.nanmin(curve) > 0:
-        axes.set_yscale("log")
+def _least(curve: Float[np.ndarray, "seeds rows"]) -> float:
+    """The smallest recorded value; inf if there is none."""
+    return float(np.min(curve, where=~np.isnan(curve), initial=np.inf))
 
 
 def _draw_curve(
@@ -129,7 +131,7 @@ def draw_comparison(lines: Sequence[Line], path: pathlib.Path) -> None:
 
 def _dress(axes: np.ndarray, columns: list[str], name: str, curves: list[np.ndarray]) -> None:
     """Titles, labels and scales. Step 0 counts, so the horizontal axes are linear up to one and logarithmic beyond."""
-    positive = min(np.nanmin(curve) for curve in curves) >= 0
+    positive = min(map(_least, curves)) >= 0
     for row, label in enumerate(("steps", "gradient evaluations")):
         axes[row, 0].set_ylabel(name + (" (nats)" if name == "relative entropy" else ""))
         for axis in axes[row]:
