@@ -4,6 +4,9 @@ import os
 import pathlib
 import re
 
+from docutils import nodes
+from latex2mathml.converter import convert
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 project = "qnat"
@@ -29,6 +32,7 @@ napoleon_use_rtype = False
 napoleon_attr_annotations = False
 napoleon_custom_sections = [("Attributes", "params_style")]
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "qnat"
 html_static_path = ["_static"]
@@ -73,7 +77,21 @@ def skip_field(app, what, name, obj, skip, options):
     return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
+def visit_math(self, node):
+    """Formulas as MathML, which browsers draw themselves: pages need no script and no network."""
+    self.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def visit_math_block(self, node):
+    """The same on a line of their own; Sphinx wraps several lines in `split`, which `aligned` already does."""
+    self.body.append(self.starttag(node, "div", CLASS="math"))
+    self.body.append(convert(node.astext(), display="block") + "</div>")
+    raise nodes.SkipNode
+
+
 def setup(app):
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.connect("autodoc-process-signature", shorten)
     app.connect("autodoc-skip-member", skip_field)
     app.connect("autodoc-process-docstring", escape_bars)

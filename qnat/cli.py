@@ -8,16 +8,20 @@ import argparse
 import contextlib
 import os
 import pathlib
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 from .experiment.console import note, say
 from .experiment.errors import NonFiniteError, RefusedError
 from .experiment.options import Parser, add_fields, values_of
 from .experiment.spec import build, find_spec, task_names
-from .experiment.store import next_free, read_run, standing
+from .experiment.store import check_writable, next_free, read_run, standing
 
 INTERRUPTED = 130
+_RUNS = pathlib.Path("runs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,16 +110,17 @@ def _run(chosen: argparse.Namespace) -> int:
     _check_place(chosen)
     spec = build(find_spec(chosen.task), values_of(chosen, find_spec(chosen.task)))
     found = chosen.out and standing(chosen.out, spec.record(), resume=chosen.resume, force=chosen.force)
-    from .experiment.report import print_json, print_run
-    from .experiment.result import Run
-
     if found == "finished":
+        from .experiment.result import Run
+
         run = Run.load(chosen.out)
     else:
-        _prepare_jax()
-        out = chosen.out or next_free(pathlib.Path("runs"), chosen.task)
-        with _named(out):
+        out = chosen.out or next_free(_RUNS, chosen.task)
+        with _interruptible(out):
+            _prepare_jax()
             run = spec.run(out, resume=chosen.resume, force=chosen.force)
+    from .experiment.report import print_json, print_run
+
     (print_json if chosen.json else print_run)(run)
     return 0
 
@@ -128,32 +133,47 @@ def _sweep(chosen: argparse.Namespace) -> int:
     rungs = plan(spec, values_of(chosen, spec, many=True), getattr(chosen, "warm_start", None))
     if chosen.out is not None:
         sweep_standing(chosen.out, rungs, resume=chosen.resume, force=chosen.force)
-    _prepare_jax()
-    out = chosen.out or next_free(pathlib.Path("runs"), f"{chosen.task}-sweep")
-    from .experiment.report import print_sweep
-    from .experiment.sweep import run_sweep
+    out = chosen.out or next_free(_RUNS, f"{chosen.task}-sweep")
+    with _interruptible(out):
+        _prepare_jax()
+        from .experiment.sweep import run_sweep
 
-    with _named(out):
         table = run_sweep(rungs, out, resume=chosen.resume, force=chosen.force)
+    from .experiment.report import print_sweep
+
     print_sweep(table, out, as_json=chosen.json)
     failed = [row["folder"] for row in table["runs"] if row["status"] != "finished"]
     return _complain(f"{len(failed)} of {len(table['runs'])} runs did not finish: {failed[0]} ...", 1) if failed else 0
 
 
 @contextlib.contextmanager
-def _named(out: pathlib.Path) -> Iterator[None]:
-    """Tells whoever pressed Ctrl-C how to go on."""
+def _interruptible(out: pathlib.Path) -> Iterator[None]:
+    """Tells whoever presses Ctrl-C how to go on.
+
+    Outside the training loop, which has a handler of its own, the process ends there and then: JAX crashes if an
+    exception breaks into its loading or compiling. Every write survives that, as it survives a kill.
+    """
+    advice = f"The same command with --out {out} --resume continues."
+
+    def end(_number: int, _frame: object) -> NoReturn:
+        _complain(f"Stopped. {advice}", INTERRUPTED)
+        os._exit(INTERRUPTED)
+
+    before = signal.signal(signal.SIGINT, end) if threading.current_thread() is threading.main_thread() else None
     try:
         yield
     except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(
-            f"{str(error) or 'Stopped.'} The same command with --out {out} --resume continues."
-        ) from None
+        raise KeyboardInterrupt(f"{str(error) or 'Stopped.'} {advice}") from None
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def _check_place(chosen: argparse.Namespace) -> None:
     if chosen.out is None and (chosen.resume or chosen.force):
         raise RefusedError("--resume and --force speak of a folder; give --out FOLDER.")
+    if chosen.out is None:
+        check_writable(_RUNS)
 
 
 def _compare(chosen: argparse.Namespace) -> int:

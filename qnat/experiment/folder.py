@@ -1,11 +1,11 @@
 """Where a run goes: a folder on disk, or memory."""
 
-import contextlib
 import importlib.metadata
 import os
 import pathlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -14,9 +14,8 @@ from jaxtyping import PyTree
 from . import checkpoint
 from .checkpoint import Checkpoint
 from .console import note
-from .errors import StorageError
 from .result import Run, save_result
-from .store import FIGURE, LOG, RUN, Log, jsonable, read_log, write_json
+from .store import FIGURE, LOG, RUN, Log, jsonable, read_log, reported, write_json
 
 _PACKAGES = ("qnat", "jax", "jaxlib", "numpy", "optax", "equinox", "lineax")
 
@@ -138,16 +137,5 @@ class Folder(Memory):
             self._log = Log(self.path / LOG, self._log_bytes)
         return self._log
 
-    @contextlib.contextmanager
-    def _reported(self) -> Iterator[None]:
-        """Turns a failed write into a sentence."""
-        try:
-            yield
-        except StorageError:
-            raise
-        except OSError as error:
-            where = "from the beginning" if self._saved is None else f"from step {self._saved}"
-            raise StorageError(
-                f"Cannot write to {self.path} ({error.strerror or error}); free some space, "
-                f"then --resume continues {where}."
-            ) from error
+    def _reported(self) -> AbstractContextManager[None]:
+        return reported(self.path, " from the beginning" if self._saved is None else f" from step {self._saved}")

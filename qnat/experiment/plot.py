@@ -1,5 +1,6 @@
 """Figures, in one style."""
 
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -134,10 +135,10 @@ def _dress(axes: np.ndarray, columns: list[str], name: str, curves: list[np.ndar
     positive = min(map(_least, curves)) >= 0
     for row, label in enumerate(("steps", "gradient evaluations")):
         axes[row, 0].set_ylabel(name + (" (nats)" if name == "relative entropy" else ""))
+        axes[row, 0].set_xlim(0, 1.3 * max(axis.dataLim.x1 for axis in axes[row]))  # shared by the row
         for axis in axes[row]:
             axis.set_xscale("symlog", linthresh=1, linscale=0.35)
             axis.set_xlabel(label)
-            axis.set_xlim(0, 1.3 * axis.dataLim.x1)
             if positive:
                 axis.set_yscale("log")
     for axis, column in zip(axes[0], columns, strict=True):
@@ -152,4 +153,8 @@ def _legend(figure: Figure, series: list[str], starts: set[str | None]) -> None:
         handles.append(Line2D([], [], color=_GREY, label="cold or scaled start"))
         handles.append(Line2D([], [], color=_GREY, linestyle=_DASHES, label="plain warm start"))
     if handles:
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+        # in points: a letter takes about 4.5, a line and the gaps 36
+        widest = max(4.5 * len(str(handle.get_label())) + 36 for handle in handles)
+        columns = min(len(handles), max(1, int(72 * figure.get_figwidth() / widest)))
+        figure.set_figheight(figure.get_figheight() + 0.18 * (math.ceil(len(handles) / columns) - 1))
+        figure.legend(handles=handles, loc="outside upper center", ncols=columns)

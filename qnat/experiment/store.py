@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import IO, Any, Literal
 
-from .errors import RefusedError
+from .errors import RefusedError, StorageError
 
 RUN, LOG, RESULT, FIGURE = "run.json", "metrics.jsonl", "result.nc", "figure.png"
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
@@ -46,6 +46,19 @@ def replace_file(path: pathlib.Path, write: Callable[[IO[bytes]], object], *, ke
             part.unlink()
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def reported(path: pathlib.Path, where: str = "") -> Iterator[None]:
+    """Turns a failed write into a sentence; `where` a resumed run continues."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"Cannot write to {path} ({error.strerror or error}); free some space, then --resume continues{where}."
+        ) from error
 
 
 def write_json(path: pathlib.Path, document: Mapping[str, Any]) -> None:
@@ -116,20 +129,28 @@ def is_taken(path: pathlib.Path, what: str, marker: str, ours: Collection[str]) 
     Raises:
         RefusedError: something else stands here, or nothing can be written here.
     """
-    try:
-        there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    with contextlib.suppress(OSError):  # what cannot be looked at cannot be written either, and is refused below
         if (path / marker).exists():
             return True
-        found = sorted(item.name for item in path.iterdir()) if there == path and path.is_dir() else []
+    found = [item.name for item in path.iterdir()] if check_writable(path) else []
+    if foreign := [name for name in found if name.removesuffix(_PART) not in (*ours, _LOCK)]:
+        raise RefusedError(
+            f"{path} is not the folder of a {what} (it holds {min(foreign)}); give an empty or a new one."
+        )
+    return False
+
+
+def check_writable(path: pathlib.Path) -> bool:
+    """Refuses what is not, or cannot become, a folder to write to; returns whether it exists."""
+    try:
+        there = next(place for place in (path, *path.absolute().parents) if place.exists())
     except OSError as error:
-        raise RefusedError(f"Cannot read {path} ({error.strerror}); give a folder that you may write.") from None
+        raise RefusedError(f"Cannot use {path} ({error.strerror}); give a folder that you may write.") from None
     if not there.is_dir():
         raise RefusedError(f"{there} is a file; give a folder.")
-    if foreign := [name for name in found if name.removesuffix(_PART) not in (*ours, _LOCK)]:
-        raise RefusedError(f"{path} is not the folder of a {what} (it holds {foreign[0]}); give an empty or a new one.")
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
         raise RefusedError(f"Cannot write to {there}; give a folder that you may write.")
-    return False
+    return there == path
 
 
 def _brief(value: Any) -> str:

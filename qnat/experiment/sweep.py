@@ -11,7 +11,7 @@ from .console import note
 from .errors import NonFiniteError
 from .plan import TABLE, Rung, sweep_standing
 from .result import Run
-from .store import FIGURE, clear, jsonable, locked, read_json, write_json
+from .store import FIGURE, clear, jsonable, locked, read_json, reported, write_json
 
 
 def run_sweep(
@@ -39,7 +39,7 @@ def run_sweep(
             _remove(path)
         rows = {rung.folder: _row(rung, "pending") for rung in rungs}
         table = {"task": rungs[0].spec.task_name, "swept": list(rungs[0].swept), "runs": list(rows.values())}
-        write_json(path / TABLE, jsonable(table))
+        _write(path, table)
         done: dict[str, tuple[Rung, Run]] = {}
         for number, rung in enumerate(rungs, start=1):
             row = rows[rung.folder]
@@ -55,8 +55,8 @@ def run_sweep(
             else:
                 done[rung.folder] = rung, run
                 row |= _outcome(run)
-            write_json(path / TABLE, jsonable(table))
-        write_json(path / TABLE, jsonable(table))
+            _write(path, table)
+        _write(path, table)
         _draw(path, [Entry(run, rung.swept, rung.start) for rung, run in done.values()], rungs[0].spec.ladder)
     return table
 
@@ -83,10 +83,17 @@ def _outcome(run: Run) -> dict[str, Any]:
     }
 
 
+def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
+    with reported(path):
+        write_json(path / TABLE, jsonable(table))
+
+
 def _draw(path: pathlib.Path, entries: list[Entry], ladder: str | None) -> None:
     from .plot import draw_comparison
 
-    if entries:
+    if not entries:
+        return
+    with reported(path):
         draw_comparison(entries_of(entries, ladder), path / FIGURE)
 
 
