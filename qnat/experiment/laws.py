@@ -10,8 +10,8 @@ from .task import Task
 def check_task(task: Task, *, key: PRNGKeyArray, has_loss: bool = True) -> None:
     """Raises AssertionError with a sentence unless `task` can be trained.
 
-    The start depends on the key alone; the gradient looks like the parameters and is that of the value; evaluation gives
-    scalars; metrics act on vectors like the parameters.
+    The start depends on the key alone; the gradient looks like the parameters and is that of the value; evaluation
+    gives scalars; metrics act on vectors like the parameters.
 
     Args:
         task: the problem. key: for the start, the batch and a random direction.
