@@ -180,7 +180,7 @@ def _compare(chosen: argparse.Namespace) -> int:
     from .experiment.compare import check_runs, load_runs
     from .experiment.report import print_comparison
 
-    if chosen.figure.suffix != ".png" or not chosen.figure.parent.is_dir():
+    if chosen.figure.suffix != ".png" or not check_writable(chosen.figure.parent):
         raise RefusedError(f"The figure cannot be {chosen.figure}; give the name of a .png file in an existing folder.")
     check_runs(chosen.runs)
     print_comparison(load_runs(chosen.runs), chosen.figure, as_json=chosen.json)

@@ -4,7 +4,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import laws as laws
     from .compare import load_runs as load_runs
     from .errors import NonFiniteError as NonFiniteError
     from .errors import RefusedError as RefusedError
@@ -38,7 +37,6 @@ __all__ = [
     "RunSpec",
     "StorageError",
     "Task",
-    "laws",
     "load_runs",
     "run",
     "run_sweep",
@@ -46,8 +44,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "laws":
-        return importlib.import_module("qnat.experiment.laws")
     if name not in _HOME:
         raise AttributeError(f"module 'qnat.experiment' has no attribute '{name}'; it has {', '.join(__all__)}.")
     return getattr(importlib.import_module(f"qnat.experiment.{_HOME[name]}"), name)

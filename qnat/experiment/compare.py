@@ -83,7 +83,7 @@ def ladder_of(task: str) -> str | None:
 def entries_of(entries: Sequence[Entry], ladder: str | None) -> list[Line]:
     """Where each run goes in a figure: the ladder makes the columns, from small to large, the rest the series."""
     lines = []
-    for run, labels, start in sorted(entries, key=lambda entry: entry.labels.get(ladder) or 0):
+    for run, labels, start in sorted(entries, key=lambda entry: entry.labels.get(ladder or "") or 0):
         column = f"{ladder} = {labels[ladder]}" if ladder in labels else ""
         rest = {name: value for name, value in labels.items() if name != ladder}
         series = ", ".join(str(value) if len(rest) == 1 else f"{name} {value}" for name, value in rest.items())

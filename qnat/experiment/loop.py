@@ -212,7 +212,7 @@ def _loop(
         elif interrupt.asked:
             raise KeyboardInterrupt(f"Stopped at step {first + count} of {job.steps}.")
         first += count
-        bar.update(first, curves.latest("loss", first - 1), _gap(job.task, curves, first - 1))
+        bar.update(min(first, job.steps), curves.latest("loss", first - 1), _gap(job.task, curves, first - 1))
     spent["loop"] = before + time.perf_counter() - began
     return state
 

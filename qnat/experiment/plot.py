@@ -135,7 +135,7 @@ def _dress(axes: np.ndarray, columns: list[str], name: str, curves: list[np.ndar
     positive = min(map(_least, curves)) >= 0
     for row, label in enumerate(("steps", "gradient evaluations")):
         axes[row, 0].set_ylabel(name + (" (nats)" if name == "relative entropy" else ""))
-        axes[row, 0].set_xlim(0, 1.3 * max(axis.dataLim.x1 for axis in axes[row]))  # shared by the row
+        axes[row, 0].set_xlim(0, max(1.0, 1.3 * max(axis.dataLim.x1 for axis in axes[row])))  # shared by the row
         for axis in axes[row]:
             axis.set_xscale("symlog", linthresh=1, linscale=0.35)
             axis.set_xlabel(label)

@@ -58,12 +58,15 @@ def display(label: str, first: int, steps: int, wanted: bool | None) -> Iterator
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.table import Column
     from rich.text import Text
 
     class Speed(ProgressColumn):
         def render(self, task: Any) -> Text:
-            return Text(f"{task.speed:.3g} steps/s" if task.speed else "")
+            return Text(f"{task.speed:.{1 if task.speed < 10 else 0}f} steps/s" if task.speed else "")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"))
-    with Progress(*columns, Speed(), TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        *columns, Speed(Column(no_wrap=True)), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
         yield _Bar(bar, bar.add_task(label, total=steps, completed=first, shown=""))

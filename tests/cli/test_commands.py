@@ -55,8 +55,9 @@ def test_json_is_one_object_and_nothing_else(capfd):
 
 
 def test_a_toml_file_gives_options_and_the_command_line_wins(capsys):
-    pathlib.Path("spec.toml").write_text("n = 2\nlayers = 1\nsteps = 3\nbeta = 0.5\nperiodic = false\n")
-    assert main(["run", "gibbs", "--spec", "spec.toml", "--beta", "2", "--out", "r"]) == 0
+    pathlib.Path("spec.toml").write_text("n = 2\nlayers = 1\nsteps = 3\nbeta = 0.5\nperiodic = true\n")
+    given = ["--beta", "2", "--periodic", "false", "--out", "r"]
+    assert main(["run", "gibbs", "--spec", "spec.toml", *given]) == 0
     spec = json.loads(pathlib.Path("r/run.json").read_text())["spec"]
     assert (spec["n"], spec["beta"], spec["periodic"]) == (2, 2.0, False)
 
@@ -106,18 +107,28 @@ _REFUSED = [
     ("run gibbs --out good.txt", "is a file"),
     ("run gibbs --out other", "already holds a run"),
     ("run gibbs --out other --resume", "holds another run: its task is"),
-    ("run", "TASK"),
+    ("run gibbs --out good.txt/r", "good.txt is a file"),
+    ("run gibbs --periodic maybe", "periodic is 'maybe'; it must be true or false"),
+    ("run", "The task comes first: 'qnat run TASK [options]'; the tasks are gibbs"),
+    ("run --n 4", "The task comes first"),
+    ("run -- gibbs", "The task comes first"),
     ("dance", "list"),
     ("", "COMMAND"),
     ("sweep gibbs --beta 1,1", "beta lists 1, 1"),
+    ("sweep gibbs --beta 1,1.0", "beta lists 1, 1.0"),
     ("sweep gibbs --beta 1,-1", "beta is '-1'"),
+    ("sweep gibbs --periodic true,perhaps", "periodic is 'perhaps'"),
     ("sweep gibbs --beta 1 --warm-start", "warm-start needs a ladder"),
     ("sweep gibbs --beta 1,2 --warm-start hot", "warm-start is 'hot'"),
     ("sweep gibbs --optimizer natural,adam --metric bkm,sld", "metric is not used with optimizer adam"),
     ("sweep gibbs --out other --beta 1,2", "folder of a single run"),
     ("compare mine", "not the folder of a run or a sweep"),
     ("compare other", "is running, not finished"),
-    ("cite mine", "Cannot read"),
+    ("compare bare", "table.json was not written by qnat"),
+    ("compare other --figure a.pdf", "give the name of a .png file"),
+    ("compare other --figure no/a.png", "in an existing folder"),
+    ("cite mine", "not the folder of a run"),
+    ("cite bare/run", "run.json was not written by qnat"),
 ]
 
 _BARE = """
@@ -149,10 +160,12 @@ def answers(tmp_path_factory):
         "bad.toml": "temperature = 1\n",
         "broken.toml": "n = = 4\n",
         "mine/notes": "precious",
+        "bare/table.json": "{}",
+        "bare/run/run.json": '{"status": "finished"}',
         "other/run.json": '{"task": "else", "status": "running", "spec": {"task": "else", "steps": 1}}',
     }
     for name, text in texts.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     before = _files(folder)
     lines = json.dumps([line for line, _ in _REFUSED])
@@ -192,21 +205,31 @@ def test_lists_and_refusals_answer_within_half_a_second():
         assert min(spent) < 0.5
 
 
-def test_ctrl_c_exits_130_and_the_folder_resumes(tmp_path):
+def _interrupted_when(ready) -> str:
+    """What a long run says that is interrupted once `ready()`."""
     program = str(pathlib.Path(sys.executable).with_name("qnat"))
     command = [program, "run", "gibbs", "--n", "2", "--layers", "1", "--optimizer", "adam", "--steps", "2000000"]
     command += ["--out", "r"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
     deadline = time.monotonic() + 120
-    log = tmp_path / "r" / "metrics.jsonl"
-    while not log.exists() or log.stat().st_size == 0:
+    while not ready():
         assert process.poll() is None
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == ""
-    assert err.startswith("qnat: Stopped at step ")
-    assert "--out r --resume" in err
+    assert err.count("\n") == 1
+    assert err.endswith("The same command with --out r --resume continues.\n")
+    return err
+
+
+def test_ctrl_c_exits_130_and_the_folder_resumes(tmp_path):
+    log = tmp_path / "r" / "metrics.jsonl"
+    assert _interrupted_when(lambda: log.exists() and log.stat().st_size > 0).startswith("qnat: Stopped at step ")
     assert json.loads((tmp_path / "r" / "run.json").read_text())["status"] == "interrupted"
+
+
+def test_ctrl_c_before_the_first_step_exits_130(tmp_path):
+    assert _interrupted_when((tmp_path / "r" / ".lock").exists).startswith("qnat: Stopped. ")

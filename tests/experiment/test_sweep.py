@@ -9,9 +9,9 @@ import optax
 import pytest
 from pydantic import Field
 
-from qnat.experiment import NonFiniteError, RefusedError, RunSpec, load_runs, run_sweep
+from qnat.experiment import NonFiniteError, RefusedError, RunSpec, StorageError, load_runs, run_sweep
 from qnat.experiment import step as traced
-from qnat.experiment.compare import entries_of, evaluations, steps_to
+from qnat.experiment.compare import Entry, entries_of, evaluations, steps_to
 from qnat.experiment.plan import plan
 from qnat.experiment.report import print_comparison
 from qnat.optim import with_rate
@@ -73,6 +73,8 @@ def test_a_ladder_starts_each_rung_from_the_one_before_and_shares_the_first(spec
     ("values", "how", "message"),
     [
         ({"rate": ["0.1", "0.1"]}, None, "rate lists 0.1, 0.1; give different values"),
+        ({"stiffness": ["1", "1.0"]}, "plain", "stiffness lists 1, 1.0; give different values"),
+        ({"stiffness": []}, None, "stiffness lists nothing"),
         ({"rate": ["0.1", "-1"]}, None, "rate is '-1'; it must be greater than 0"),
         ({"rate": ["0.1", "0.2"]}, "scaled", "warm-start needs a ladder"),
         ({"stiffness": ["1", "2"]}, "warm", "warm-start is 'warm'"),
@@ -162,6 +164,41 @@ def test_folders_of_sweeps_are_guarded(spec_class, tmp_path):
     (tmp_path / "mine" / "notes").write_text("")
     with pytest.raises(RefusedError, match="it holds notes"):
         run_sweep(rungs, tmp_path / "mine", force=True)
+
+
+def test_a_folder_torn_before_its_first_table_is_free(spec_class, tmp_path):
+    (tmp_path / "table.json.part").write_text('{"ta')
+    assert len(run_sweep(plan(spec_class, {"steps": ["1"]}, None), tmp_path)["runs"]) == 1
+
+
+def test_a_disk_too_full_for_the_table_is_one_sentence(spec_class, tmp_path, monkeypatch):
+    def full(path, document):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("qnat.experiment.sweep.write_json", full)
+    with pytest.raises(StorageError, match=r"Cannot write to .* \(No space left on device\); free some space, then"):
+        run_sweep(plan(spec_class, {"steps": ["1"]}, None), tmp_path)
+
+
+def test_figures_show_whole_curves_legends_and_nothing_where_nothing_is_known(spec_class, tmp_path, monkeypatch):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from qnat.experiment import plot
+
+    found = []
+    monkeypatch.setattr(plot, "_save", lambda figure, path: found.append(figure))
+    runs = [spec_class(steps=steps, stiffness=1.0 / steps).run() for steps in (30, 3)]
+    runs[1].curves["relative_entropy"] = np.full((1, 4), np.nan)
+    entries = [Entry(run, {"stiffness": run.spec["stiffness"], "name": "long" * 20}, None) for run in runs]
+    lines = entries_of(entries[::-1], "stiffness")
+    assert [line.run.steps for line in lines] == [30, 3]
+    plot.draw_comparison(lines, tmp_path / "a.png")
+    plot.draw_comparison([line._replace(series=f"{i}" * 50) for i, line in enumerate(lines)], tmp_path / "b.png")
+    plot.draw_run(runs[1], tmp_path / "c.png")
+    assert all(axis.get_xlim()[1] > 30 for axis in found[0].axes)
+    FigureCanvasAgg(found[1]).draw()
+    extent = found[1].legends[0].get_window_extent()
+    assert 0 <= extent.x0 < extent.x1 <= found[1].bbox.x1
 
 
 def test_evaluations_count_what_the_geometry_took(spec_class):
