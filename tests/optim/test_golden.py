@@ -97,6 +97,17 @@ def test_the_converged_proximal_path_is_chaotic():
     assert TASK.value_and_grad(jax.tree.map(lambda x: x[4], one))[0] + LOG_Z > PATHS["qhbm_vqt"][CHAOTIC][0]["loss"]
 
 
+@pytest.mark.parametrize("inner_steps", [20, 400, 4000])
+def test_the_safeguarded_proximal_step_is_safe_at_any_depth(inner_steps):
+    """What ruins the plain method, a converged inner loop, costs the safeguarded one nothing."""
+    flat = jnp.array(PATHS["qhbm_vqt"][CHAOTIC][0]["params"])
+    safe = proximal_descent(0.2, MODEL.relative_entropy, inner=optax.sgd(0.05), inner_steps=inner_steps)
+    path = follow(TASK.value_and_grad, safe, {"latent": flat[:3], "angles": flat[3:]}, 40)
+    values = jax.vmap(TASK.value_and_grad)(path)[0] + LOG_Z
+    assert values[-1] < 0.5
+    assert jnp.max(values) <= values[0]
+
+
 FAMILY = GibbsFamily(PauliSum.from_strings(["XX", "ZI", "IZ", "YI"]).matrices())
 MIRROR = FAMILY.mirror
 # The golden files write ρ = exp(−Σ θG)/Z: their θ is minus ours, and their gradient too.

@@ -216,6 +216,11 @@ def test_precision_follows_the_parameters():
     np.testing.assert_allclose(operator.as_matrix(), LatentMetric(MODEL, "bkm").at(PARAMS).as_matrix(), atol=1e-5)
 
 
+def test_single_precision_is_said():
+    with jax.enable_x64(False), pytest.warns(UserWarning, match="single precision"):
+        ThermalTask(MODEL, tfim(1, 2), beta=1.0)
+
+
 def test_family_at_infinite_temperature():
     family = GibbsFamily(PauliSum.from_strings(["ZZ", "XI", "IX"]).matrices())
     assert family.generators.dtype == jnp.float64

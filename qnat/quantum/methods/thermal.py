@@ -1,5 +1,6 @@
 """Variational Gibbs sampling: the free energy of a model against a Hamiltonian."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,12 @@ class ThermalTask(Task):
         self.hamiltonian = hamiltonian.matrix()
         self.energies, self.levels = jnp.linalg.eigh(self.hamiltonian)
         self.beta = jnp.asarray(beta, self.energies.dtype)
+        if self.energies.dtype != jnp.float64:
+            warnings.warn(
+                "This thermal task runs in single precision, where a relative entropy below about 1e-6 is noise; "
+                'jax.config.update("jax_enable_x64", True) before the first array gives double precision.',
+                stacklevel=2,
+            )
 
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
         return self.model.init(key)
