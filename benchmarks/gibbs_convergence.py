@@ -56,14 +56,14 @@ def measure(run: Run) -> list[dict]:
 
 
 def cell(rows: list[dict], what: str) -> str:
-    """Medians over seeds for the three levels; seeds that never got there count as infinity."""
+    """Medians over seeds for the three levels; (k/5) seeds got there, and the others count as infinity."""
     parts = []
     for level in range(len(LEVELS)):
         values = [row[what][level] for row in rows]
         reached = [value for value in values if value is not None]
         median = statistics.median([float("inf") if value is None else value for value in values])
         text = f"{median:.0f}" if np.isfinite(median) else "–"
-        parts.append(text if len(reached) == len(values) else f"{text} ({len(reached)}/{len(values)})")
+        parts.append(text if len(reached) in (0, len(values)) else f"{text} ({len(reached)}/{len(values)})")
     return " / ".join(parts)
 
 
@@ -98,7 +98,7 @@ def page(document: dict) -> str:
     lines = []
     for title, results in document["models"].items():
         _, few, many = MODELS[title]
-        lines += [f"### {title}", ""]
+        lines += [f"## {title}", ""]
         lines += [f"At most {few} steps of natural gradient and QPMD, {many} of Adam and gradient descent.", ""]
         lines += ["Steps until D < 0.1 / 0.01 / 0.001, median of five seeds:", ""]
         lines += table(results, "steps")
