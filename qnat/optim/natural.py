@@ -58,7 +58,7 @@ class _NaturalGradient(eqx.Module):
         damping = self.rule(jnp.sqrt(vdot(updates, updates)), state.rejected, state.step)
         direction, residual, cost = solve(operator, updates, damping, self.solver)
         direction = scaled(-rate_at(self.learning_rate, state.step), direction)
-        curvature = vdot(direction, operator.mv(direction))
+        curvature = jnp.maximum(vdot(direction, operator.mv(direction)), 0.0)  # rounding, in a null space
         largest = jax.tree.reduce(jnp.maximum, jax.tree.map(lambda x: jnp.max(jnp.abs(x), initial=0), direction))
         clip = jnp.minimum(1.0, jnp.minimum(state.radius / jnp.sqrt(curvature), self.box / largest))
         clip = jnp.where(largest > 0, clip, 1.0)

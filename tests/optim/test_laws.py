@@ -123,6 +123,19 @@ def test_optimisers_are_pytrees_so_that_rates_do_not_recompile():
     assert traces == 2
 
 
+def test_null_directions_of_a_metric_are_harmless():
+    """A singular metric, and a gradient along its null space: the box and the damping bound the step."""
+    vector = jnp.array([1.0, -1.0]) / jnp.sqrt(2.0)
+    singular = HessianMetric(lambda x: (x @ jnp.array([1.0, 1.0])) ** 2 / 2)
+    for options in ({}, {"accept": None, "trust": None, "damping": 1e-3}):
+        optimizer = natural_gradient(1.0, singular, **options)
+        updates, _ = optimizer.update(
+            vector, optimizer.init(vector), vector, value=vector @ vector, value_fn=lambda x: x @ x
+        )
+        assert float(jnp.abs(updates).max()) <= 0.8 + 1e-12
+        assert bool(jnp.isfinite(updates).all())
+
+
 def test_missing_arguments_are_named():
     params = {"a": jnp.ones(2), "b": jnp.ones(3)}
     optimizer = natural_gradient(1.0, HESSIAN)
