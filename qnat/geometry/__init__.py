@@ -21,6 +21,7 @@ from .divergence import (
 from .hermitian import gibbs_state, log_density, log_mean, log_spectrum, log_trace_exp
 from .metric import (
     AbstractMetric,
+    DivergenceMetric,
     EuclideanMetric,
     HessianMetric,
     MonotoneMetric,
@@ -51,6 +52,7 @@ __all__ = [
     "AbstractMirrorMap",
     "BlockDiagonal",
     "Blockwise",
+    "DivergenceMetric",
     "Euclidean",
     "EuclideanMetric",
     "HessianMetric",

@@ -63,6 +63,21 @@ class HessianMetric(AbstractMetric):
         return _psd_operator(product, params)
 
 
+class DivergenceMetric(AbstractMetric):
+    """Hessian of v ↦ D(v, v₀) at v = v₀: the metric that a divergence D(new, old) of two parameters induces.
+
+    For relative entropy, in either direction, it is the BKM metric. `divergence` must be twice differentiable in its
+    first argument where the two coincide.
+    """
+
+    divergence: Callable[[PyTree[Array], PyTree[Array]], Float[Array, ""]]
+
+    def at(
+        self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None
+    ) -> lx.AbstractLinearOperator:
+        return HessianMetric(lambda new: self.divergence(new, params)).at(params)
+
+
 class PullbackMetric(AbstractMetric):
     """JᵀHJ: a metric on states, pulled back through a map params ↦ state.
 

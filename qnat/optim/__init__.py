@@ -6,14 +6,12 @@ from .mirror import mirror_descent as mirror_descent
 from .natural import natural_gradient as natural_gradient
 from .precondition import Diagnostics as Diagnostics
 from .precondition import scale_by_metric as scale_by_metric
-from .proximal import DivergenceMetric as DivergenceMetric
 from .proximal import proximal_descent as proximal_descent
 from .proximal import proximal_newton as proximal_newton
 from .rate import with_rate as with_rate
 
 __all__ = [
     "Diagnostics",
-    "DivergenceMetric",
     "adaptive",
     "laws",
     "mirror_descent",

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import lineax as lx
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
+from optax.tree_utils import tree_vdot
 
 from qnat.geometry.metric import AbstractMetric
 
 from .accept import ValueFn, acceptable, empty_window, needed, push, select
 from .damping import Damping, Rule, resolve
-from .precondition import Diagnostics, no_diagnostics, recorded, solve, vdot
+from .precondition import Diagnostics, no_diagnostics, recorded, solve
 from .rate import Scalar, ScalarOrSchedule, Schedule, number, rate_at, scaled, traced_rate
 
 
@@ -55,10 +56,10 @@ class _NaturalGradient(eqx.Module):
         if params is None:
             raise ValueError("natural_gradient evaluates its metric at the parameters; pass params= to update.")
         operator = self.metric.at(params, batch, key=key)
-        damping = self.rule(jnp.sqrt(vdot(updates, updates)), state.rejected, state.step)
+        damping = self.rule(jnp.sqrt(tree_vdot(updates, updates)), state.rejected, state.step)
         direction, residual, cost = solve(operator, updates, damping, self.solver)
         direction = scaled(-rate_at(self.learning_rate, state.step), direction)
-        curvature = jnp.maximum(vdot(direction, operator.mv(direction)), 0.0)  # rounding, in a null space
+        curvature = jnp.maximum(tree_vdot(direction, operator.mv(direction)), 0.0)  # rounding, in a null space
         largest = jax.tree.reduce(jnp.maximum, jax.tree.map(lambda x: jnp.max(jnp.abs(x), initial=0), direction))
         clip = jnp.minimum(1.0, jnp.minimum(state.radius / jnp.sqrt(curvature), self.box / largest))
         clip = jnp.where(largest > 0, clip, 1.0)
@@ -68,7 +69,7 @@ class _NaturalGradient(eqx.Module):
         if self.tries:
             value, value_fn = needed(value, value_fn)
             window = jnp.where(state.step == 0, push(window, value), window)
-            predicted = -(clip * vdot(updates, direction) + clip**2 * curvature / 2)
+            predicted = -(clip * tree_vdot(updates, direction) + clip**2 * curvature / 2)
             trial = value_fn(optax.apply_updates(params, change))
             accepted = acceptable(window, trial, 1e-4 * predicted)
             radius = _next_radius(radius, clip * jnp.sqrt(curvature), (value - trial) / predicted, accepted)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import lineax as lx
 import optax
 from jaxtyping import Array, Int, PyTree
+from optax.tree_utils import tree_vdot
 
 from qnat.geometry.operators import damped
 
@@ -45,11 +46,6 @@ def recorded(diagnostics: Diagnostics) -> Diagnostics:
     return Diagnostics(*(jnp.asarray(x, jnp.zeros(()).dtype) for x in diagnostics))
 
 
-def vdot(x: PyTree[Array], y: PyTree[Array]) -> Scalar:
-    """The Euclidean inner product of two pytrees."""
-    return jax.tree.reduce(jnp.add, jax.tree.map(lambda a, b: jnp.vdot(a, b).real, x, y))
-
-
 def solve(
     operator: lx.AbstractLinearOperator, vector: PyTree[Array], damping: Scalar, solver: lx.AbstractLinearSolver
 ) -> tuple[PyTree[Array], Scalar, Scalar]:
@@ -57,7 +53,9 @@ def solve(
     system = damped(operator, damping)
     solution = lx.linear_solve(system, vector, solver, throw=False)
     difference = jax.tree.map(jnp.subtract, system.mv(solution.value), vector)
-    residual = jnp.sqrt(vdot(difference, difference) / jnp.maximum(vdot(vector, vector), jnp.finfo(float).tiny))
+    residual = jnp.sqrt(
+        tree_vdot(difference, difference) / jnp.maximum(tree_vdot(vector, vector), jnp.finfo(float).tiny)
+    )
     steps = solution.stats.get("num_steps")
     cost = operator.in_size() if steps is None else 2 * steps
     return solution.value, residual, jnp.asarray(cost, residual.dtype)
@@ -86,7 +84,7 @@ class _ScaleByMetric(eqx.Module):
         operator: lx.AbstractLinearOperator,
         **extra: Any,
     ) -> tuple[PyTree[Array], ScaleByMetricState]:
-        damping = self.rule(jnp.sqrt(vdot(updates, updates)), jnp.zeros((), jnp.int32), state.step)
+        damping = self.rule(jnp.sqrt(tree_vdot(updates, updates)), jnp.zeros((), jnp.int32), state.step)
         direction, residual, cost = solve(operator, updates, damping, self.solver)
         one = jnp.ones_like(residual)
         diagnostics = recorded(Diagnostics(residual, damping, one, jnp.full_like(one, jnp.inf), one, cost))

@@ -1,38 +1,21 @@
 """Proximal steps with a divergence: quantum probabilistic mirror descent (QPMD)."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 import optax
 from jaxtyping import Array, PyTree
 
-from qnat.geometry.metric import AbstractMetric, HessianMetric
+from qnat.geometry.divergence import Divergence
+from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.operators import Blockwise, TruncatedCG
 
 from .accept import TriedDiagnostics, TriedState, ValueFn, halving, select, start
 from .damping import Damping, adaptive
 from .natural import natural_gradient
-from .precondition import vdot
 from .rate import Scalar, ScalarOrSchedule, Schedule, number, rate_at, traced_rate
-
-Divergence = Callable[[PyTree[Array], PyTree[Array]], Scalar]
-
-
-class DivergenceMetric(AbstractMetric):
-    """Hessian of v ↦ D(v, v₀) at v = v₀: the metric that a divergence induces, matrix-free.
-
-    Attributes:
-        divergence: D(new, old) of two parameters, twice differentiable in the first.
-    """
-
-    divergence: Divergence
-
-    def at(self, params: PyTree[Array], batch: Any = None, *, key: Array | None = None) -> lx.AbstractLinearOperator:
-        return HessianMetric(lambda new: self.divergence(new, params)).at(params)
 
 
 class _ProximalDescent(eqx.Module):
@@ -80,7 +63,13 @@ class _ProximalDescent(eqx.Module):
             gradient = jax.tree.map(lambda g, v: g.astype(v.dtype), gradient, new)
             change, inner = self.inner.update(gradient, inner, new)
             new = jax.tree.map(lambda v, c: v + (state.scale * c).astype(v.dtype), new, change)
-            return new, inner, step + 1, distance, jnp.sqrt(vdot(gradient, gradient)).astype(state.scale.dtype)
+            return (
+                new,
+                inner,
+                step + 1,
+                distance,
+                jnp.sqrt(optax.tree_utils.tree_vdot(gradient, gradient)).astype(state.scale.dtype),
+            )
 
         start = state.inner if self.carries else self.inner.init(params)
         zero = jnp.zeros_like(state.scale)

@@ -8,9 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from qnat.geometry import EuclideanMetric, HessianMetric, LogPartition, bregman
+from qnat.geometry import DivergenceMetric, EuclideanMetric, HessianMetric, LogPartition, bregman
 from qnat.optim import (
-    DivergenceMetric,
     laws,
     mirror_descent,
     natural_gradient,

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qnat.geometry import HessianMetric, relative_entropy
-from qnat.optim import DivergenceMetric, mirror_descent, natural_gradient, proximal_newton
+from qnat.geometry import DivergenceMetric, HessianMetric, relative_entropy
+from qnat.optim import mirror_descent, natural_gradient, proximal_newton
 from qnat.quantum import GibbsFamily, PauliSum, ThermalTask, tfim
 from qnat.quantum.hamiltonians import local_strings
 
