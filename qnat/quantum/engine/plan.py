@@ -1,0 +1,132 @@
+"""A circuit, planned: which gathers and which products carry the state through it, and how long that should take.
+
+The state is kept in an order of basis states of its own: amplitude y of the array belongs to basis state L(y), L affine.
+A CNOT changes L and nothing else. A window moves its wires to the low bits by one gather and multiplies rows by W.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from ..circuit import Circuit
+from .affine import Affine
+from .factors import Program, Writer
+from .lowering import lower
+from .windows import Item, Window, merge_runs, pick_windows
+
+
+class Tables(NamedTuple):
+    """Gathers new[y] = old[high[y >> low bits] ^ low[y & mask]], one a row, and their inverses."""
+
+    high: Int[np.ndarray, "steps hi"]
+    low: Int[np.ndarray, "steps lo"]
+    inverse_high: Int[np.ndarray, "steps hi"]
+    inverse_low: Int[np.ndarray, "steps lo"]
+    trivial: tuple[bool, ...]  # which of them do nothing
+
+
+def _tables(maps: list[Affine], n: int, low: int) -> Tables:
+    rows = [(*map_.tables(low), *map_.inverse().tables(low)) for map_ in maps]
+    sizes = (2 ** (n - low), 2**low) * 2
+    columns = (np.array([row[i] for row in rows], np.int32).reshape(len(rows), size) for i, size in enumerate(sizes))
+    return Tables(*columns, tuple(map_ == Affine.identity(n) for map_ in maps))
+
+
+class Plan(NamedTuple):
+    """Everything about a circuit that does not depend on its angles.
+
+    The state passes through `len(bounds)` phases. A phase gathers the state, so that its m wires are the low bits, and
+    sends each chunk of 2^m amplitudes through windows bounds[i] … bounds[i+1] − 1; with m = n there is one phase and
+    one chunk. A last gather restores the order of basis states.
+
+    Attributes:
+        n, m, k: wires of the state, of a chunk and of a window.
+        planes: real numbers of an amplitude, 1 for a real circuit and 2 otherwise.
+        num_angles: P.
+        program: how W follows from the angles.
+        outer: gathers of whole states, one before every phase and one at the end. inner: gathers of chunks, one a window.
+        bounds: first window of every phase, and the number of windows.
+    """
+
+    n: int
+    m: int
+    k: int
+    planes: int
+    num_angles: int
+    program: Program
+    outer: Tables
+    inner: Tables
+    bounds: tuple[int, ...]
+
+    @property
+    def windows(self) -> int:
+        """T, the number of passes over the state."""
+        return self.bounds[-1]
+
+
+class _Order:
+    """Which basis state of n wires stands where, while a plan is written."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.wires = list(range(n))  # as they stand, most significant first
+        self.map = Affine.identity(n)  # from places to basis states
+
+    def apply(self, items: tuple[Item, ...]) -> None:
+        for op in (op for item in items for op in item.ops):
+            assert op.kind.affine is not None
+            places = tuple(self.n - 1 - wire for wire in reversed(op.wires))
+            self.map = op.kind.affine.embedded(places, self.n).after(self.map)
+
+    def _standing(self, wires: list[int]) -> Affine:
+        """From bits as the wires stand to bits as they are numbered."""
+        return Affine.moving(tuple(self.n - 1 - wire for wire in reversed(wires)))
+
+    def bring_low(self, before: tuple[int, ...], after: tuple[int, ...]) -> Affine:
+        """The gather that puts wires into the low bits in the order `before`; a window leaves them in `after`."""
+        rest = [wire for wire in self.wires if wire not in before]
+        gather = self.map.inverse().after(self._standing([*rest, *before]))
+        self.wires = [*rest, *after]
+        self.map = self._standing(self.wires)
+        return gather
+
+
+def _relabelled(items: tuple[Item, ...], wires: tuple[int, ...]) -> list[Item]:
+    """The items on wires numbered as they stand in `wires`."""
+    number = {wire: i for i, wire in enumerate(wires)}
+    local = lambda old: tuple(number[wire] for wire in old)  # noqa: E731
+    return [
+        item._replace(ops=tuple(op._replace(wires=local(op.wires)) for op in item.ops), wires=local(item.wires))
+        for item in items
+    ]
+
+
+def make_plan(circuit: Circuit, k: int, m: int | None = None, *, flat: bool = False) -> Plan:
+    """Plans a circuit with windows of k wires, in phases of m wires where m < n; `flat`: one Kronecker layer a window."""
+    n = circuit.n
+    m = n if m is None else min(m, n)
+    k = min(k, m)
+    ops = lower(circuit)
+    items = tuple(merge_runs(ops))
+    everything = Window((), tuple(range(n)), items)
+    phases, rest = ([everything], ()) if m == n else pick_windows(n, items, m)
+    writer, order = Writer(k), _Order(n)
+    outer, inner, bounds = [], [], [0]
+    for phase in phases:
+        order.apply(phase.before)
+        wires = tuple(wire for wire in order.wires if wire in phase.wires)
+        outer.append(order.bring_low(wires, wires))
+        windows, tail = pick_windows(m, _relabelled(phase.items, wires), k, flat=flat)
+        chunk = _Order(m)
+        for window in windows:
+            chunk.apply(window.before)
+            inner.append(chunk.bring_low(*writer.add(window)))
+        chunk.apply(tail)
+        order.map = order.map.after(chunk.map.embedded(tuple(range(m)), n))
+        bounds.append(len(inner))
+    order.apply(rest)
+    outer.append(order.map.inverse())
+    planes = 2 if any(op.kind.terms.imag.any() for op in ops) else 1
+    tables = _tables(outer, n, m), _tables(inner, m, m // 2)
+    return Plan(n, m, k, planes, circuit.num_angles, writer.program(), *tables, tuple(bounds))
