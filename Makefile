@@ -29,8 +29,8 @@ gibbs: $(PACKAGE)  ## the main experiment: train thermal states, compare optimis
 	  --optimizer natural,qpmd,adam,sgd --warm-start scaled,plain --out runs/gibbs $(if $(AGAIN),--force,--resume)
 
 .PHONY: bench
-bench: $(PACKAGE)  ## the benchmarks; each writes its results as JSON and the tables that docs/ include
-	for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+bench: $(PACKAGE)  ## the benchmarks; each writes its results as JSON and the tables that docs/ include (ONLY=engine ARGS=--quick)
+	for script in benchmarks/$(or $(ONLY),*).py; do echo "$$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
 
 ## Checking
 

@@ -27,7 +27,7 @@ def _state(spec: Spec, angles: jax.Array) -> jax.Array:
     for gate in neutral.gates(spec):
         width = len(gate.wires)
         tensor = _matrix(gate, angles).reshape((2,) * (2 * width))
-        moved = jnp.tensordot(tensor, state, axes=(range(width, 2 * width), gate.wires))
+        moved = jnp.tensordot(tensor, state, axes=(tuple(range(width, 2 * width)), gate.wires))
         state = jnp.moveaxis(moved, range(width), gate.wires)
     return state.reshape(-1)
 

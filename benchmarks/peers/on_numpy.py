@@ -69,7 +69,8 @@ def thermal_metric(spec: Spec) -> Job:
         rotated = V.conj().T @ (phase[:, :, None] * V[index])
         means = np.einsum("kxx,x->k", rotated, p).real
         rows = (rotated * np.sqrt(weights)).reshape(len(theta), -1)
-        return rows.real @ rows.real.T + rows.imag @ rows.imag.T - np.outer(means, means)
+        planes = np.concatenate([rows.real, rows.imag], axis=1)  # strided views would miss the BLAS
+        return planes @ planes.T - np.outer(means, means)
 
     return Job(run, neutral.array_numbers)
 

@@ -1,6 +1,5 @@
 """PennyLane: lightning as users write it and with a prebuilt tape, and default.qubit under jax.jit."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pennylane as qml
+import scipy.special
 from pennylane import numpy as pnp
 from pennylane.devices import ExecutionConfig
 
@@ -98,36 +98,18 @@ def evaluation_jit(spec: Spec) -> Job:
         return qml.state()
 
     device = qml.device("default.qubit", wires=spec["n"])
-    node = jax.jit(qml.QNode(circuit, device, interface="jax", diff_method=None))
+    node = jax.jit(qml.QNode(circuit, device, interface="jax", diff_method="backprop"))
     return Job(lambda: node(angles).block_until_ready(), neutral.state_numbers)
 
 
-def _log_probabilities(latent: Any, spins: Any) -> Any:
-    return jax.nn.log_softmax(-(spins @ latent))
-
-
-def _adam(step: Callable, spec: Spec) -> Job:
-    """A job that takes the first Adam step from the common start; `step` gives (value, gradients)."""
-    start = tuple(jnp.asarray(part) for part in neutral.gibbs_start(spec))
-    optimizer = optax.adam(0.05)
-    first = optimizer.init(start)
-
-    def whole(parameters: Any, state: Any) -> Any:
-        value, slopes = step(*parameters)
-        updates, _ = optimizer.update(slopes, state)
-        return value, slopes, optax.apply_updates(parameters, updates)
-
-    return Job(lambda: whole(start, first), gibbs_numbers) if spec.get("eager") else _jitted(whole, start, first)
-
-
-def _jitted(whole: Callable, *arguments: Any) -> Job:
-    compiled = jax.jit(whole)
-    return Job(lambda: jax.block_until_ready(compiled(*arguments)), gibbs_numbers)
+def _first_adam(parameters: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Adam's first step, where the corrected moments are the gradient and its square."""
+    return parameters - 0.05 * slopes / (np.sqrt(slopes**2) + 1e-8)
 
 
 def gibbs_numbers(result: Any) -> dict[str, float]:
     """What two steps must agree in: value and gradients before the step."""
-    value, slopes, _ = result
+    value, slopes, *_ = result
     flat = np.concatenate([np.asarray(part, float).reshape(-1) for part in slopes])
     return {"value": float(value)} | neutral.array_numbers(flat)
 
@@ -145,10 +127,20 @@ def gibbs_step_jit(spec: Spec) -> Job:
     node = qml.QNode(circuit, qml.device("default.qubit", wires=n), interface="jax", diff_method="backprop")
 
     def value(latent: jax.Array, angles: jax.Array) -> jax.Array:
-        log_p = _log_probabilities(latent, spins)
+        log_p = jax.nn.log_softmax(-(spins @ latent))
         return jnp.exp(log_p) @ (beta * node(angles) + log_p)
 
-    return _adam(jax.value_and_grad(value, argnums=(0, 1)), spec)
+    start = tuple(jnp.asarray(part) for part in neutral.gibbs_start(spec))
+    optimizer = optax.adam(0.05)
+    first = optimizer.init(start)
+
+    @jax.jit
+    def step(parameters: Any, state: Any) -> Any:
+        found, slopes = jax.value_and_grad(value, argnums=(0, 1))(*parameters)
+        updates, state = optimizer.update(slopes, state)
+        return found, slopes, optax.apply_updates(parameters, updates), state
+
+    return Job(lambda: jax.block_until_ready(step(start, first)), gibbs_numbers)
 
 
 def gibbs_step_loop(spec: Spec) -> Job:
@@ -163,20 +155,20 @@ def gibbs_step_loop(spec: Spec) -> Job:
         return qml.expval(energy)
 
     slope = qml.grad(qml.QNode(circuit, qml.device("lightning.qubit", wires=n), diff_method="adjoint"), argnums=0)
+    latent, angles = neutral.gibbs_start(spec)
+    trainable = pnp.array(angles, requires_grad=True)
 
-    def step(latent: Any, angles: Any) -> Any:
-        trainable = pnp.array(np.asarray(angles), requires_grad=True)
+    def run() -> Any:
         slopes, values = [], []
         for row in bits:
             slopes.append(slope(trainable, row))
             values.append(slope.forward)
-        logits = -(spins @ np.asarray(latent))
-        log_p = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+        log_p = scipy.special.log_softmax(-(spins @ latent))
         p, local = np.exp(log_p), beta * np.array(values, float) + log_p
-        by_latent = -(p * (local - p @ local)) @ spins
-        return p @ local, (by_latent, beta * p @ np.array(slopes, float))
+        gradients = -(p * (local - p @ local)) @ spins, beta * p @ np.array(slopes, float)
+        return p @ local, gradients, [_first_adam(*pair) for pair in zip((latent, angles), gradients)]
 
-    return _adam(step, spec | {"eager": True})
+    return Job(run, gibbs_numbers)
 
 
 TASKS = {

@@ -3,15 +3,20 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+jax.config.update("jax_enable_x64", True)  # first: qujax makes its fixed gates when it is imported
 import qujax
 
 from . import neutral
 from .job import Job
 from .neutral import Spec
 
-jax.config.update("jax_enable_x64", True)
+_NAME = {"CNOT": "CX", "CP": "CU1", "RZZ": "ZZPhase", "RXX": "XXPhase"}
 
-_NAME = {"CNOT": "CX", "CP": "CPhase", "RZZ": "ZZPhase", "RXX": "XXPhase"}
+
+def _name(gate: neutral.Gate) -> str:
+    """RX is Rx, CRX is CRx, …"""
+    return _NAME.get(gate.name, gate.name.replace("RX", "Rx").replace("RY", "Ry").replace("RZ", "Rz"))
 
 
 def evaluation(spec: Spec) -> Job:
@@ -19,7 +24,7 @@ def evaluation(spec: Spec) -> Job:
     gates = neutral.gates(spec)
     state = jax.jit(
         qujax.get_params_to_statetensor_func(
-            [_NAME.get(gate.name, gate.name) for gate in gates],
+            [_name(gate) for gate in gates],
             [list(gate.wires) for gate in gates],
             [[] if gate.angle is None else [gate.angle] for gate in gates],
             n_qubits=spec["n"],

@@ -1,7 +1,7 @@
 """One system in a process of its own: reads requests, one JSON object a line, and answers in the same way.
 
 Run by `peers.runner` as `python -m peers.worker SYSTEM THREADS CORES`. Threads and cores are fixed before anything that
-could start a thread is imported. What libraries print goes to standard error, answers have standard output to themselves.
+could start a thread is imported. What libraries print goes to standard error; standard output is for answers alone.
 """
 
 import importlib
@@ -14,7 +14,17 @@ import time
 import traceback
 import warnings
 
-PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "pennylane", "pennylane-lightning", "qulacs", "qujax", "tensorcircuit-ng")
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "numpy",
+    "scipy",
+    "pennylane",
+    "pennylane-lightning",
+    "qulacs",
+    "qujax",
+    "tensorcircuit-ng",
+)
 
 
 def _pin(cores: list[int]) -> None:
@@ -97,8 +107,8 @@ def main() -> None:
         try:
             session = session or Session(system)
             answer = getattr(session, request.pop("ask"))(**request)
-        except Exception:  # noqa: BLE001 - whatever a peer raises is reported to the parent, which fails the row
-            answer = {"error": traceback.format_exc()}
+        except Exception as error:  # noqa: BLE001 - whatever a peer raises is the parent's to report
+            answer = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

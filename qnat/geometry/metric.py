@@ -14,13 +14,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Inexact, Int, PRNGKeyArray, PyTree
 
-from .hermitian import log_spectrum
+from .hermitian import dot, log_spectrum
 from .mirror import AbstractMirrorMap
 from .monotone import Kind, kernel, log_density_weights
+from .operators import Gram
 
 StateMetric = Callable[[Any, Any], Any]
+Times = Callable[[Int[Array, ""], Float[Array, "planes d d"]], Float[Array, "planes d d"]]
 
 
 class AbstractMetric(eqx.Module):
@@ -97,17 +100,11 @@ class PullbackMetric(AbstractMetric):
     ) -> lx.AbstractLinearOperator:
         fn = self.fn if batch is None else lambda p: self.fn(p, batch)
         point, push = jax.linearize(fn, params)
-        pull = jax.linear_transpose(push, params)
         # Linear in its tangent, so its linearisation is itself, with all work on the point alone done here and kept.
         zero = jax.tree.map(jnp.zeros_like, point)
         _, weigh = jax.linearize(lambda tangent: self.state_metric(point, tangent), zero)
 
-        def product(vector: PyTree[Array]) -> PyTree[Array]:
-            # JAX transposes without conjugating, the metric pairs with conjugation.
-            (cotangent,) = pull(jax.tree.map(jnp.conj, weigh(push(vector))))
-            return cotangent
-
-        return _psd_operator(product, params)
+        return _pulled_back(push, weigh, params)
 
 
 class MonotoneMetric(AbstractMetric):
@@ -115,13 +112,20 @@ class MonotoneMetric(AbstractMetric):
 
     SLD here is the quantum Fisher information. An unknown kind raises ValueError when the metric is made.
 
+    One diagonalisation serves both forms of the operator: products, each one rotation into the eigenbasis and back, and
+    the dense matrix, a rotation into it for every parameter and one real symmetric product.
+
     Attributes:
         log_density_fn: params ↦ K, or (params, batch) ↦ K, real symmetric or complex Hermitian, of any normalisation.
         kind: what `kernel` takes: "bkm", "sld", "wigner_yanase", "geometric", "harmonic", "wyd:p", "sandwiched:a", …
+        times: (index a, V) ↦ (∂K/∂θₐ) V where there is a cheaper way than with a dense matrix: K linear in θ, the
+            parameters one vector, and V (planes, d, d) the one plane of a real matrix or the real and the imaginary
+            part of a complex one.
     """
 
     log_density_fn: Callable[..., Inexact[Array, "d d"]]
     kind: Kind = eqx.field(static=True, default="bkm")
+    times: Times | None = None
 
     def __check_init__(self) -> None:
         kernel(self.kind)
@@ -129,7 +133,20 @@ class MonotoneMetric(AbstractMetric):
     def at(
         self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None
     ) -> lx.AbstractLinearOperator:
-        return PullbackMetric(self.log_density_fn, petz(self.kind)).at(params, batch, key=key)
+        fn = self.log_density_fn if batch is None else lambda p: self.log_density_fn(p, batch)
+        K, push = jax.linearize(fn, params)
+        log_p, V = log_spectrum(K)
+        weights = log_density_weights(self.kind, log_p)
+        product = _pulled_back(push, lambda dK: _weigh(log_p, V, weights, dK), params)
+        flat, unravel = ravel_pytree(params)
+
+        def times_dense(index: Int[Array, ""], planes: Float[Array, "planes d d"]) -> Float[Array, "planes d d"]:
+            dK = push(unravel(jnp.zeros_like(flat).at[index].set(1)))
+            return dense_times(dK, planes)
+
+        times = self.times or times_dense
+        rows = eqx.filter_closure_convert(lambda: _rows(log_p, V, weights, times, flat.size))
+        return Gram(product, rows)
 
 
 def monotone_metric(
@@ -148,12 +165,52 @@ def petz(kind: Kind) -> StateMetric:
 
     def state_metric(K: Inexact[Array, "d d"], dK: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
         log_p, V = log_spectrum(K)
-        rotated = V.conj().T @ dK @ V
-        mean = jnp.sum(jnp.exp(log_p) * jnp.diagonal(rotated).real)
-        centred = rotated - mean * jnp.eye(log_p.size, dtype=log_p.dtype)
-        return V @ (log_density_weights(resolved, log_p) * centred) @ V.conj().T
+        return _weigh(log_p, V, log_density_weights(resolved, log_p), dK)
 
     return state_metric
+
+
+def _weigh(
+    log_p: Float[Array, " d"], V: Inexact[Array, "d d"], weights: Float[Array, "d d"], dK: Inexact[Array, "d d"]
+) -> Inexact[Array, "d d"]:
+    """V [weights ∘ V†(dK − ⟨dK⟩)V] V†."""
+    rotated = dot(V.conj().T, dot(dK, V))
+    return dot(dot(V, weights * _centred(log_p, rotated)), V.conj().T)
+
+
+def _centred(log_p: Float[Array, " d"], rotated: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
+    mean = jnp.sum(jnp.exp(log_p) * jnp.diagonal(rotated).real)
+    return rotated - mean * jnp.eye(log_p.size, dtype=log_p.dtype)
+
+
+def dense_times(A: Inexact[Array, "d d"], planes: Float[Array, "planes d d"]) -> Float[Array, "planes d d"]:
+    """A V for a matrix V in real planes: one if V is real, its real and imaginary part if not."""
+    if len(planes) == 1:
+        return (A @ planes[0])[None]
+    product = dot(A, jax.lax.complex(*planes))
+    return jnp.stack([product.real, product.imag])
+
+
+def _rows(
+    log_p: Float[Array, " d"], V: Inexact[Array, "d d"], weights: Float[Array, "d d"], times: Times, count: int
+) -> Float[Array, "P m"]:
+    """Re Bₐ + Im Bₐ of Bₐ = √weights ∘ V†(∂ₐK − ⟨∂ₐK⟩)V, a row for each parameter.
+
+    B is Hermitian: Re B is symmetric and Im B antisymmetric, so the row holds all of B, and rows·rows is Re Tr B B′.
+    With C = ∂ₐK V it is (Re V)ᵀ(Re C + Im C) + (Im V)ᵀ(Im C − Re C), and the brackets are the planes of (1 − i) C.
+    """
+    root, d = jnp.sqrt(weights), log_p.size
+    real, imaginary = V.real, V.imag
+    parts, planes = [real], [real]
+    if jnp.iscomplexobj(V):
+        parts, planes = [real, imaginary], [real + imaginary, imaginary - real]
+    left, right = jnp.concatenate(parts).T, jnp.stack(planes)
+
+    def row(index: Int[Array, ""]) -> Float[Array, " m"]:
+        rotated = left @ times(index, right).reshape(-1, d)
+        return (root * _centred(log_p, rotated)).reshape(-1)
+
+    return jax.lax.map(row, jnp.arange(count))
 
 
 def fubini_study(psi: Inexact[Array, " d"], tangent: Inexact[Array, " d"]) -> Inexact[Array, " d"]:
@@ -169,3 +226,17 @@ def _psd_operator(
     product: Callable[[PyTree[Array]], PyTree[Array]], params: PyTree[Array]
 ) -> lx.AbstractLinearOperator:
     return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: params), lx.positive_semidefinite_tag)
+
+
+def _pulled_back(
+    push: Callable[[PyTree[Array]], Any], weigh: Callable[[Any], Any], params: PyTree[Array]
+) -> lx.AbstractLinearOperator:
+    """v ↦ Jᵀ H J v, J a linear map from vectors like `params` and H one on its values, self-adjoint."""
+    pull = jax.linear_transpose(push, params)
+
+    def product(vector: PyTree[Array]) -> PyTree[Array]:
+        # JAX transposes without conjugating, the metric pairs with conjugation.
+        (cotangent,) = pull(jax.tree.map(jnp.conj, weigh(push(vector))))
+        return cotangent
+
+    return _psd_operator(product, params)

@@ -1,4 +1,4 @@
-"""Linear operators and a solver that lineax lacks: damping that keeps its tag, blocks, truncated conjugate gradients.
+"""Linear operators and a solver that lineax lacks: damping that keeps its tag, blocks, Gram, truncated CG.
 
 Conventions are lineax's: an operator acts on a pytree with `mv`, `as_matrix` is its matrix in the order of
 `jax.flatten_util.ravel_pytree`, and promises such as positive semidefiniteness are tags.
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 import lineax as lx
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, PyTree
 
 
@@ -67,6 +68,36 @@ class BlockDiagonal(lx.AbstractLinearOperator):
         return BlockDiagonal(jax.tree.map(fn, self.blocks, is_leaf=_is_operator))
 
 
+class Gram(lx.AbstractLinearOperator):
+    """RRᵀ for the real rows R of its factor: a product that never forms R, a matrix that costs one symmetric product.
+
+    It is symmetric and positive semidefinite by construction.
+
+    Attributes:
+        product: the operator x ↦ RRᵀx.
+        rows: () ↦ R (P, m), P the order of `jax.flatten_util.ravel_pytree`; a pytree, such as `jax.tree_util.Partial`.
+    """
+
+    product: lx.AbstractLinearOperator
+    rows: Callable[[], Float[Array, "P m"]]
+
+    def mv(self, vector: PyTree[Inexact[Array, "..."]]) -> PyTree[Inexact[Array, "..."]]:
+        return self.product.mv(vector)
+
+    def as_matrix(self) -> Float[Array, "P P"]:
+        rows = self.rows()
+        return rows @ rows.T
+
+    def transpose(self) -> "Gram":
+        return self
+
+    def in_structure(self) -> PyTree[jax.ShapeDtypeStruct]:
+        return self.product.in_structure()
+
+    def out_structure(self) -> PyTree[jax.ShapeDtypeStruct]:
+        return self.product.out_structure()
+
+
 def _register_block_diagonal() -> None:
     """Tell lineax's single-dispatch functions about BlockDiagonal: each passes to the blocks."""
     checks = (lx.is_symmetric, lx.is_diagonal, lx.is_tridiagonal, lx.is_lower_triangular, lx.is_upper_triangular)
@@ -81,7 +112,32 @@ def _register_block_diagonal() -> None:
     )
 
 
+def _materialise_gram(operator: Gram) -> lx.AbstractLinearOperator:
+    matrix = operator.as_matrix()
+    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), operator.in_structure()))
+
+    def product(vector: PyTree[Inexact[Array, "..."]]) -> PyTree[Inexact[Array, "..."]]:
+        return unravel(matrix @ ravel_pytree(vector)[0])
+
+    return lx.FunctionLinearOperator(product, operator.in_structure(), lx.positive_semidefinite_tag)
+
+
+def _register_gram() -> None:
+    """Tell lineax's single-dispatch functions about Gram."""
+    for yes in (lx.is_symmetric, lx.is_positive_semidefinite):
+        yes.register(Gram, lambda _: True)
+    shapes = (lx.is_diagonal, lx.is_tridiagonal, lx.is_lower_triangular, lx.is_upper_triangular, lx.has_unit_diagonal)
+    for unknown in (*shapes, lx.is_negative_semidefinite):
+        unknown.register(Gram, lambda _: False)
+    for same in (lx.linearise, lx.conj):
+        same.register(Gram, lambda op: op)
+    lx.materialise.register(Gram, _materialise_gram)
+    lx.diagonal.register(Gram, lambda op: jnp.sum(op.rows() ** 2, axis=1))
+    lx.tridiagonal.register(Gram, lambda op: tuple(jnp.diagonal(op.as_matrix(), offset) for offset in (0, -1, 1)))
+
+
 _register_block_diagonal()
+_register_gram()
 
 
 def _dot(x: PyTree[Array], y: PyTree[Array]) -> Float[Array, ""]:

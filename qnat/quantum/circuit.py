@@ -47,8 +47,14 @@ def phase(*wires: int) -> Gate:
 def unitary(matrix: ArrayLike, *wires: int) -> Gate:
     """A fixed gate: the (2^w, 2^w) unitary `matrix` on w wires, the first the most significant."""
     array = np.asarray(matrix, complex)
-    if not wires or array.shape != (2 ** len(wires),) * 2 or not np.allclose(array @ array.conj().T, np.eye(len(array))):
-        raise ValueError(f"A gate on the {len(wires)} wires {wires} needs a unitary (2^w, 2^w) matrix; got {array.shape}.")
+    if (
+        not wires
+        or array.shape != (2 ** len(wires),) * 2
+        or not np.allclose(array @ array.conj().T, np.eye(len(array)))
+    ):
+        raise ValueError(
+            f"A gate on the {len(wires)} wires {wires} needs a unitary (2^w, 2^w) matrix; got {array.shape}."
+        )
     return Gate("fixed", wires, matrix=tuple(map(tuple, array.tolist())))
 
 

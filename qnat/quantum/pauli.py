@@ -7,8 +7,9 @@ from typing import Self
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Inexact
+from jaxtyping import Array, Complex, Float, Inexact, Int
 
+from . import pauli_planes
 from .hamiltonian_file import read_terms
 
 
@@ -77,16 +78,45 @@ class PauliSum(eqx.Module):
         """Whether the matrix is real in the computational basis (an even number of Y in every string)."""
         return all(string.count("Y") % 2 == 0 for string in self.strings)
 
+    @property
+    def masks(self) -> tuple[tuple[int, int], ...]:
+        """The bit masks (x, z) of every string."""
+        return tuple(masks(string) for string in self.strings)
+
     def apply(self, state: Inexact[Array, "d ..."]) -> Inexact[Array, "d ..."]:
         """H|ψ⟩ along the first axis of `state` (d = 2^n, wire 0 the most significant bit)."""
-        rows = np.arange(2**self.n)
-        total = jnp.zeros_like(state)
-        for coefficient, string in zip(self.coefficients, self.strings, strict=True):
-            x, z = masks(string)
-            phase = row_phases(x, z, self.n)
-            phase = phase.real if string.count("Y") % 2 == 0 else phase
-            total = total + coefficient * phase.reshape(-1, *(1,) * (state.ndim - 1)) * state[rows ^ x]
-        return total
+        state = state if self.is_real else state.astype(jnp.result_type(state, jnp.complex64))
+        return pauli_planes.apply(self.masks, self.coefficients, state.reshape(1, 2**self.n, -1)).reshape(state.shape)
+
+    def apply_planes(self, states: Float[Array, "batch d planes"]) -> Float[Array, "batch d planes"]:
+        """H v for real arrays of states; planes are 1 (real amplitudes) or 2 (real part, imaginary part)."""
+        if states.shape[-1] == 1 and not self.is_real:
+            raise ValueError("A string with an odd number of Y makes real states complex; give them a second plane.")
+        return pauli_planes.apply(self.masks, self.coefficients, states)
+
+    def expectation_planes(self, states: Float[Array, "batch d planes"]) -> Float[Array, " batch"]:
+        """⟨v|H|v⟩ of every state; value and gradient together cost one product with H, in every mode of derivative."""
+        return pauli_planes.expectation(self.masks, self.coefficients, states)
+
+    def string_expectations_planes(self, states: Float[Array, "batch d planes"]) -> Float[Array, "batch T"]:
+        """⟨v|Pⱼ|v⟩ of every state and string, coefficients left out."""
+        return pauli_planes.string_expectations(self.masks, states)
+
+    def apply_term(self, index: Int[Array, ""], planes: Float[Array, "planes d m"]) -> Float[Array, "planes d m"]:
+        """cⱼPⱼ on the columns of a real matrix (one plane) or of a complex one (its real and imaginary part, stacked).
+
+        The index j may be traced. One plane wants strings with an even number of Y.
+        """
+        return self.coefficients[index].astype(planes.dtype) * pauli_planes.apply_string(self.masks, index, planes)
+
+    def _phases(self, dtype: jnp.dtype) -> Inexact[Array, "T d"]:
+        """Phases with (Pⱼ v)[r] = phase[j, r] v[r ^ xⱼ]; real where every string is."""
+        _, z = jnp.asarray(self.masks).T
+        powers = np.array([1, -1j, -1, 1j])[[(x & z).bit_count() % 4 for x, z in self.masks]]
+        dtype = dtype if self.is_real else jnp.result_type(dtype, jnp.complex64)
+        return jnp.asarray(powers.real if self.is_real else powers, dtype)[:, None] * pauli_planes.signs(
+            z, jnp.arange(2**self.n)
+        )
 
     def matrices(self) -> Inexact[Array, "T d d"]:
         """The dense matrices of the strings, without coefficients; real where every string is."""
@@ -99,8 +129,10 @@ class PauliSum(eqx.Module):
 
     def matrix(self) -> Inexact[Array, "d d"]:
         """The dense matrix of the sum; real where every string is."""
-        identity = jnp.eye(2**self.n, dtype=self.coefficients.dtype if self.is_real else complex)
-        return self.apply(identity)
+        x, _ = jnp.asarray(self.masks).T
+        rows = jnp.arange(2**self.n)
+        elements = self.coefficients[:, None] * self._phases(self.coefficients.dtype)
+        return jnp.zeros((len(rows), len(rows)), elements.dtype).at[rows, rows ^ x[:, None]].add(elements)
 
     def __add__(self, other: Self) -> Self:
         if other.n != self.n:

@@ -12,7 +12,7 @@ and no constant is as large as a state. An odd number of Y makes Dₓ imaginary:
 import functools
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ States = Inexact[Array, "batch d planes"]
 # Measured on one core: rows of 2^9 amplitudes stay in the first cache, 2^5 x 2^4 make two small fast products of them.
 _MIDDLE, _LOW = 5, 4
 _BLOCKED = 12  # wires from which that pays
-_UNROLLED = 48  # more flips than this are scanned, or compiling them would take longer than using them
+_UNROLLED = 32  # more flips than this are scanned, or compiling them would take longer than using them
 
 
 class _Group(NamedTuple):
@@ -52,23 +52,24 @@ def _with_phases(masks: Masks, coefficients: Float[Array, " T"]) -> Float[Array,
     return coefficients * jnp.asarray(phases, coefficients.dtype)
 
 
-def _signs(z: Int[np.ndarray, " T"] | Int[Array, " T"], bits: int) -> Int[np.ndarray, "T _"] | Int[Array, "T _"]:
-    """(−1)^{|r & z|} for r < 2^bits; a table when z is known, else a computation."""
-    xp = jnp if isinstance(z, jax.Array) else np
-    return 1 - 2 * (xp.bitwise_count(xp.arange(2**bits) & z[:, None]).astype(int) & 1)
+def signs(z: Int[np.ndarray, " T"] | Int[Array, " T"], rows: Any) -> Any:
+    """(−1)^{|r & z|} (T, rows) as integers: a table where z and the rows are known, else a computation."""
+    xp = np if isinstance(z, np.ndarray) and isinstance(rows, np.ndarray) else jnp
+    # the count is an unsigned byte, which has no −1
+    return 1 - 2 * (xp.bitwise_count(rows & z[:, None]).astype(int) & 1)
 
 
 def _diagonal(
     z: Int[np.ndarray, " T"] | Int[Array, " T"], coefficients: Float[Array, " T"], n: int
 ) -> Float[Array, "a b"]:
-    """Σⱼ cⱼ (−1)^{|r & zⱼ|}, r = (high bits, low bits); an axis on which nothing depends has length 1."""
+    """Σⱼ cⱼ (−1)^{|r & zⱼ|}, r = (high bits, low bits); an axis on which nothing is known to depend has length 1."""
+
+    def table(z: Int[np.ndarray, " T"] | Int[Array, " T"], bits: int) -> Float[Array, "T _"]:
+        idle = isinstance(z, np.ndarray) and not z.any()
+        return jnp.asarray(signs(z, np.arange(1 if idle else 2**bits)), coefficients.dtype)
+
     low = n - n // 2
-    parts = [(z >> low, n // 2), (z & (2**low - 1), low)]
-    high_signs, low_signs = (
-        jnp.asarray(_signs(part, 0 if isinstance(part, np.ndarray) and not part.any() else bits), coefficients.dtype)
-        for part, bits in parts
-    )
-    return (coefficients[:, None] * high_signs).T @ low_signs
+    return (coefficients[:, None] * table(z >> low, n // 2)).T @ table(z & (2**low - 1), low)
 
 
 def _flip(states: States, x: int, n: int) -> States:
@@ -127,25 +128,27 @@ def _scanned(masks: Masks, coefficients: Float[Array, " T"], n: int, states: Sta
     return lax.scan(step, jnp.zeros_like(states), table)[0]
 
 
-def _blocked(masks: Masks, coefficients: Float[Array, " T"], n: int, states: States) -> States:
+def _blocked(masks: Masks, coefficients: Float[Array, " T"], states: States) -> States:
     """The same sum, row by row of 2^(middle + low) amplitudes, so that the rows at hand stay in cache.
 
     What acts on low wires alone, or on middle wires alone, is one product with a small dense matrix; flips of the wires
     above choose another row.
     """
-    batch, _, planes = states.shape
+    planes = states.shape[-1]
     bits, width = _MIDDLE + _LOW, 2**_LOW * planes
-    low, middle, rest = [], [], []
+    low: list[int] = []
+    middle: list[int] = []
+    rest: list[int] = []
     for position, (x, z) in enumerate(masks):
         inside_low, inside_middle = (x | z) >> _LOW == 0, (x | z) & ~((2**_MIDDLE - 1) << _LOW) == 0
         even = (x & z).bit_count() % 2 == 0
         (low if inside_low else middle if inside_middle and even else rest).append(position)
 
-    right = _dense([masks[j] for j in low], coefficients[np.array(low, int)], _LOW, planes)
+    right = _dense([masks[j] for j in low], coefficients[np.array(low, np.int64)], _LOW, planes)
     shifted = [(masks[j][0] >> _LOW, masks[j][1] >> _LOW) for j in middle]
-    left = _dense(shifted, coefficients[np.array(middle, int)], _MIDDLE, 1).T
+    left = _dense(shifted, coefficients[np.array(middle, np.int64)], _MIDDLE, 1).T
     others = tuple(masks[j] for j in rest)
-    above = np.array([z >> bits for _, z in others], int)
+    scale, above = coefficients[np.array(rest, np.int64)], np.array([z >> bits for _, z in others], np.int64)
     rows = states.reshape(-1, 2**bits, planes)
 
     def row(i: Int[Array, ""]) -> States:
@@ -153,9 +156,9 @@ def _blocked(masks: Masks, coefficients: Float[Array, " T"], n: int, states: Sta
             return rows[i ^ x][None]
 
         own = rows[i].reshape(-1, width)
-        signs = 1 - 2 * (jnp.bitwise_count(i & above) & 1)
+        signed = scale * signs(above, i)[:, 0]
         total = own @ right + left @ own
-        return total.reshape(1, -1, planes) + _flipped(others, coefficients[np.array(rest, int)] * signs, bits, source)
+        return total.reshape(1, -1, planes) + _flipped(others, signed, bits, source)
 
     return lax.map(row, jnp.arange(len(rows))).reshape(states.shape)
 
@@ -174,6 +177,7 @@ def _plain(masks: Masks, coefficients: Float[Array, " T"], n: int, states: State
     return _flipped(masks, coefficients, n, lambda _: states)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def apply(masks: Masks, coefficients: Float[Array, " T"], states: States) -> States:
     """H v for every state of the batch; complex states of one or more planes too."""
     n = states.shape[1].bit_length() - 1
@@ -181,7 +185,7 @@ def apply(masks: Masks, coefficients: Float[Array, " T"], states: States) -> Sta
     coefficients = _with_phases(masks, coefficients.astype(real_type))
     few = len(_groups(masks)) <= _UNROLLED
     if few and n >= _BLOCKED and states.shape[-1] <= 2 and not jnp.iscomplexobj(states):
-        return _blocked(masks, coefficients, n, states)
+        return _blocked(masks, coefficients, states)
     return _plain(masks, coefficients, n, states)
 
 
@@ -189,6 +193,7 @@ def _inner(a: States, b: States) -> Float[Array, " batch"]:
     return jnp.sum(a * b, axis=(1, 2))
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def string_expectations(masks: Masks, states: States) -> Float[Array, "batch T"]:
     """⟨v|Pⱼ|v⟩ for every string: the derivative of ⟨v|H|v⟩ by its coefficient, which shares flips as the sum does."""
     n = states.shape[1].bit_length() - 1
@@ -198,6 +203,18 @@ def string_expectations(masks: Masks, states: States) -> Float[Array, "batch T"]
 
     ones = jnp.ones(len(masks), states.dtype)
     return jax.vmap(lambda state: jax.grad(value)(ones, state[None]))(states)
+
+
+def apply_string(masks: Masks, index: Int[Array, ""], planes: Float[Array, "planes d m"]) -> Float[Array, "planes d m"]:
+    """Pⱼ on the columns of planes that are stacked along the first axis: one gather of rows, which may cross planes."""
+    count, d, _ = planes.shape
+    x, z = jnp.asarray(masks).T[:, index]
+    turns = jnp.bitwise_count(x & z).astype(int) % 4  # (−i)^turns: the real part gets ±imaginary for odd ones
+    row_signs = signs(z[None], jnp.arange(d))[0]
+    plane_signs = jnp.array([[1, 1], [1, -1], [-1, -1], [-1, 1]])[turns, :count]
+    source = (jnp.arange(count)[:, None] ^ (turns & 1)) * d + (jnp.arange(d) ^ x)
+    rows = planes.reshape(count * d, -1).at[source.reshape(-1)].get(mode="promise_in_bounds", unique_indices=True)
+    return rows.reshape(planes.shape) * (plane_signs[:, None] * row_signs)[..., None].astype(planes.dtype)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))

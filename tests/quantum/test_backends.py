@@ -9,6 +9,7 @@ import pytest
 from qnat.quantum.ansatz import ANSATZE, ansatz, default_layers, hea
 from qnat.quantum.backends import Statevector, statevector
 from qnat.quantum.backends.laws import check_backend, dense_unitary, random_circuit
+from qnat.quantum.engine import frames
 from qnat.quantum.circuit import Circuit, cnot, phase, rotation
 
 
@@ -57,7 +58,7 @@ def test_real_ansatz_is_real_and_precision_follows_the_angles():
 def test_frames_are_logarithmic_derivatives(seed):
     circuit = random_circuit(3, 7, 2, seed)
     angles = jax.random.normal(jax.random.key(seed), (circuit.num_angles,))
-    basis, rotations = jax.jit(statevector.frames, static_argnums=0)(circuit, angles)
+    basis, rotations = jax.jit(frames, static_argnums=0)(circuit, angles)
     np.testing.assert_allclose(basis, dense_unitary(circuit, angles), atol=1e-14)
     step = 1e-6
     for k in range(circuit.num_angles):
@@ -84,10 +85,10 @@ def test_empty_and_fixed_circuits():
     identity = Circuit(2, (rotation("X", 0),), layers=0)
     assert identity.num_angles == 0
     np.testing.assert_array_equal(statevector.unitary(identity, jnp.zeros(0)), np.eye(4))
-    _, rotations = statevector.frames(identity, jnp.zeros(0))
+    _, rotations = frames(identity, jnp.zeros(0))
     assert rotations.shape == (0, 4, 4)
     bell = Circuit(2, (cnot(0, 1),), layers=1)
-    np.testing.assert_array_equal(statevector.frames(bell, jnp.zeros(0))[0], dense_unitary(bell, jnp.zeros(0)).real)
+    np.testing.assert_array_equal(frames(bell, jnp.zeros(0))[0], dense_unitary(bell, jnp.zeros(0)).real)
 
 
 def test_default_layers_cover_the_manifold():

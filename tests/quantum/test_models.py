@@ -165,7 +165,7 @@ def test_wrong_orders_are_refused():
     with pytest.raises(ValueError, match="order"):
         LatentGibbs(Circuit(2, BLOCK), order=3)
     with pytest.raises(ValueError, match="order"):
-        LatentGibbs(Circuit(2, (Gate("cnot", (0, 1)),)), order=0)
+        LatentGibbs(Circuit(2, (cnot(0, 1),)), order=0)
 
 
 @pytest.mark.parametrize("kind", ["latent", "family"])

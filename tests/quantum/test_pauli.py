@@ -1,5 +1,7 @@
 """Pauli sums against Kronecker products, files, lattices, and the two packages whose conventions they share."""
 
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -140,3 +142,156 @@ def test_wrong_sums_are_refused():
             PauliSum(jnp.ones(len(strings)), strings)
     with pytest.raises(ValueError, match="complex"):
         PauliSum.from_terms([("ZZ", 1j)])
+
+
+def letter_by_letter(operator: PauliSum, states: np.ndarray) -> np.ndarray:
+    """H on complex states (batch, d), one wire after another."""
+    total = np.zeros(states.shape, complex)
+    for c, string in zip(np.asarray(operator.coefficients), operator.strings, strict=True):
+        part = states.reshape(-1, *(2,) * operator.n).astype(complex)
+        for wire, letter in enumerate(string):
+            part = np.moveaxis(np.tensordot(dense_pauli(letter), part, (1, 1 + wire)), 0, 1 + wire)
+        total += c * part.reshape(total.shape)
+    return total
+
+
+def complex_states(planes: jax.Array) -> np.ndarray:
+    return np.asarray(planes[..., 0] + 1j * planes[..., 1] if planes.shape[-1] == 2 else planes[..., 0] + 0j)
+
+
+def random_sum(n: int, count: int, seed: int, *, real: bool = False) -> PauliSum:
+    """Random strings, sparse and dense ones, some of equal flips; with an even number of Y each where `real`."""
+    rng = np.random.default_rng(seed)
+    strings = []
+    while len(strings) < count:
+        letters = rng.choice(list("IXYZ"), n, p=rng.dirichlet([4, 1, 1, 1]))
+        string = "".join(letters)
+        twin = string.replace("I", "Z", 1)  # the same flip
+        strings += [s for s in dict.fromkeys((string, twin)) if not (real and s.count("Y") % 2)]
+    strings = list(dict.fromkeys(strings))
+    return PauliSum(jnp.asarray(rng.normal(size=len(strings))), tuple(strings))
+
+
+# by the flips of the whole state, by the scan over many flips, by rows of the state
+SIZES = {"flips": (4, 12), "scan": (7, 120), "rows": (12, 14)}
+
+
+@pytest.fixture(params=SIZES)
+def size(request):
+    return SIZES[request.param]
+
+
+@hypothesis.given(
+    n=st.integers(1, 6),
+    count=st.integers(1, 20),
+    batch=st.integers(1, 3),
+    planes=st.integers(1, 2),
+    seed=st.integers(0),
+)
+@hypothesis.settings(max_examples=12, deadline=None, derandomize=True)
+def test_random_sums_on_planes(n, count, batch, planes, seed):
+    operator = random_sum(n, count, seed % 2**32, real=planes == 1)
+    states = jnp.asarray(np.random.default_rng(seed % 2**32).normal(size=(batch, 2**n, planes)))
+    wanted = complex_states(states) @ dense(operator).T
+    np.testing.assert_allclose(complex_states(operator.apply_planes(states)), wanted, atol=1e-12)
+    np.testing.assert_allclose(operator.apply(jnp.asarray(complex_states(states).T)), wanted.T, atol=1e-12)
+    np.testing.assert_allclose(operator.matrix(), dense(operator), atol=1e-13)
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+def test_every_size_on_planes(size, planes):
+    operator = random_sum(*size, seed=3, real=planes == 1)
+    states = jnp.asarray(np.random.default_rng(4).normal(size=(2, 2**operator.n, planes)))
+    wanted = letter_by_letter(operator, complex_states(states))
+    np.testing.assert_allclose(complex_states(operator.apply_planes(states)), wanted, atol=1e-11)
+    energies = np.sum(complex_states(states).conj() * wanted, axis=1).real
+    np.testing.assert_allclose(operator.expectation_planes(states), energies, rtol=1e-11)
+    each = operator.string_expectations_planes(states)
+    np.testing.assert_allclose(each @ operator.coefficients, energies, rtol=1e-11)
+    for j in (0, len(operator.strings) - 1):
+        alone = letter_by_letter(PauliSum.from_strings([operator.strings[j]]), complex_states(states))
+        np.testing.assert_allclose(each[:, j], np.sum(complex_states(states).conj() * alone, 1).real, atol=1e-10)
+
+
+def test_chain_by_rows():
+    """The TFIM has parts on low wires, on middle wires and across the rows; and so has a rotated copy."""
+    for string_map in ({}, str.maketrans("XZ", "YX"), str.maketrans("XZ", "ZY")):
+        chain = tfim(1, 13, field=0.7, periodic=True)
+        operator = PauliSum(chain.coefficients, tuple(s.translate(string_map) for s in chain.strings))
+        states = jnp.asarray(np.random.default_rng(5).normal(size=(1, 2**13, 2)))
+        wanted = letter_by_letter(operator, complex_states(states))
+        np.testing.assert_allclose(complex_states(operator.apply_planes(states)), wanted, atol=1e-12)
+
+
+def test_odd_strings_vanish_in_real_states():
+    operator = PauliSum.from_terms([("YI", 0.7), ("ZX", 0.4), ("XY", -0.2)])
+    states = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 1)))
+    with pytest.raises(ValueError, match="second plane"):
+        operator.apply_planes(states)
+    padded = jnp.concatenate([states, jnp.zeros_like(states)], axis=-1)
+    np.testing.assert_allclose(operator.expectation_planes(states), operator.expectation_planes(padded), atol=1e-15)
+    each = operator.string_expectations_planes(states)
+    np.testing.assert_allclose(each, operator.string_expectations_planes(padded), atol=1e-15)
+    np.testing.assert_array_equal(each[:, [0, 2]], 0)
+
+
+def test_derivatives_of_expectations(size):
+    operator = random_sum(*size, seed=7)
+    rng = np.random.default_rng(8)
+    states, moved = (jnp.asarray(rng.normal(size=(2, 2**operator.n, 2)) / 2**operator.n) for _ in range(2))
+    shift = jnp.asarray(rng.normal(size=operator.coefficients.shape))
+
+    def value(c, v):
+        return jnp.array([1.0, -0.3]) @ PauliSum(c, operator.strings).expectation_planes(v)
+
+    c = operator.coefficients
+    first = jax.grad(value, (0, 1))(c, states)
+    np.testing.assert_allclose(
+        first[0], jnp.array([1.0, -0.3]) @ operator.string_expectations_planes(states), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        first[1], jnp.array([2.0, -0.6])[:, None, None] * operator.apply_planes(states), atol=1e-12
+    )
+    # bilinear in c and quadratic in v, so that differences are exact
+    slope = (value(c + shift, states + moved) - value(c - shift, states - moved)) / 2
+    slope -= (value(shift, moved) - value(-shift, moved)) / 2
+    forward = jax.jvp(value, (c, states), (shift, moved))[1]
+    assert float(forward) == pytest.approx(float(slope), rel=1e-9)
+    assert float(jnp.vdot(first[0], shift) + jnp.vdot(first[1], moved)) == pytest.approx(float(forward), rel=1e-9)
+    second = jax.jvp(jax.grad(value, (0, 1)), (c, states), (shift, moved))[1]
+    product = PauliSum(c, operator.strings).apply_planes(moved) + PauliSum(shift, operator.strings).apply_planes(states)
+    np.testing.assert_allclose(second[1], jnp.array([2.0, -0.6])[:, None, None] * product, atol=1e-12)
+    np.testing.assert_allclose(second[0], jax.jvp(lambda v: jax.grad(value)(c, v), (states,), (moved,))[1], atol=1e-12)
+    twice = jax.grad(lambda v: jnp.vdot(jax.grad(value, 1)(c, v), moved))(states)
+    np.testing.assert_allclose(twice, jnp.array([2.0, -0.6])[:, None, None] * operator.apply_planes(moved), atol=1e-12)
+
+
+def test_one_product_gives_value_and_gradient():
+    operator = random_sum(8, 20, seed=1)
+    states = jnp.ones((1, 2**8, 2))
+
+    def flips(fn):
+        return str(jax.make_jaxpr(fn)(states)).count("rev[")
+
+    assert flips(jax.value_and_grad(lambda v: operator.expectation_planes(v)[0])) == flips(operator.apply_planes) > 5
+
+
+def test_planes_keep_single_precision(size):
+    operator = random_sum(*size, seed=2)
+    states = jnp.asarray(np.random.default_rng(0).normal(size=(1, 2**operator.n, 2)))
+    single = operator.apply_planes(states.astype(jnp.float32))
+    assert single.dtype == operator.expectation_planes(states.astype(jnp.float32)).dtype == jnp.float32
+    assert operator.string_expectations_planes(states.astype(jnp.float32)).dtype == jnp.float32
+    np.testing.assert_allclose(single, operator.apply_planes(states), atol=1e-4)
+
+
+def test_terms_apply_alone():
+    operator = random_sum(3, 9, seed=1)
+    columns = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 5)))
+    apply = jax.jit(PauliSum.apply_term)
+    for j, (c, string) in enumerate(zip(operator.coefficients, operator.strings, strict=True)):
+        wanted = float(c) * dense_pauli(string) @ (columns[0] + 1j * columns[1])
+        np.testing.assert_allclose(jax.lax.complex(*apply(operator, j, columns)), wanted, atol=1e-14)
+    real = random_sum(3, 5, seed=1, real=True)
+    found = apply(real, 2, columns[:1])[0]
+    np.testing.assert_allclose(found, real.coefficients[2] * dense_pauli(real.strings[2]).real @ columns[0], atol=1e-14)

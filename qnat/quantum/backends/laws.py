@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
+import scipy.stats
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..circuit import Circuit, Gate, cnot, phase, rotation
+from ..circuit import Circuit, Gate, cnot, hadamard, pauli, phase, rotation, swap, unitary
 from ..pauli import PauliSum
 from .base import AbstractBackend
 
@@ -20,28 +21,32 @@ def dense_pauli(string: str) -> np.ndarray:
     return functools.reduce(np.kron, [np.asarray(_PAULI[letter], complex) for letter in string])
 
 
+def _on_wires(matrix: np.ndarray, wires: tuple[int, ...], n: int) -> np.ndarray:
+    """A matrix on some wires as a matrix on all of them: first on the leading wires, then the wires put in place."""
+    order = [*wires, *(wire for wire in range(n) if wire not in wires)]
+    axes = np.argsort(order)
+    full = np.kron(matrix, np.eye(2 ** (n - len(wires)))).reshape((2,) * (2 * n))
+    return full.transpose([*axes, *(axes + n)]).reshape(2**n, 2**n)
+
+
 def _dense_gate(gate: Gate, angle: float, n: int) -> np.ndarray:
-    letters = dict(zip(gate.wires, gate.pauli, strict=False))
-    if gate.kind == "rotation":
-        pauli = dense_pauli("".join(letters.get(wire, "I") for wire in range(n)))
-        return scipy.linalg.expm(-0.5j * angle * pauli)
-    ones = functools.reduce(np.kron, [np.diag([0, 1]) if w in gate.wires else np.eye(2) for w in range(n)])
-    if gate.kind == "phase":
-        return np.eye(2**n) + (np.exp(1j * angle) - 1) * ones
-    control, target = gate.wires
-    on = functools.reduce(np.kron, [np.diag([0, 1]) if w == control else np.eye(2) for w in range(n)])
-    flip = dense_pauli("".join("X" if w == target else "I" for w in range(n)))
-    return np.eye(2**n) - on + on @ flip
+    if gate.kind == "fixed":
+        return _on_wires(np.array(gate.matrix), gate.wires, n)
+    generator = (
+        -dense_pauli(gate.pauli) / 2 if gate.kind == "rotation" else np.diag([0.0] * (2 ** len(gate.wires) - 1) + [1])
+    )
+    on = functools.reduce(np.kron, [np.diag([0, 1])] * len(gate.controls), np.eye(1))
+    return scipy.linalg.expm(1j * angle * _on_wires(np.kron(on, generator), gate.controls + gate.wires, n))
 
 
 def dense_unitary(circuit: Circuit, angles: Float[Array, " P"]) -> np.ndarray:
     """U(t) by matrix exponentials and Kronecker products: slow, obvious, independent of every backend."""
-    unitary, parameters = np.eye(2**circuit.n, dtype=complex), iter(np.asarray(angles, float))
+    product, parameters = np.eye(2**circuit.n, dtype=complex), iter(np.asarray(angles, float))
     for _ in range(circuit.layers):
         for gate in circuit.block:
-            angle = 0.0 if gate.kind == "cnot" else next(parameters)
-            unitary = _dense_gate(gate, angle, circuit.n) @ unitary
-    return unitary
+            angle = next(parameters) if gate.parametrised else 0.0
+            product = _dense_gate(gate, angle, circuit.n) @ product
+    return product
 
 
 def random_circuit(n: int, gates: int, layers: int, seed: int) -> Circuit:
@@ -49,14 +54,20 @@ def random_circuit(n: int, gates: int, layers: int, seed: int) -> Circuit:
     rng = np.random.default_rng(seed)
     block = []
     for _ in range(gates):
-        wires = [int(w) for w in rng.permutation(n)[: rng.integers(1, min(n, 3) + 1)]]
-        kind = rng.integers(3)
-        if kind == 0 and len(wires) > 1:
-            block.append(cnot(*wires[:2]))
-        elif kind == 1:
-            block.append(phase(*wires))
-        else:
-            block.append(rotation("".join(rng.choice(list("XYZ"), len(wires))), *wires))
+        wires = tuple(int(wire) for wire in rng.permutation(n))
+        width = int(rng.integers(1, min(n, 3) + 1))
+        letters = "".join(rng.choice(list("XYZ"), width))
+        pair = wires[: min(n, 2)]
+        choices = {
+            "rotation": lambda: rotation(letters, *wires[:width]),
+            "controlled": lambda: rotation(letters, *wires[:width], controls=wires[width : width + 2]),
+            "phase": lambda: phase(*wires[:width]),
+            "unitary": lambda: unitary(scipy.stats.unitary_group.rvs(2 ** len(pair), random_state=rng), *pair),
+            "diagonal": lambda: unitary(np.diag(np.exp(1j * rng.normal(size=2**width))), *wires[:width]),
+            "permutation": lambda: [cnot, swap][rng.integers(2)](*pair) if n > 1 else pauli("X", 0),
+            "clifford": lambda: hadamard(wires[0]),
+        }
+        block.append(choices[rng.choice(list(choices))]())
     return Circuit(n, tuple(block), layers)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Complex, Float, Int
 
-from .lowering import Op
+from .lowering import Kind, Op
 from .windows import Window
 
 
@@ -17,6 +17,7 @@ class Gates(NamedTuple):
     """Operations of one size: V_g(t) = terms[g, 0] + cos(ω_g t) terms[g, 1] + sin(ω_g t) terms[g, 2], t = angles[angle]."""
 
     terms: Complex[np.ndarray, "G 3 k k"]
+    generator: Complex[np.ndarray, "G k k"]  # dV/dt = −i generator V
     omega: Float[np.ndarray, " G"]
     angle: Int[np.ndarray, " G"]
 
@@ -87,8 +88,7 @@ class Writer:
                 blocks.append(block)
                 last.update(dict.fromkeys(op.wires, block))
             if block.wires != op.wires:
-                turned = tuple(t.reshape((2,) * 4).transpose(1, 0, 3, 2).reshape(4, 4) for t in op.kind.terms)
-                op = op._replace(kind=op.kind._replace(terms=np.stack(turned)), wires=block.wires)
+                op = Op(_exchanged(op.kind), block.wires, op.angle)
             block.steps.append((self._number(op), *(self._run(pending, wire) for wire in block.wires)))
         for block in last.values():
             if any(wire in pending and last[wire] is block for wire in block.wires):
@@ -121,7 +121,7 @@ class Writer:
 
     def program(self) -> Program:
         """The tables, padded with identities."""
-        depth = max((len(layers) for layers in self.layers), default=0)
+        depth = max((len(layers) for layers in self.layers), default=1)
         padded = [
             layers + [([0] * (self.k // 2), [0] * (self.k % 2), layers[-1][2])] * (depth - len(layers))
             for layers in self.layers
@@ -140,11 +140,22 @@ class Writer:
         )
 
 
+def _exchanged(kind: Kind) -> Kind:
+    """The same operation, named with its two wires the other way round."""
+    order = [0, 2, 1, 3]
+    return kind._replace(
+        terms=kind.terms[:, order][:, :, order], generator=kind.generator[order][:, order], axes=kind.axes[::-1]
+    )
+
+
 def _gates(ops: list[Op], size: int) -> Gates:
     identity = np.zeros((1, 3, size, size), complex)
     identity[0, 0] = np.eye(size)
     terms = np.concatenate([identity, *(op.kind.terms[None] for op in ops)])
-    return Gates(terms, np.array([0.0, *(op.kind.omega for op in ops)]), np.array([-1, *(op.angle for op in ops)]))
+    generators = np.array([np.zeros((size, size)), *(op.kind.generator for op in ops)], complex)
+    return Gates(
+        terms, generators, np.array([0.0, *(op.kind.omega for op in ops)]), np.array([-1, *(op.angle for op in ops)])
+    )
 
 
 def _pad(rows: list[list], filler: object) -> np.ndarray:

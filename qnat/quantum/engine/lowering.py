@@ -143,7 +143,9 @@ def _lower(gate: Gate, angle: int) -> list[Op]:
         return [_op(gate, angle, 1.0)]
     if gate.kind == "phase" or gate.controls:
         if len(wires) > WIDEST:
-            raise ValueError(f"A phase or controlled rotation acts on at most {WIDEST} wires; got {len(wires)}: {gate}.")
+            raise ValueError(
+                f"A phase or controlled rotation acts on at most {WIDEST} wires; got {len(wires)}: {gate}."
+            )
     if gate.kind == "phase":
         return _parities(wires, angle, 1.0)
     steps, wire, letter, sign = _to_one_wire(gate)

@@ -9,23 +9,26 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, Inexact
 
 from .factors import Gates, Program
 from .plan import Plan
 
 
-def _gates(gates: Gates, angles: Float[Array, " P"], planes: int) -> Inexact[Array, "G d d"]:
+def gate_matrices(gates: Gates, angles: Float[Array, " P"], planes: int) -> Inexact[Array, "G d d"]:
     """The matrices of all gates of one size, the identity first; real for a circuit of one plane."""
     terms = gates.terms if planes == 2 else gates.terms.real
     dtype = jnp.result_type(angles.dtype, jnp.complex64) if planes == 2 else angles.dtype
     # fixed gates have angle −1 and ω = 0, whatever stands there
     turned = gates.omega.astype(angles.dtype) * (angles[gates.angle] if angles.size else jnp.zeros(len(gates.angle)))
     cos, sin = jnp.cos(turned)[:, None, None], jnp.sin(turned)[:, None, None]
-    return jnp.asarray(terms[:, 0], dtype) + cos * jnp.asarray(terms[:, 1], dtype) + sin * jnp.asarray(terms[:, 2], dtype)
+    return (
+        jnp.asarray(terms[:, 0], dtype) + cos * jnp.asarray(terms[:, 1], dtype) + sin * jnp.asarray(terms[:, 2], dtype)
+    )
 
 
-def _multiply(a: Inexact[Array, "... d d"], b: Inexact[Array, "... d d"]) -> Inexact[Array, "... d d"]:
+def multiply(a: Inexact[Array, "... a b"], b: Inexact[Array, "... b c"]) -> Inexact[Array, "... a c"]:
     """Small products without a dot, which XLA on a CPU runs slowly where it is complex."""
     return sum(a[..., :, i, None] * b[..., i, None, :] for i in range(a.shape[-1]))
 
@@ -38,25 +41,35 @@ def _product(factors: Inexact[Array, "... J d d"], multiply: Callable) -> Inexac
     return factors[..., 0, :, :]
 
 
-def _kron(a: Inexact[Array, "... p p"], b: Inexact[Array, "... q q"]) -> Inexact[Array, "... pq pq"]:
-    size = a.shape[-1] * b.shape[-1]
-    return (a[..., :, None, :, None] * b[..., None, :, None, :]).reshape(*a.shape[:-2], size, size)
+def kron(a: Inexact[Array, "... p q"], b: Inexact[Array, "... r s"]) -> Inexact[Array, "... pr qs"]:
+    """Kronecker products, batched."""
+    product = a[..., :, None, :, None] * b[..., None, :, None, :]
+    return product.reshape(*product.shape[:-4], a.shape[-2] * b.shape[-2], a.shape[-1] * b.shape[-1])
+
+
+def prefixes(
+    factors: Inexact[Array, "N J d d"],
+) -> tuple[Inexact[Array, "N J d d"], Inexact[Array, "N d d"]]:
+    """Products of the factors before each one, and of all."""
+    through = lax.associative_scan(lambda a, b: multiply(b, a), factors, axis=1)
+    identity = jnp.broadcast_to(jnp.eye(factors.shape[-1], dtype=factors.dtype), factors[:, :1].shape)
+    return jnp.concatenate([identity, through[:, :-1]], axis=1), through[:, -1]
 
 
 def _layers(program: Program, angles: Float[Array, " P"], planes: int) -> Inexact[Array, "T J K K"]:
     """All Kronecker layers, each with its wires in an order of its own."""
-    ones, twos = (_gates(gates, angles, planes) for gates in (program.ones, program.twos))
-    runs = _product(ones[program.runs], _multiply)
+    ones, twos = (gate_matrices(gates, angles, planes) for gates in (program.ones, program.twos))
+    runs = _product(ones[program.runs], multiply)
     factors = []
     if program.blocks.shape[-1]:
         step, first, second = np.moveaxis(program.steps, -1, 0)
-        steps = _kron(runs[first], runs[second])
+        steps = kron(runs[first], runs[second])
         if len(twos) > 1:
-            steps = _multiply(twos[step], steps)
-        blocks = _product(steps, _multiply)
+            steps = multiply(twos[step], steps)
+        blocks = _product(steps, multiply)
         factors += [blocks[program.blocks[..., i]] for i in range(program.blocks.shape[-1])]
     factors += [runs[program.singles[..., i]] for i in range(program.singles.shape[-1])]
-    return functools.reduce(_kron, factors)
+    return functools.reduce(kron, factors)
 
 
 def _reorderings(program: Program) -> Float[np.ndarray, "T J K K"]:

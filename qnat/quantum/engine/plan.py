@@ -47,6 +47,7 @@ class Plan(NamedTuple):
         program: how W follows from the angles.
         outer: gathers of whole states, one before every phase and one at the end. inner: gathers of chunks, one a window.
         bounds: first window of every phase, and the number of windows.
+        together: chunks that pass at a time, so that several threads have work.
     """
 
     n: int
@@ -58,6 +59,7 @@ class Plan(NamedTuple):
     outer: Tables
     inner: Tables
     bounds: tuple[int, ...]
+    together: int
 
     @property
     def windows(self) -> int:
@@ -102,7 +104,9 @@ def _relabelled(items: tuple[Item, ...], wires: tuple[int, ...]) -> list[Item]:
     ]
 
 
-def make_plan(circuit: Circuit, k: int, m: int | None = None, *, flat: bool = False) -> Plan:
+def make_plan(
+    circuit: Circuit, k: int, m: int | None = None, *, flat: bool = False, beam: int = 8, together: int = 4
+) -> Plan:
     """Plans a circuit with windows of k wires, in phases of m wires where m < n; `flat`: one Kronecker layer a window."""
     n = circuit.n
     m = n if m is None else min(m, n)
@@ -110,14 +114,14 @@ def make_plan(circuit: Circuit, k: int, m: int | None = None, *, flat: bool = Fa
     ops = lower(circuit)
     items = tuple(merge_runs(ops))
     everything = Window((), tuple(range(n)), items)
-    phases, rest = ([everything], ()) if m == n else pick_windows(n, items, m)
+    phases, rest = ([everything], ()) if m == n else pick_windows(n, list(items), m, beam=beam)
     writer, order = Writer(k), _Order(n)
     outer, inner, bounds = [], [], [0]
     for phase in phases:
         order.apply(phase.before)
         wires = tuple(wire for wire in order.wires if wire in phase.wires)
         outer.append(order.bring_low(wires, wires))
-        windows, tail = pick_windows(m, _relabelled(phase.items, wires), k, flat=flat)
+        windows, tail = pick_windows(m, _relabelled(phase.items, wires), k, flat=flat, beam=beam)
         chunk = _Order(m)
         for window in windows:
             chunk.apply(window.before)
@@ -129,4 +133,4 @@ def make_plan(circuit: Circuit, k: int, m: int | None = None, *, flat: bool = Fa
     outer.append(order.map.inverse())
     planes = 2 if any(op.kind.terms.imag.any() for op in ops) else 1
     tables = _tables(outer, n, m), _tables(inner, m, m // 2)
-    return Plan(n, m, k, planes, circuit.num_angles, writer.program(), *tables, tuple(bounds))
+    return Plan(n, m, k, planes, circuit.num_angles, writer.program(), *tables, tuple(bounds), together)

@@ -10,8 +10,7 @@ from typing import NamedTuple
 from .lowering import Op
 
 CANDIDATES = 16  # first operations tried for every window
-BEAM = 8  # plans kept after every window, fewer for long circuits:
-EFFORT = 2500  # their number times that of the operations
+EFFORT = 2500  # bound on the number of plans kept times that of items
 
 
 class Item(NamedTuple):
@@ -187,13 +186,15 @@ def _extend(path: _Path, k: int, *, flat: bool) -> list[_Path]:
     return paths
 
 
-def pick_windows(n: int, items: list[Item], k: int, *, flat: bool = False) -> tuple[list[Window], tuple[Item, ...]]:
+def pick_windows(
+    n: int, items: list[Item], k: int, *, flat: bool = False, beam: int = 8
+) -> tuple[list[Window], tuple[Item, ...]]:
     """Few windows of k wires that hold all items in an allowed order, and the affine items that remain after the last.
 
-    A beam search keeps the plans that have done most after every window. With `flat` a window holds at most one run and
+    A beam search keeps the `beam` plans that have done most after every window, fewer of long circuits. With `flat` a window holds at most one run and
     one operation on two wires for every wire, and no affine map.
     """
-    beam = max(1, min(BEAM, EFFORT // max(len(items), 1)))
+    beam = max(1, min(beam, EFFORT // max(len(items), 1)))
     frontier = _Frontier(n, items)
     paths = [_Path(frontier, 0.0, _hoist(frontier), None, None)]
     while longer := {frozenset(p.frontier.done): p for path in paths for p in _extend(path, k, flat=flat)}:

@@ -3,33 +3,53 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray
+from jaxtyping import Array, Float, Inexact, Int, PRNGKeyArray
 
 from qnat.geometry.divergence import free_energy
+from qnat.geometry.metric import MonotoneMetric, dense_times
 from qnat.geometry.mirror import LogTraceExp
+from qnat.geometry.monotone import Kind
+
+from ..pauli import PauliSum
 
 
 class GibbsFamily(eqx.Module):
     """ρ(θ) = exp(Σₐ θₐ Fₐ − ψ(θ)), ψ(θ) = log Tr exp(Σₐ θₐ Fₐ).
 
     Attributes:
-        generators: (P, d, d) the Fₐ, Hermitian, linearly independent together with the identity; real if they can be.
+        generators: (P, d, d) the Fₐ, Hermitian, linearly independent together with the identity, real if they can be;
+            or a PauliSum, whose terms they then are, and which is faster.
     """
 
-    generators: Inexact[Array, "P d d"]
+    generators: Inexact[Array, "P d d"] | PauliSum
 
     @property
     def mirror(self) -> LogTraceExp:
         """The mirror map θ ↦ ⟨F⟩ whose Bregman divergence is the relative entropy and whose Hessian is BKM."""
+        if isinstance(self.generators, PauliSum):
+            return LogTraceExp(self.generators.coefficients[:, None, None] * self.generators.matrices())
         return LogTraceExp(self.generators)
 
     def init(self, key: PRNGKeyArray, *, scale: float = 0.1) -> Float[Array, " P"]:
         """Normal parameters of standard deviation `scale`."""
-        return scale * jax.random.normal(key, (self.generators.shape[0],))
+        each = self.generators.coefficients if isinstance(self.generators, PauliSum) else self.generators
+        return scale * jax.random.normal(key, (each.shape[0],))
 
     def log_density(self, theta: Float[Array, " P"]) -> Inexact[Array, "d d"]:
         """K = Σₐ θₐ Fₐ, the unnormalised log-density."""
+        if isinstance(self.generators, PauliSum):
+            return PauliSum(theta * self.generators.coefficients.astype(theta.dtype), self.generators.strings).matrix()
         return jnp.tensordot(theta, self.generators, axes=1)
+
+    def metric(self, kind: Kind = "bkm") -> MonotoneMetric:
+        """The monotone metric of a kind that `qnat.geometry.monotone_metric` knows."""
+        return MonotoneMetric(self.log_density, kind, self._times)
+
+    def _times(self, index: Int[Array, ""], planes: Float[Array, "planes d d"]) -> Float[Array, "planes d d"]:
+        """Fₐ V, in the real planes of V."""
+        if isinstance(self.generators, PauliSum):
+            return self.generators.apply_term(index, planes)
+        return dense_times(self.generators[index], planes)
 
     def spectrum(self, theta: Float[Array, " P"]) -> tuple[Float[Array, " d"], Inexact[Array, "d d"]]:
         """(log-eigenvalues, eigenbasis) of ρ by diagonalisation."""

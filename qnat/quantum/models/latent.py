@@ -14,8 +14,9 @@ from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.monotone import Kernel, kernel, rotation_weights
 from qnat.geometry.operators import BlockDiagonal
 
-from ..backends.statevector import frames, unitary
+from ..backends.statevector import unitary
 from ..circuit import Circuit
+from ..engine import frames
 
 Params = dict[str, Float[Array, " _"]]
 
@@ -72,8 +73,9 @@ class LatentGibbs(eqx.Module):
 
     def log_density(self, params: Params) -> Inexact[Array, "d d"]:
         """K = log ρ = U diag(log p) U†."""
-        log_p, basis = self.spectrum(params)
-        return (basis * log_p) @ basis.conj().T
+        # metrics push tangents forward through this map
+        basis = unitary(self.circuit, params["angles"], mode="forward")
+        return (basis * self.log_probabilities(params["latent"])) @ basis.conj().T
 
     def free_energy(
         self, params: Params, hamiltonian: Inexact[Array, "d d"], beta: float | Float[Array, ""]
