@@ -45,7 +45,7 @@ from .monotone import (
     wigner_yanase,
     wyd,
 )
-from .operators import BlockDiagonal, Blockwise, TruncatedCG, damped
+from .operators import BlockDiagonal, Blockwise, Gram, TruncatedCG, damped
 
 __all__ = [
     "AbstractMetric",
@@ -55,6 +55,7 @@ __all__ = [
     "DivergenceMetric",
     "Euclidean",
     "EuclideanMetric",
+    "Gram",
     "HessianMetric",
     "Kernel",
     "LogPartition",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 import lineax as lx
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PyTree
 
 
 def damped(operator: lx.AbstractLinearOperator, damping: Float[ArrayLike, ""]) -> lx.AbstractLinearOperator:
@@ -68,6 +68,9 @@ class BlockDiagonal(lx.AbstractLinearOperator):
         return BlockDiagonal(jax.tree.map(fn, self.blocks, is_leaf=_is_operator))
 
 
+_STRIP = 1024  # columns; the product of a few very long rows runs from memory, three times slower than strip by strip
+
+
 class Gram(lx.AbstractLinearOperator):
     """RRᵀ for the real rows R of its factor: a product that never forms R, a matrix that costs one symmetric product.
 
@@ -86,7 +89,16 @@ class Gram(lx.AbstractLinearOperator):
 
     def as_matrix(self) -> Float[Array, "P P"]:
         rows = self.rows()
-        return rows @ rows.T
+        count, length = rows.shape
+        if length <= _STRIP or length % _STRIP:
+            return rows @ rows.T
+        strips = rows.reshape(count, -1, _STRIP)
+
+        def add(strip: Int[Array, ""], total: Float[Array, "P P"]) -> Float[Array, "P P"]:
+            columns = jax.lax.dynamic_index_in_dim(strips, strip, axis=1, keepdims=False)
+            return total + columns @ columns.T
+
+        return jax.lax.fori_loop(0, length // _STRIP, add, jnp.zeros((count, count), rows.dtype))
 
     def transpose(self) -> "Gram":
         return self

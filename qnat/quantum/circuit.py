@@ -33,14 +33,14 @@ class Gate(NamedTuple):
 
 
 def rotation(pauli: str, *wires: int, controls: tuple[int, ...] = ()) -> Gate:
-    """exp(−i t P/2) with the Pauli string P on the wires: RX, RY, RZ for one letter, PauliRot beyond; with controls CRX, …"""
+    """exp(−i t P/2) with the Pauli string P on the wires: RX, RY, RZ, PauliRot; where all controls are 1: CRX, …"""
     if len(pauli) != len(wires) or not wires or not set(pauli) <= set("XYZ"):
         raise ValueError(f"A rotation needs one letter X, Y or Z per wire; got '{pauli}' on wires {wires}.")
     return Gate("rotation", wires, pauli, tuple(controls))
 
 
 def phase(*wires: int) -> Gate:
-    """diag(1, …, 1, e^{it}) on the wires: PhaseShift, ControlledPhaseShift, …; CZ^a is the phase of two wires at t = πa."""
+    """diag(1, …, 1, e^{it}) on the wires: PhaseShift, ControlledPhaseShift, …; CZ^a is that of two wires at t = πa."""
     return Gate("phase", wires)
 
 
@@ -60,7 +60,8 @@ def unitary(matrix: ArrayLike, *wires: int) -> Gate:
 
 def pauli(letter: str, wire: int) -> Gate:
     """The Pauli gate X, Y or Z."""
-    return unitary({"X": [[0, 1], [1, 0]], "Y": [[0, -1j], [1j, 0]], "Z": [[1, 0], [0, -1]]}[letter], wire)
+    matrices: dict[str, ArrayLike] = {"X": [[0, 1], [1, 0]], "Y": [[0, -1j], [1j, 0]], "Z": [[1, 0], [0, -1]]}
+    return unitary(matrices[letter], wire)
 
 
 def hadamard(wire: int) -> Gate:

@@ -46,7 +46,7 @@ def _groups(masks: Masks) -> tuple[_Group, ...]:
     return tuple(_Group(x, odd, tuple(terms)) for (x, odd), terms in found.items())
 
 
-def _with_phases(masks: Masks, coefficients: Float[Array, " T"]) -> Float[Array, " T"]:
+def with_phases(masks: Masks, coefficients: Float[Array, " T"]) -> Float[Array, " T"]:
     """cⱼ (−i)^{|x & z|}, without the factor i of the odd ones."""
     phases = np.array([(1.0, -1.0, -1.0, 1.0)[(x & z).bit_count() % 4] for x, z in masks])
     return coefficients * jnp.asarray(phases, coefficients.dtype)
@@ -80,7 +80,7 @@ def _flip(states: States, x: int, n: int) -> States:
     return lax.rev(states.reshape(shape), axes).reshape(states.shape) if axes else states
 
 
-def _times_i(states: States) -> States:
+def times_i(states: States) -> States:
     """i·v. A real plane alone gives zero: what leaves it does not come back into a real inner product with it."""
     if jnp.iscomplexobj(states):
         return 1j * states
@@ -95,7 +95,7 @@ def _flipped(masks: Masks, coefficients: Float[Array, " T"], n: int, source: Cal
     for x, odd, terms in _groups(masks):
         states = source(x >> n)
         flipped = _flip(states, x & (2**n - 1), n)
-        flipped = _times_i(flipped) if odd else flipped
+        flipped = times_i(flipped) if odd else flipped
         z = np.array([masks[term][1] & (2**n - 1) for term in terms])
         diagonal = _diagonal(z, coefficients[np.array(terms)], n)
         split = flipped.reshape(-1, 2 ** (n // 2), 2 ** (n - n // 2), states.shape[-1])
@@ -122,7 +122,7 @@ def _scanned(masks: Masks, coefficients: Float[Array, " T"], n: int, states: Sta
     def step(total: States, group: tuple[Array, Array, Array, Array]) -> tuple[States, None]:
         x, odd, z, coefficients = group
         flipped = states.at[:, rows ^ x].get(mode="promise_in_bounds", unique_indices=True)
-        flipped = jnp.where(odd, _times_i(flipped), flipped)
+        flipped = jnp.where(odd, times_i(flipped), flipped)
         return total + _diagonal(z, coefficients, n).reshape(-1, 1) * flipped, None
 
     return lax.scan(step, jnp.zeros_like(states), table)[0]
@@ -182,7 +182,7 @@ def apply(masks: Masks, coefficients: Float[Array, " T"], states: States) -> Sta
     """H v for every state of the batch; complex states of one or more planes too."""
     n = states.shape[1].bit_length() - 1
     real_type = jnp.finfo(states.dtype).dtype
-    coefficients = _with_phases(masks, coefficients.astype(real_type))
+    coefficients = with_phases(masks, coefficients.astype(real_type))
     few = len(_groups(masks)) <= _UNROLLED
     if few and n >= _BLOCKED and states.shape[-1] <= 2 and not jnp.iscomplexobj(states):
         return _blocked(masks, coefficients, states)
@@ -199,7 +199,7 @@ def string_expectations(masks: Masks, states: States) -> Float[Array, "batch T"]
     n = states.shape[1].bit_length() - 1
 
     def value(coefficients: Float[Array, " T"], state: States) -> Float[Array, ""]:
-        return jnp.sum(state * _plain(masks, _with_phases(masks, coefficients), n, state))
+        return jnp.sum(state * _plain(masks, with_phases(masks, coefficients), n, state))
 
     ones = jnp.ones(len(masks), states.dtype)
     return jax.vmap(lambda state: jax.grad(value)(ones, state[None]))(states)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qnat.geometry import gibbs_state, log_density, log_mean, log_spectrum, log_trace_exp
-from qnat.geometry.hermitian import log_sinhc
+from qnat.geometry.hermitian import dot, log_sinhc
 
 DTYPES = (jnp.float32, jnp.float64, jnp.complex64, jnp.complex128)
 
@@ -144,3 +144,12 @@ def test_log_density_with_a_floor():
 def test_log_density_says_that_it_works_outside_jit_only():
     with pytest.raises(TypeError, match="outside jit"):
         jax.jit(log_density)(jnp.eye(2) / 2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dot_is_the_matrix_product(dtype):
+    a, b = (jax.random.normal(jax.random.key(k), shape, dtype) for k, shape in ((0, (4, 6)), (1, (6, 3))))
+    product = jax.jit(dot)(a, b)
+    assert product.dtype == dtype
+    np.testing.assert_allclose(product, a @ b, atol=50 * jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(dot(a.real, b), a.real @ b, atol=50 * jnp.finfo(dtype).eps)

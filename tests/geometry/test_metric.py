@@ -4,6 +4,7 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import lineax as lx
 import numpy as np
 import pytest
 
@@ -14,10 +15,13 @@ from qnat.geometry import (
     LogTraceExp,
     MonotoneMetric,
     PullbackMetric,
+    TruncatedCG,
+    damped,
     fidelity,
     fubini_study,
     gibbs_state,
     monotone_metric,
+    petz,
     relative_entropy,
 )
 
@@ -186,6 +190,20 @@ def test_metrics_work_under_jit_and_vmap_and_on_pytrees(paulis):
     batched = jax.jit(jax.vmap(lambda t: metric(LogTraceExp(F), t, "sld")))(jnp.stack([theta, 0 * theta]))
     np.testing.assert_allclose(batched[0], wanted, atol=1e-14)
     np.testing.assert_allclose(batched[1], jnp.eye(4), atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["bkm", "sld", "wyd:0.25"])
+@pytest.mark.parametrize("strings", [("ZZI", "IXX", "XII", "IZX"), ("ZZI", "IXY", "YII", "IZX", "YYZ")])
+def test_products_equal_the_matrix(paulis, strings, kind):
+    mirror, theta = LogTraceExp(paulis(*strings)), jnp.linspace(-0.7, 0.9, len(strings))
+    operator, vector = monotone_metric(mirror.log_density, theta, kind), jnp.linspace(0.3, 1.0, len(strings))
+    pulled_back = PullbackMetric(mirror.log_density, petz(kind)).at(theta)
+    np.testing.assert_allclose(operator.as_matrix(), pulled_back.as_matrix(), atol=1e-14)
+    np.testing.assert_allclose(operator.mv(vector), operator.as_matrix() @ vector, atol=1e-14)
+    system = damped(operator, 1e-2)
+    direct = lx.linear_solve(system, vector, lx.Cholesky()).value
+    iterated = jax.jit(lambda v: lx.linear_solve(system, v, TruncatedCG(1e-12, 50)).value)(vector)
+    np.testing.assert_allclose(iterated, direct, rtol=1e-9)
 
 
 def test_batches_reach_the_model(paulis):

@@ -1,12 +1,13 @@
-"""Damping, blocks and truncated conjugate gradients."""
+"""Damping, blocks, Gram operators and truncated conjugate gradients."""
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
 import pytest
 
-from qnat.geometry import BlockDiagonal, Blockwise, TruncatedCG, damped
+from qnat.geometry import BlockDiagonal, Blockwise, Gram, TruncatedCG, damped, laws
 
 PSD = lx.positive_semidefinite_tag
 
@@ -52,6 +53,32 @@ def test_rectangular_blocks():
     assert (operator.out_size(), operator.in_size()) == (3, 4) == operator.as_matrix().shape
     assert operator.T.as_matrix().shape == (4, 3)
     assert not lx.is_symmetric(operator)
+
+
+@pytest.mark.parametrize("length", [7, 3 * 1024])  # one product, and strip by strip
+def test_gram_is_an_operator_to_lineax(length):
+    rows = jax.random.normal(jax.random.key(0), (5, length))
+    matrix = rows @ rows.T
+    like = {"a": jnp.zeros(2), "b": jnp.zeros((3, 1))}
+    _, unravel = jax.flatten_util.ravel_pytree(like)
+
+    def product(x):
+        return unravel(matrix @ jax.flatten_util.ravel_pytree(x)[0])
+
+    gram = Gram(lx.FunctionLinearOperator(product, jax.eval_shape(lambda: like)), jax.tree_util.Partial(lambda: rows))
+    laws.check_operator(gram, key=jax.random.key(1))
+    assert lx.is_symmetric(gram)
+    assert lx.is_positive_semidefinite(gram)
+    for shape in (lx.is_diagonal, lx.is_tridiagonal, lx.is_lower_triangular, lx.is_upper_triangular):
+        assert not shape(gram)
+    assert not lx.is_negative_semidefinite(gram)
+    assert not lx.has_unit_diagonal(gram)
+    np.testing.assert_allclose(lx.diagonal(gram), jnp.diagonal(matrix), rtol=1e-12)
+    for band, offset in zip(lx.tridiagonal(gram), (0, -1, 1), strict=True):
+        np.testing.assert_allclose(band, jnp.diagonal(matrix, offset), rtol=1e-12)
+    for same in (lx.linearise(gram), lx.materialise(gram), lx.conj(gram), gram.T):
+        np.testing.assert_allclose(same.as_matrix(), matrix, rtol=1e-12)
+    assert lx.is_positive_semidefinite(lx.materialise(gram))
 
 
 @pytest.mark.parametrize(

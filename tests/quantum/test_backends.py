@@ -9,8 +9,8 @@ import pytest
 from qnat.quantum.ansatz import ANSATZE, ansatz, default_layers, hea
 from qnat.quantum.backends import Statevector, statevector
 from qnat.quantum.backends.laws import check_backend, dense_unitary, random_circuit
-from qnat.quantum.engine import frames
 from qnat.quantum.circuit import Circuit, cnot, phase, rotation
+from qnat.quantum.engine import frames
 
 
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])

@@ -57,7 +57,9 @@ def test_thermal_state_equals_qutip():
 def test_pure_state_metric_equals_pennylane():
     """Fubini–Study is PennyLane's metric tensor; SLD is four times it."""
     circuit = Circuit(2, BLOCK)
-    metric = PullbackMetric(lambda t: Statevector().state(circuit, t, jnp.zeros(2, int)), fubini_study).at(ANGLES)
+    metric = PullbackMetric(
+        lambda t: Statevector(mode="forward").state(circuit, t, jnp.zeros(2, int)), fubini_study
+    ).at(ANGLES)
     operations = [
         qml.RX(0.1, 0),
         qml.RY(0.2, 1),

@@ -35,7 +35,8 @@ def _dense_gate(gate: Gate, angle: float, n: int) -> np.ndarray:
     generator = (
         -dense_pauli(gate.pauli) / 2 if gate.kind == "rotation" else np.diag([0.0] * (2 ** len(gate.wires) - 1) + [1])
     )
-    on = functools.reduce(np.kron, [np.diag([0, 1])] * len(gate.controls), np.eye(1))
+    on = np.zeros((2 ** len(gate.controls),) * 2)
+    on[-1, -1] = 1
     return scipy.linalg.expm(1j * angle * _on_wires(np.kron(on, generator), gate.controls + gate.wires, n))
 
 
@@ -49,26 +50,28 @@ def dense_unitary(circuit: Circuit, angles: Float[Array, " P"]) -> np.ndarray:
     return product
 
 
+def random_gate(n: int, rng: np.random.Generator) -> Gate:
+    """A gate of any kind on random wires."""
+    wires = tuple(int(wire) for wire in rng.permutation(n))
+    width = int(rng.integers(1, min(n, 3) + 1))
+    letters = "".join(rng.choice(list("XYZ"), width))
+    pair = wires[: min(n, 2)]
+    kinds = {
+        "rotation": lambda: rotation(letters, *wires[:width]),
+        "controlled": lambda: rotation(letters, *wires[:width], controls=wires[width : width + 2]),
+        "phase": lambda: phase(*wires[:width]),
+        "unitary": lambda: unitary(scipy.stats.unitary_group.rvs(2 ** len(pair), random_state=rng), *pair),
+        "diagonal": lambda: unitary(np.diag(np.exp(1j * rng.normal(size=2**width))), *wires[:width]),
+        "permutation": lambda: [cnot, swap][rng.integers(2)](*pair) if n > 1 else pauli("X", 0),
+        "hadamard": lambda: hadamard(wires[0]),
+    }
+    return kinds[rng.choice(list(kinds))]()
+
+
 def random_circuit(n: int, gates: int, layers: int, seed: int) -> Circuit:
     """A circuit of random gates of every kind on random wires."""
     rng = np.random.default_rng(seed)
-    block = []
-    for _ in range(gates):
-        wires = tuple(int(wire) for wire in rng.permutation(n))
-        width = int(rng.integers(1, min(n, 3) + 1))
-        letters = "".join(rng.choice(list("XYZ"), width))
-        pair = wires[: min(n, 2)]
-        choices = {
-            "rotation": lambda: rotation(letters, *wires[:width]),
-            "controlled": lambda: rotation(letters, *wires[:width], controls=wires[width : width + 2]),
-            "phase": lambda: phase(*wires[:width]),
-            "unitary": lambda: unitary(scipy.stats.unitary_group.rvs(2 ** len(pair), random_state=rng), *pair),
-            "diagonal": lambda: unitary(np.diag(np.exp(1j * rng.normal(size=2**width))), *wires[:width]),
-            "permutation": lambda: [cnot, swap][rng.integers(2)](*pair) if n > 1 else pauli("X", 0),
-            "clifford": lambda: hadamard(wires[0]),
-        }
-        block.append(choices[rng.choice(list(choices))]())
-    return Circuit(n, tuple(block), layers)
+    return Circuit(n, tuple(random_gate(n, rng) for _ in range(gates)), layers)
 
 
 def check_backend(backend: AbstractBackend, *, key: PRNGKeyArray, dtype: jnp.dtype = jnp.float64) -> None:

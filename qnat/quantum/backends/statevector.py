@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact, Int, PRNGKeyArray
 
 from ..circuit import Circuit
-from ..engine import Mode, Plan, evolve_planes, plan, to_amplitudes, window_matrices
+from ..engine import Plan, evolve_planes, plan, to_amplitudes, window_matrices
+from ..engine.evolve import Mode
 from ..engine.memory import check_memory
 from ..pauli import PauliSum
 from .base import AbstractBackend
@@ -38,11 +39,11 @@ def evolve(
     """
     if states.ndim != 2 or states.shape[1] != 2**circuit.n:
         raise ValueError(f"States of {circuit.n} wires are rows, (batch, {2**circuit.n}); got {states.shape}.")
+    check_memory(circuit, len(states), angles.dtype)
     found = plan(circuit, len(states))
     if found.planes == 1 and jnp.iscomplexobj(states):
         real, imag = jnp.split(evolve(circuit, angles, jnp.concatenate([states.real, states.imag]), mode=mode), 2)
         return jax.lax.complex(real, imag)
-    check_memory(found, len(states), angles.dtype)
     start = _planes(states, found).astype(angles.dtype)
     return to_amplitudes(evolve_planes(found, window_matrices(found, angles), start, mode))
 
@@ -65,8 +66,8 @@ class Statevector(AbstractBackend):
     def _state(
         self, circuit: Circuit, angles: Float[Array, " P"], bits: Int[Array, " n"]
     ) -> Float[Array, "batch d planes"]:
+        check_memory(circuit, 1, angles.dtype)
         found = plan(circuit)
-        check_memory(found, 1, angles.dtype)
         index = jnp.dot(jnp.asarray(bits), jnp.asarray(1 << np.arange(circuit.n)[::-1]))
         start = jnp.zeros((1, 2**circuit.n, found.planes), angles.dtype).at[0, index, 0].set(1)
         return evolve_planes(found, window_matrices(found, angles), start, self.mode)

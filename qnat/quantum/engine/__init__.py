@@ -5,9 +5,9 @@ states through. docs/engine.md explains the idea.
 """
 
 from .choose import plan
-from .evolve import Mode, evolve_planes, to_amplitudes
+from .evolve import evolve_planes, to_amplitudes
 from .frames import frames
 from .matrices import window_matrices
 from .plan import Plan, make_plan
 
-__all__ = ["Mode", "Plan", "evolve_planes", "frames", "make_plan", "plan", "to_amplitudes", "window_matrices"]
+__all__ = ["Plan", "evolve_planes", "frames", "make_plan", "plan", "to_amplitudes", "window_matrices"]

@@ -13,6 +13,7 @@ _PRODUCT = {1: 1.2, 2: 1.3, 3: 1.8, 4: 2.9, 5: 5.4, 6: 10.0}  # one window, for 
 _GATHER, _GATHER_FAR = 1.4, 6.0  # one amplitude, from the cache and from memory
 _STEP = 1500.0  # one window, whatever its size
 _CACHE = 2**17  # amplitudes that stay in the cache
+_SAMPLE = 4  # layers that the choice looks at
 
 
 def predicted(plan: Plan, batch: int) -> float:
@@ -30,7 +31,7 @@ def predicted(plan: Plan, batch: int) -> float:
 
 @functools.lru_cache(maxsize=128)
 def _choose(n: int, block: tuple[Gate, ...], layers: int, batch: int, platform: str) -> Plan:
-    circuit = Circuit(n, block, layers)
+    sample = Circuit(n, block, min(layers, _SAMPLE))
     amplitudes = 2**n * batch
     widths = sorted({min(n, k) for k in (3, 4, 5, *([n] if n <= 6 else []))})
     options: list[tuple[int, int | None, bool]] = [(k, None, False) for k in widths]
@@ -38,9 +39,13 @@ def _choose(n: int, block: tuple[Gate, ...], layers: int, batch: int, platform: 
         options += [(k, None, True) for k in widths]
     if amplitudes > _CACHE and n > 16 and platform == "cpu":
         options += [(k, m, False) for k in (3, 4) for m in (14, 15)]
-    sketches = [(predicted(make_plan(circuit, k, m, flat=flat, beam=1), batch), (k, m, flat)) for k, m, flat in options]
-    _, (k, m, flat) = min(sketches, key=lambda pair: pair[0])
-    return make_plan(circuit, k, m, flat=flat)
+
+    def cost(option: tuple[int, int | None, bool]) -> float:
+        k, m, flat = option
+        return predicted(make_plan(sample, k, m, flat=flat, beam=1), batch)
+
+    k, m, flat = min(options, key=cost)
+    return make_plan(Circuit(n, block, layers), k, m, flat=flat)
 
 
 def plan(circuit: Circuit, batch: int = 1) -> Plan:

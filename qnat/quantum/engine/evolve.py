@@ -1,9 +1,11 @@
 """States through a plan: one gather and one product of rows for every window, and the way back for gradients.
 
-States are real arrays (batch, 2^n, planes). Every window matrix is orthogonal, so the adjoint method recovers each state
-from the next one: a gradient holds a few states, whatever the depth.
+States are real arrays (batch, 2^n, planes). Every window matrix is orthogonal, so the adjoint method recovers each
+state from the next one: a gradient holds a few states, whatever the depth.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
@@ -51,15 +53,16 @@ def _gram(left: States, right: States, size: int) -> Float[Array, "a a"]:
     return lax.dot_general(left.reshape(-1, size), right.reshape(-1, size), (((0,), (0,)), ((), ())))
 
 
-def _window(
+def window(
     plan: Plan, states: States, w: Float[Array, "a a"], high: Int[Array, " hi"], low: Int[Array, " lo"]
 ) -> States:
+    """One gather and one product of rows."""
     if not all(plan.inner.trivial):
         states = gather(states, high, low)
     return _times(states, w)
 
 
-def _window_back(
+def window_back(
     plan: Plan,
     states: States,
     cotangent: States,
@@ -67,6 +70,7 @@ def _window_back(
     high: Int[Array, " hi"],
     low: Int[Array, " lo"],
 ) -> tuple[States, States, Float[Array, "a a"]]:
+    """States and cotangent before a window, and the cotangent of W; the tables are those of the inverse gather."""
     before = _times(states, w.T)
     slope = _gram(before, cotangent, w.shape[0])
     cotangent = _times(cotangent, w.T)
@@ -94,14 +98,14 @@ def _run(plan: Plan, matrices: Matrices, states: States) -> States:
     inner, outer = gathers(plan.inner), gathers(plan.outer)
 
     def one_window(states: States, step: tuple) -> tuple[States, None]:
-        return _window(plan, states, *step), None
+        return window(plan, states, *step), None
 
     def phase(states: States, step: tuple) -> tuple[States, None]:
         high, low, start, stop = step
 
         def group(high: Int[Array, " chunks"]) -> States:
             def body(t: Int[Array, ""], chunk: States) -> States:
-                return _window(plan, chunk, matrices[t], inner.high[t], inner.low[t])
+                return window(plan, chunk, matrices[t], inner.high[t], inner.low[t])
 
             return lax.fori_loop(start, stop, body, _load(states, high, low))
 
@@ -120,7 +124,7 @@ def _run_back(plan: Plan, matrices: Matrices, states: States, cotangent: States)
     inner, outer = gathers(plan.inner, inverse=True), gathers(plan.outer, inverse=True)
 
     def one_window(pair: tuple[States, States], step: tuple) -> tuple[tuple[States, States], Float[Array, "a a"]]:
-        states, cotangent, slope = _window_back(plan, *pair, *step)
+        states, cotangent, slope = window_back(plan, *pair, *step)
         return (states, cotangent), slope
 
     def phase(carry: tuple[States, States, Matrices], step: tuple) -> tuple[tuple[States, States, Matrices], None]:
@@ -131,7 +135,7 @@ def _run_back(plan: Plan, matrices: Matrices, states: States, cotangent: States)
             def body(i: Int[Array, ""], carry: tuple[States, States, Matrices]) -> tuple[States, States, Matrices]:
                 chunk, adjoint, slopes = carry
                 t = start + stop - 1 - i
-                chunk, adjoint, slope = _window_back(plan, chunk, adjoint, matrices[t], inner.high[t], inner.low[t])
+                chunk, adjoint, slope = window_back(plan, chunk, adjoint, matrices[t], inner.high[t], inner.low[t])
                 return chunk, adjoint, slopes.at[t].add(slope)
 
             loaded = (_load(states, high, low), _load(cotangent, high, low), slopes)
@@ -154,18 +158,22 @@ def _run_back(plan: Plan, matrices: Matrices, states: States, cotangent: States)
     return slopes, first if plan.outer.trivial[0] else gather(first, outer.high[0], outer.low[0])
 
 
-def evolve_planes(plan: Plan, matrices: Matrices, states: States, mode: Mode = "reverse") -> States:
-    """The states after the circuit."""
-    if mode == "forward":
-        return _run(plan, matrices, states)
-    run = jax.custom_vjp(lambda matrices, states: _run(plan, matrices, states))
+def reversible(run: Callable[..., States], back: Callable[..., tuple[Matrices, States]]) -> Callable[..., States]:
+    """`run(matrices, states)` that derives backwards by `back(matrices, last states, cotangent)` and keeps no other."""
+    wrapped = jax.custom_vjp(run)
 
     def forward(matrices: Matrices, states: States) -> tuple[States, tuple[Matrices, States]]:
-        states = _run(plan, matrices, states)
+        states = run(matrices, states)
         return states, (matrices, states)
 
     def backward(kept: tuple[Matrices, States], cotangent: States) -> tuple[Matrices, States]:
-        return _run_back(plan, *kept, cotangent)
+        return back(*kept, cotangent)
 
-    run.defvjp(forward, backward)
-    return run(matrices, states)
+    wrapped.defvjp(forward, backward)
+    return wrapped
+
+
+def evolve_planes(plan: Plan, matrices: Matrices, states: States, mode: Mode = "reverse") -> States:
+    """The states after the circuit."""
+    run = functools.partial(_run, plan)
+    return (run if mode == "forward" else reversible(run, functools.partial(_run_back, plan)))(matrices, states)

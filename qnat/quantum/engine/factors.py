@@ -14,7 +14,7 @@ from .windows import Window
 
 
 class Gates(NamedTuple):
-    """Operations of one size: V_g(t) = terms[g, 0] + cos(ω_g t) terms[g, 1] + sin(ω_g t) terms[g, 2], t = angles[angle]."""
+    """Operations of one size: V_g = terms[g, 0] + cos(ω_g t) terms[g, 1] + sin(ω_g t) terms[g, 2], t its angle."""
 
     terms: Complex[np.ndarray, "G 3 k k"]
     generator: Complex[np.ndarray, "G k k"]  # dV/dt = −i generator V
@@ -77,7 +77,8 @@ class Writer:
         blocks: list[_Block] = []
         last: dict[int, _Block] = {}
         pending: dict[int, list[Op]] = {}
-        for op in (op for item in window.items for op in item.ops):
+        for read in (op for item in window.items for op in item.ops):
+            op = read
             if len(op.wires) == 1:
                 pending.setdefault(op.wires[0], []).append(op)
                 continue
@@ -89,11 +90,13 @@ class Writer:
                 last.update(dict.fromkeys(op.wires, block))
             if block.wires != op.wires:
                 op = Op(_exchanged(op.kind), block.wires, op.angle)
-            block.steps.append((self._number(op), *(self._run(pending, wire) for wire in block.wires)))
+            first, second = (self._run(pending, wire) for wire in block.wires)
+            block.steps.append((self._number(op), first, second))
         for block in last.values():
             if any(wire in pending and last[wire] is block for wire in block.wires):
                 own = (wire if last[wire] is block else -1 for wire in block.wires)
-                block.steps.append((0, *(self._run(pending, wire) for wire in own)))
+                first, second = (self._run(pending, wire) for wire in own)
+                block.steps.append((0, first, second))
         return blocks, pending
 
     def add(self, window: Window) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -126,9 +129,11 @@ class Writer:
             layers + [([0] * (self.k // 2), [0] * (self.k % 2), layers[-1][2])] * (depth - len(layers))
             for layers in self.layers
         ]
-        table = lambda part, width: np.array([[layer[part] for layer in layers] for layers in padded], int).reshape(  # noqa: E731
-            len(padded), depth, width
-        )
+
+        def table(part: int, width: int) -> Int[np.ndarray, "T J width"]:
+            rows = [[layer[part] for layer in layers] for layers in padded]
+            return np.array(rows, int).reshape(len(padded), depth, width)
+
         return Program(
             _gates(self.ops[0], 2),
             _gates(self.ops[1], 4),

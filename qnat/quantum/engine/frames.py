@@ -14,43 +14,63 @@ from jaxtyping import Array, Complex, Float, Inexact, Int
 
 from ..circuit import Circuit
 from .evolve import States, gather, gathers, to_amplitudes
-from .factors import Gates
+from .factors import Gates, Program
 from .matrices import gate_matrices, kron, multiply, prefixes, window_matrices
 from .plan import Plan, make_plan
 
 
 class Insertions(NamedTuple):
-    """Where a plan of two-wire windows takes angles; one row an operation, sorted by window.
+    """Where a plan takes angles; one row an operation, sorted by window.
 
     Attributes:
         bounds: first row of every window, and the number of rows.
+        layer: of the window. below: how many wires of the window stand below the pair of the operation.
         place: (block, step) of every operation. on: 2 for both wires of the block, else the wire, 0 or 1.
-        index: number of the operation among those of its size. run: (run, position) in it, for one wire.
+        number: which operation of its size. run: (run, position) in it, for one wire.
         angle: the parameter.
     """
 
     bounds: Int[np.ndarray, " T+1"]
+    layer: Int[np.ndarray, " G"]
+    below: Int[np.ndarray, " G"]
     place: Int[np.ndarray, "G 2"]
     on: Int[np.ndarray, " G"]
-    index: Int[np.ndarray, " G"]
+    number: Int[np.ndarray, " G"]
     run: Int[np.ndarray, "G 2"]
     angle: Int[np.ndarray, " G"]
 
 
+def _in_run(program: Program, run: int, wire: int) -> list[tuple[int, ...]]:
+    """(wire, operation, run, position, angle) of the parametrised operations of a run."""
+    taken = [(position, one, program.ones.angle[one]) for position, one in enumerate(program.runs[run])]
+    return [(wire, one, run, position, angle) for position, one, angle in taken if angle >= 0]
+
+
+def _in_block(program: Program, block: int) -> list[tuple[int, ...]]:
+    """(block, step, wire, operation, run, position, angle) of the parametrised operations of a block."""
+    rows: list[tuple[int, ...]] = []
+    for step, (two, first, second) in enumerate(program.steps[block]):
+        found = _in_run(program, first, 0) + _in_run(program, second, 1)
+        if program.twos.angle[two] >= 0:
+            found.append((2, two, 0, 0, program.twos.angle[two]))
+        rows += [(block, step, *row) for row in found]
+    return rows
+
+
 def insertions(plan: Plan) -> Insertions:
-    """The parametrised operations of a plan with k = 2."""
-    program, rows, bounds = plan.program, [], [0]
-    for block in program.blocks[:, 0, 0]:
-        for step, (two, first, second) in enumerate(program.steps[block]):
-            for wire, run in enumerate((first, second)):
-                for position, one in enumerate(program.runs[run]):
-                    if program.ones.angle[one] >= 0:
-                        rows.append((block, step, wire, one, run, position, program.ones.angle[one]))
-            if program.twos.angle[two] >= 0:
-                rows.append((block, step, 2, two, 0, 0, program.twos.angle[two]))
+    """The parametrised operations of a plan of two or more wires."""
+    program, k, rows, bounds = plan.program, plan.k, [], [0]
+    for blocks, singles in zip(program.blocks, program.singles, strict=True):
+        for layer in range(len(blocks)):
+            for i, block in enumerate(blocks[layer]):
+                rows += [(layer, k - 2 - 2 * i, *row) for row in _in_block(program, block)]
+            for run in singles[layer]:  # as the second wire of a pair with its neighbour
+                rows += [(layer, 0, 0, 0, *row) for row in _in_run(program, run, 1)]
         bounds.append(len(rows))
-    table = np.array(rows, int).reshape(-1, 7)
-    return Insertions(np.array(bounds), table[:, :2], table[:, 2], table[:, 3], table[:, 4:6], table[:, 6])
+    table = np.array(rows, int).reshape(-1, 9)
+    layer, below, block, step, on, index, run, position, angle = table.T
+    place, run = np.stack([block, step], 1), np.stack([run, position], 1)
+    return Insertions(np.array(bounds), layer, below, place, on, index, run, angle)
 
 
 def _half_rank(gates: Gates) -> tuple[Complex[np.ndarray, "G k h"], Float[np.ndarray, "G h"], Float[np.ndarray, " G"]]:
@@ -74,9 +94,9 @@ def _pulled_back(plan: Plan, where: Insertions, angles: Float[Array, " P"]) -> C
     place, run = tuple(where.place.T), tuple(where.run.T)
     last = before_step[place]
     # on both wires: through the runs of its own step; on one: through its run alone, beside the identity
-    both = jnp.asarray(_half_rank(program.twos)[0])[np.where(where.on == 2, where.index, 0)]
+    both = jnp.asarray(_half_rank(program.twos)[0])[np.where(where.on == 2, where.number, 0)]
     both = multiply(pairs[place].conj().mT, both)
-    one = jnp.asarray(_half_rank(program.ones)[0])[np.where(where.on == 2, 0, where.index)]
+    one = jnp.asarray(_half_rank(program.ones)[0])[np.where(where.on == 2, 0, where.number)]
     one = multiply(before_run[run].conj().mT, one)
     identity = jnp.eye(2, dtype=one.dtype)[None]
     on = where.on[:, None, None]
@@ -88,9 +108,17 @@ def _weights(plan: Plan, where: Insertions) -> tuple[Float[np.ndarray, "G 2"], F
     """λ and c of every operation."""
     (_, one, one_constant), (_, two, two_constant) = (_half_rank(g) for g in (plan.program.ones, plan.program.twos))
     both = where.on == 2
-    index_one, index_two = np.where(both, 0, where.index), np.where(both, where.index, 0)
+    index_one, index_two = np.where(both, 0, where.number), np.where(both, where.number, 0)
     weight = np.where(both[:, None], two[index_two], np.repeat(one, 2, axis=1)[index_one])
     return weight, np.where(both, two_constant[index_two], one_constant[index_one])
+
+
+def generators(plan: Plan, where: Insertions, angles: Float[Array, " P"]) -> Complex[Array, "G 4 4"]:
+    """U≤† G U≤ of every operation inside its block, U≤ all that acts there before it."""
+    weight, constant = _weights(plan, where)
+    vectors = _pulled_back(plan, where, angles)
+    projected = multiply(vectors * weight.astype(angles.dtype)[:, None], vectors.conj().mT)
+    return projected + constant.astype(angles.dtype)[:, None, None] * jnp.eye(4, dtype=angles.dtype)
 
 
 def _features(vectors: Complex[Array, "G 4 2"], planes: int) -> Float[Array, "G 4c 4"]:

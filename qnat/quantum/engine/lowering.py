@@ -141,11 +141,8 @@ def _lower(gate: Gate, angle: int) -> list[Op]:
     wires = gate.controls + gate.wires
     if len(wires) <= 2:
         return [_op(gate, angle, 1.0)]
-    if gate.kind == "phase" or gate.controls:
-        if len(wires) > WIDEST:
-            raise ValueError(
-                f"A phase or controlled rotation acts on at most {WIDEST} wires; got {len(wires)}: {gate}."
-            )
+    if (gate.kind == "phase" or gate.controls) and len(wires) > WIDEST:
+        raise ValueError(f"A phase or controlled rotation acts on at most {WIDEST} wires; got {len(wires)}: {gate}.")
     if gate.kind == "phase":
         return _parities(wires, angle, 1.0)
     steps, wire, letter, sign = _to_one_wire(gate)
@@ -173,3 +170,8 @@ def lower(circuit: Circuit) -> list[Op]:
         for layer in range(circuit.layers)
         for op in block
     ]
+
+
+def is_real(circuit: Circuit) -> bool:
+    """Whether every operation is a real matrix, so that amplitudes are real numbers."""
+    return not any(op.kind.terms.imag.any() for op in lower(Circuit(circuit.n, circuit.block, min(circuit.layers, 1))))

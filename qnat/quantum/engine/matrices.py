@@ -30,7 +30,8 @@ def gate_matrices(gates: Gates, angles: Float[Array, " P"], planes: int) -> Inex
 
 def multiply(a: Inexact[Array, "... a b"], b: Inexact[Array, "... b c"]) -> Inexact[Array, "... a c"]:
     """Small products without a dot, which XLA on a CPU runs slowly where it is complex."""
-    return sum(a[..., :, i, None] * b[..., i, None, :] for i in range(a.shape[-1]))
+    terms = [a[..., :, i, None] * b[..., i, None, :] for i in range(a.shape[-1])]
+    return functools.reduce(jnp.add, terms)
 
 
 def _product(factors: Inexact[Array, "... J d d"], multiply: Callable) -> Inexact[Array, "... d d"]:
@@ -110,8 +111,20 @@ def window_matrices(plan: Plan, angles: Float[Array, " P"]) -> Float[Array, "T c
     if depth > 1:
         layers = jnp.matmul(layers, jnp.asarray(_reorderings(plan.program), layers.dtype))
     v = _product(layers, _multiply_real if plan.planes == 2 else jnp.matmul)
-    if plan.planes == 1:
-        return v.mT
-    real, imag = v[:, :size].mT, v[:, size:].mT  # out[i] = Σ_j V[i, j] in[j], rows from the right
-    rows = jnp.stack([jnp.stack([real, imag], -1), jnp.stack([-imag, real], -1)], 2)
-    return rows.reshape(-1, 2 * size, 2 * size)
+    return _rows(v[:, :size], v[:, size:]) if plan.planes == 2 else v.mT
+
+
+def _rows(real: Float[Array, "... K K"], imag: Float[Array, "... K K"]) -> Float[Array, "... 2K 2K"]:
+    """The matrix that multiplies rows of interleaved real and imaginary parts from the right."""
+    real, imag = real.mT, imag.mT  # out[i] = Σ_j V[i, j] in[j]
+    rows = jnp.stack([jnp.stack([real, imag], -1), jnp.stack([-imag, real], -1)], -3)
+    return rows.reshape(*real.shape[:-2], 2 * real.shape[-2], 2 * real.shape[-1])
+
+
+def layer_rows(
+    plan: Plan, angles: Float[Array, " P"]
+) -> tuple[Float[Array, "T J cK cK"], Float[np.ndarray, "T J cK cK"]]:
+    """Every layer and the reordering of wires before it, as matrices that rows of a window pass through in turn."""
+    layers = _layers(plan.program, angles, plan.planes)
+    orders = np.kron(np.swapaxes(_reorderings(plan.program), -1, -2), np.eye(plan.planes))
+    return _rows(layers.real, layers.imag) if plan.planes == 2 else layers.mT, orders

@@ -5,9 +5,11 @@ import os
 import jax
 import jax.numpy as jnp
 
-from .plan import Plan
+from ..circuit import Circuit
+from .lowering import is_real
 
 COPIES = 3  # old and new state of a gather, and what the caller keeps
+WIDEST = 31  # wires that 32-bit indices can count
 
 
 def available_bytes() -> int | None:
@@ -21,12 +23,16 @@ def available_bytes() -> int | None:
         return None
 
 
-def check_memory(plan: Plan, batch: int, dtype: jnp.dtype) -> None:
+def check_memory(circuit: Circuit, batch: int, dtype: jnp.dtype) -> None:
     """Raises ValueError if that many states do not fit."""
-    needed = COPIES * batch * 2**plan.n * plan.planes * jnp.dtype(dtype).itemsize
+    planes = 1 if is_real(circuit) else 2
+    needed = COPIES * batch * 2**circuit.n * planes * jnp.dtype(dtype).itemsize
     free = available_bytes() if needed > 2**28 else None  # asking costs time and small states always fit
+    what = f"{batch} state{'s' * (batch > 1)} of {circuit.n} wires in {jnp.dtype(dtype).name}"
     if free is not None and needed > free:
         raise ValueError(
-            f"{batch} state(s) of {plan.n} wires in {jnp.dtype(dtype).name} need {needed / 2**30:.1f} GiB and "
-            f"{free / 2**30:.1f} GiB are free; use fewer wires, single precision or several devices."
+            f"{what} need {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free; use fewer wires, single "
+            "precision or several devices."
         )
+    if circuit.n > WIDEST:
+        raise ValueError(f"{what}: one device indexes at most {WIDEST} wires; use several devices.")

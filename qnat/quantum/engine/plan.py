@@ -1,7 +1,7 @@
-"""A circuit, planned: which gathers and which products carry the state through it, and how long that should take.
+"""A circuit, planned: which gathers and which products carry the state through it.
 
-The state is kept in an order of basis states of its own: amplitude y of the array belongs to basis state L(y), L affine.
-A CNOT changes L and nothing else. A window moves its wires to the low bits by one gather and multiplies rows by W.
+The state is kept in an order of its own: amplitude y of the array belongs to basis state L(y), L affine over GF(2). A
+CNOT changes L and nothing else. A window moves its wires to the low bits by one gather and multiplies rows by W.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from jaxtyping import Int
 from ..circuit import Circuit
 from .affine import Affine
 from .factors import Program, Writer
-from .lowering import lower
+from .lowering import is_real, lower
 from .windows import Item, Window, merge_runs, pick_windows
 
 
@@ -29,8 +29,10 @@ class Tables(NamedTuple):
 def _tables(maps: list[Affine], n: int, low: int) -> Tables:
     rows = [(*map_.tables(low), *map_.inverse().tables(low)) for map_ in maps]
     sizes = (2 ** (n - low), 2**low) * 2
-    columns = (np.array([row[i] for row in rows], np.int32).reshape(len(rows), size) for i, size in enumerate(sizes))
-    return Tables(*columns, tuple(map_ == Affine.identity(n) for map_ in maps))
+    high, low_, back_high, back_low = (
+        np.array([row[i] for row in rows], np.int32).reshape(len(rows), size) for i, size in enumerate(sizes)
+    )
+    return Tables(high, low_, back_high, back_low, tuple(map_ == Affine.identity(n) for map_ in maps))
 
 
 class Plan(NamedTuple):
@@ -45,7 +47,8 @@ class Plan(NamedTuple):
         planes: real numbers of an amplitude, 1 for a real circuit and 2 otherwise.
         num_angles: P.
         program: how W follows from the angles.
-        outer: gathers of whole states, one before every phase and one at the end. inner: gathers of chunks, one a window.
+        outer: gathers of whole states, one before every phase and one at the end.
+        inner: gathers of chunks, one before every window.
         bounds: first window of every phase, and the number of windows.
         together: chunks that pass at a time, so that several threads have work.
     """
@@ -97,22 +100,22 @@ class _Order:
 def _relabelled(items: tuple[Item, ...], wires: tuple[int, ...]) -> list[Item]:
     """The items on wires numbered as they stand in `wires`."""
     number = {wire: i for i, wire in enumerate(wires)}
-    local = lambda old: tuple(number[wire] for wire in old)  # noqa: E731
+
+    def local(old: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(number[wire] for wire in old)
+
     return [
         item._replace(ops=tuple(op._replace(wires=local(op.wires)) for op in item.ops), wires=local(item.wires))
         for item in items
     ]
 
 
-def make_plan(
-    circuit: Circuit, k: int, m: int | None = None, *, flat: bool = False, beam: int = 8, together: int = 4
-) -> Plan:
-    """Plans a circuit with windows of k wires, in phases of m wires where m < n; `flat`: one Kronecker layer a window."""
-    n = circuit.n
-    m = n if m is None else min(m, n)
-    k = min(k, m)
-    ops = lower(circuit)
-    items = tuple(merge_runs(ops))
+def draft(
+    circuit: Circuit, k: int, m: int, *, flat: bool = False, beam: int = 8, together: int = 4
+) -> tuple[Plan, list[Affine]]:
+    """A plan without outer tables, which are as large as a chunk, and the outer gathers as maps."""
+    n, k = circuit.n, min(k, m)
+    items = tuple(merge_runs(lower(circuit)))
     everything = Window((), tuple(range(n)), items)
     phases, rest = ([everything], ()) if m == n else pick_windows(n, list(items), m, beam=beam)
     writer, order = Writer(k), _Order(n)
@@ -131,6 +134,19 @@ def make_plan(
         bounds.append(len(inner))
     order.apply(rest)
     outer.append(order.map.inverse())
-    planes = 2 if any(op.kind.terms.imag.any() for op in ops) else 1
-    tables = _tables(outer, n, m), _tables(inner, m, m // 2)
-    return Plan(n, m, k, planes, circuit.num_angles, writer.program(), *tables, tuple(bounds), together)
+    tables = _tables([], n, m), _tables(inner, m, m // 2)
+    return Plan(
+        n, m, k, 1 if is_real(circuit) else 2, circuit.num_angles, writer.program(), *tables, tuple(bounds), together
+    ), outer
+
+
+def make_plan(
+    circuit: Circuit, k: int, m: int | None = None, *, flat: bool = False, beam: int = 8, together: int = 4
+) -> Plan:
+    """Plans a circuit with windows of k wires, in phases of m wires where m < n.
+
+    With `flat` a window is one Kronecker layer, cheaper to make; `beam` is how many plans the search keeps.
+    """
+    m = circuit.n if m is None else min(m, circuit.n)
+    plan, outer = draft(circuit, k, m, flat=flat, beam=beam, together=together)
+    return plan._replace(outer=_tables(outer, circuit.n, m))

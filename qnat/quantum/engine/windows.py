@@ -191,8 +191,8 @@ def pick_windows(
 ) -> tuple[list[Window], tuple[Item, ...]]:
     """Few windows of k wires that hold all items in an allowed order, and the affine items that remain after the last.
 
-    A beam search keeps the `beam` plans that have done most after every window, fewer of long circuits. With `flat` a window holds at most one run and
-    one operation on two wires for every wire, and no affine map.
+    A beam search keeps the `beam` plans that have done most after every window, fewer of long circuits. With `flat` a
+    window holds at most one run and one operation on two wires for every wire, and no affine map.
     """
     beam = max(1, min(beam, EFFORT // max(len(items), 1)))
     frontier = _Frontier(n, items)

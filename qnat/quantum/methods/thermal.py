@@ -14,7 +14,7 @@ from qnat.geometry.divergence import (
     relative_entropy_from_spectra,
     trace_distance_from_spectra,
 )
-from qnat.geometry.metric import AbstractMetric, EuclideanMetric, MonotoneMetric
+from qnat.geometry.metric import AbstractMetric, EuclideanMetric
 
 from ..exact import thermal
 from ..models import GibbsFamily, LatentGibbs, LatentMetric
@@ -68,7 +68,7 @@ class ThermalTask(Task):
         """The monotone metric of a kind that `qnat.geometry.monotone_metric` knows, with or without parameter."""
         if isinstance(self.model, LatentGibbs):
             return LatentMetric(self.model, kind)
-        return MonotoneMetric(self.model.log_density, kind)
+        return self.model.metric(kind)
 
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
         """Distances from ρ_β and thermodynamics; energies in the units of H, the rest dimensionless or in nats.

@@ -134,8 +134,12 @@ class Frame(eqx.Module):
         p = jnp.exp(self.log_p)
         centred = self.statistics - p @ self.statistics
         fisher = (p * centred.T) @ centred
-        rows = self.rotations * jnp.sqrt(rotation_weights(kernel(kind), self.log_p))
-        rows = rows.reshape(rows.shape[0], p.size**2)
+        weights = jnp.sqrt(rotation_weights(kernel(kind), self.log_p))
+        if jnp.iscomplexobj(self.basis):
+            rows = (self.rotations * weights).reshape(-1, p.size**2)
+        else:  # antisymmetric: half of the entries say everything
+            above = np.triu_indices(p.size, 1)
+            rows = self.rotations[:, *above] * (jnp.sqrt(2.0) * weights[above])
         return BlockDiagonal(
             {
                 "latent": lx.MatrixLinearOperator(fisher, lx.positive_semidefinite_tag),

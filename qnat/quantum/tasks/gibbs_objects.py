@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Literal
 
-import jax.numpy as jnp
 import optax
 
 from qnat.experiment.task import Task
@@ -37,7 +36,7 @@ def family(spec: "GibbsSpec", operator: PauliSum) -> GibbsFamily:
     """The exponential family of one-qubit and nearest-neighbour two-qubit Paulis and the Hamiltonian's own terms."""
     strings = dict.fromkeys((*local_strings(spec.n, periodic=bool(spec.periodic)), *operator.strings))
     strings.pop("I" * spec.n, None)
-    return GibbsFamily(jnp.stack([PauliSum.from_strings([string]).matrix() for string in strings]))
+    return GibbsFamily(PauliSum.from_strings(tuple(strings)))
 
 
 def task(spec: "GibbsSpec") -> ThermalTask:

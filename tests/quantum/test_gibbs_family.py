@@ -1,0 +1,62 @@
+"""The exponential family: generators as matrices and as Pauli strings are the same family."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from qnat.geometry import HessianMetric, laws, monotone_metric
+from qnat.quantum import GibbsFamily, PauliSum
+
+SUMS = {
+    "real": PauliSum.from_strings(["ZZI", "IXX", "XII", "YYI", "IIZ"]),
+    "complex": PauliSum.from_terms([("ZZI", 1.0), ("IXY", 0.5), ("YII", -2.0), ("IZX", 1.0), ("YYY", 0.3)]),
+}
+
+
+@pytest.fixture(params=SUMS)
+def families(request):
+    """(of strings, of matrices), θ."""
+    paulis = SUMS[request.param]
+    matrices = paulis.coefficients[:, None, None] * paulis.matrices()
+    return GibbsFamily(paulis), GibbsFamily(matrices), jnp.array([0.5, -0.4, 0.3, 0.9, -0.2])
+
+
+def test_strings_and_matrices_are_one_family(families):
+    strings, matrices, theta = families
+    K = matrices.log_density(theta)
+    assert strings.log_density(theta).dtype == K.dtype
+    np.testing.assert_allclose(strings.log_density(theta), K, atol=1e-15)
+    np.testing.assert_array_equal(strings.mirror.generators, matrices.generators)
+    assert strings.init(jax.random.key(0)).shape == matrices.init(jax.random.key(0)).shape == theta.shape
+    pull = jax.grad(lambda t: strings.free_energy(t, -K, 1.0))(2 * theta)
+    np.testing.assert_allclose(pull, jax.grad(lambda t: matrices.free_energy(t, -K, 1.0))(2 * theta), atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", ["bkm", "sld", "wigner_yanase", "harmonic", "sandwiched:0.75"])
+def test_metrics_by_strings_by_matrices_and_by_the_log_density(families, kind):
+    strings, matrices, theta = families
+    wanted = monotone_metric(matrices.log_density, theta, kind).as_matrix()
+    for family in (strings, matrices):
+        found = jax.jit(lambda t, family=family: family.metric(kind).at(t).as_matrix())(theta)
+        np.testing.assert_allclose(found, wanted, atol=1e-13)
+        laws.check_operator(family.metric(kind).at(theta), key=jax.random.key(3))
+    if kind == "bkm":
+        np.testing.assert_allclose(wanted, HessianMetric(strings.mirror).at(theta).as_matrix(), atol=1e-13)
+
+
+def test_metric_at_infinite_temperature_and_in_single_precision(families):
+    strings, _, theta = families
+    norms = jnp.diag(strings.generators.coefficients**2)
+    np.testing.assert_allclose(strings.metric().at(0 * theta).as_matrix(), norms, atol=1e-14)
+    single = strings.metric().at(theta.astype(jnp.float32)).as_matrix()
+    assert single.dtype == jnp.float32
+    np.testing.assert_allclose(single, strings.metric().at(theta).as_matrix(), atol=1e-5)
+
+
+def test_metrics_of_many_states_at_once(families):
+    strings, _, theta = families
+    points = jnp.stack([theta, 0 * theta])
+    both = jax.jit(jax.vmap(lambda t: strings.metric("sld").at(t).as_matrix()))(points)
+    for point, found in zip(points, both, strict=True):
+        np.testing.assert_allclose(found, strings.metric("sld").at(point).as_matrix(), atol=1e-14)
