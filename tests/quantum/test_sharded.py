@@ -77,13 +77,11 @@ def test_an_exchange_is_what_all_to_all_does():
 @pytest.mark.parametrize("devices", [1, 2, 4, 8])
 def test_any_number_of_devices_equals_one(devices):
     (errors,) = results(start(8, "equality", str(devices)))
-    assert len(errors) == 6
     assert max(errors.values()) < 1e-12, errors
 
 
 def test_precisions_modes_and_batches_equal_one_device():
     (errors,) = results(start(8, "variants"))
-    assert len(errors) == 6
     assert max(errors.values()) < 1e-12, errors
 
 

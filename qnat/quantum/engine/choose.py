@@ -7,38 +7,41 @@ import jax
 from ..circuit import Circuit, Gate
 from .plan import Plan, make_plan
 
-# Nanoseconds, one core of an AMD EPYC (Zen 4), complex128; ratios are what matters. `python benchmarks/engine.py` shows
-# whether the choice still is the fast one.
-_PRODUCT = {1: 1.2, 2: 1.3, 3: 1.8, 4: 2.9, 5: 5.4, 6: 10.0}  # one window, for every amplitude
-_GATHER, _GATHER_FAR = 1.4, 6.0  # one amplitude, from the cache and from memory
-_STEP = 1500.0  # one window, whatever its size
+# Nanoseconds on one core of an AMD EPYC (Zen 4) in complex128; their ratios are what the choice depends on.
+_WINDOW = {  # by planes and k: gather and product, for every amplitude
+    1: {1: 0.8, 2: 0.9, 3: 1.1, 4: 1.5, 5: 2.2, 6: 3.4},
+    2: {1: 1.6, 2: 1.8, 3: 2.2, 4: 4.1, 5: 6.4, 6: 11.0},
+}
+_FAR, _PHASE = 2.5, 8.5  # what an amplitude costs more where the state exceeds the cache, for a window and for a phase
+_STEP = 600.0  # a window of any size
 _CACHE = 2**17  # amplitudes that stay in the cache
 _SAMPLE = 4  # layers that the choice looks at
 
 
 def predicted(plan: Plan, batch: int) -> float:
     """Nanoseconds of one evaluation."""
-    amplitudes = 2**plan.n * batch * plan.planes / 2
-    far = amplitudes > _CACHE
-    gather = _GATHER_FAR if far and plan.m == plan.n else _GATHER
-    groups = 1 if plan.m == plan.n else 2 ** (plan.n - plan.m) / plan.together
-    sweep = plan.windows * (_STEP * groups + amplitudes * (gather + _PRODUCT[plan.k]))
-    phases = 0 if plan.m == plan.n else len(plan.bounds) * amplitudes * (_GATHER_FAR + 3.0)
+    amplitudes = 2**plan.n * batch
+    window, groups, phases = _WINDOW[plan.planes][plan.k], 1.0, 0.0
+    if plan.m < plan.n:
+        groups = 2 ** (plan.n - plan.m) / plan.together
+        phases = len(plan.bounds) * amplitudes * _PHASE
+    elif amplitudes > _CACHE:
+        window += _FAR
     layers, size = plan.program.blocks.shape[1], 2**plan.k
-    build = plan.windows * (6.0 * size**2 + (layers > 1) * layers * (350.0 + 0.35 * size**3))
-    return sweep + phases + build
+    build = 4.0 * size**2 + (layers > 1) * layers * (560.0 + 0.38 * size**3)
+    return phases + plan.windows * (build + groups * _STEP + amplitudes * window)
 
 
 @functools.lru_cache(maxsize=128)
 def _choose(n: int, block: tuple[Gate, ...], layers: int, batch: int, platform: str) -> Plan:
     sample = Circuit(n, block, min(layers, _SAMPLE))
     amplitudes = 2**n * batch
-    widths = sorted({min(n, k) for k in (3, 4, 5, *([n] if n <= 6 else []))})
+    widths = sorted({min(n, k) for k in ((3, 4, n) if n <= 6 else (3, 4))})
     options: list[tuple[int, int | None, bool]] = [(k, None, False) for k in widths]
     if amplitudes <= 2**15:
         options += [(k, None, True) for k in widths]
     if amplitudes > _CACHE and n > 16 and platform == "cpu":
-        options += [(k, m, False) for k in (3, 4) for m in (14, 15)]
+        options += [(k, 15, False) for k in widths]
 
     def cost(option: tuple[int, int | None, bool]) -> float:
         k, m, flat = option
