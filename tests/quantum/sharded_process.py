@@ -58,9 +58,9 @@ def amplitudes(planes: jax.Array) -> np.ndarray:
     return np.asarray(planes) @ np.array([1, 1j])[: planes.shape[-1]]
 
 
-def equality(devices: str) -> dict[str, float]:
+def equality(devices: str, number: str) -> dict[str, float]:
     """Errors of amplitudes, of an energy and of its gradient by angles and by coefficients."""
-    seed = int(devices)
+    seed = int(number)
     circuit, observable = random_circuit(N, 9, 2, seed), random_observable(N, seed)
     angles = random_angles(circuit, seed)
     differentiate = functools.partial(jax.value_and_grad, argnums=(0, 1))

@@ -9,5 +9,16 @@ from .evolve import evolve_planes, to_amplitudes
 from .frames import frames
 from .matrices import window_matrices
 from .plan import Plan, make_plan
+from .tangents import tangent_gram, tangents
 
-__all__ = ["Plan", "evolve_planes", "frames", "make_plan", "plan", "to_amplitudes", "window_matrices"]
+__all__ = [
+    "Plan",
+    "evolve_planes",
+    "frames",
+    "make_plan",
+    "plan",
+    "tangent_gram",
+    "tangents",
+    "to_amplitudes",
+    "window_matrices",
+]

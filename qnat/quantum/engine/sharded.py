@@ -56,7 +56,7 @@ def _number(bits: Int[Array, " n"]) -> Int[Array, ""]:
 
 @functools.partial(jax.jit, static_argnames=("mesh", "planes", "dtype"))
 def basis_state_sharded(
-    bits: Int[Array, " n"], mesh: Mesh, *, planes: int = 2, dtype: jnp.dtype = jnp.float64
+    bits: Int[Array, " n"], mesh: Mesh, *, planes: int = 2, dtype: jax.typing.DTypeLike = float
 ) -> Float[Array, "1 N planes"]:
     """|b⟩, wire 0 first; every device writes its own part."""
     n = len(bits)

@@ -10,6 +10,7 @@ import lineax as lx
 import numpy as np
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
+from qnat.geometry.hermitian import dot
 from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.monotone import Kernel, kernel, rotation_weights
 from qnat.geometry.operators import BlockDiagonal
@@ -27,6 +28,12 @@ def spin_products(n: int, order: int) -> Float[np.ndarray, "d T"]:
     spins = 1.0 - 2.0 * (np.arange(2**n)[:, None] >> np.arange(n)[::-1] & 1)
     sets = [s for size in range(1, order + 1) for s in itertools.combinations(range(n), size)]
     return np.stack([spins[:, list(s)].prod(1) for s in sets], axis=1)
+
+
+def real_overlaps(a: Inexact[Array, "d m"], b: Inexact[Array, "d m"]) -> Float[Array, " m"]:
+    """Re⟨aₓ|bₓ⟩ of the columns."""
+    overlaps = a.real * b.real
+    return jnp.sum(overlaps + a.imag * b.imag if jnp.iscomplexobj(a) and jnp.iscomplexobj(b) else overlaps, axis=0)
 
 
 class LatentGibbs(eqx.Module):
@@ -75,14 +82,14 @@ class LatentGibbs(eqx.Module):
         """K = log ρ = U diag(log p) U†."""
         # metrics push tangents forward through this map
         basis = unitary(self.circuit, params["angles"], mode="forward")
-        return (basis * self.log_probabilities(params["latent"])) @ basis.conj().T
+        return dot(basis * self.log_probabilities(params["latent"]), basis.conj().T)
 
     def free_energy(
         self, params: Params, hamiltonian: Inexact[Array, "d d"], beta: float | Float[Array, ""]
     ) -> Float[Array, ""]:
         """β⟨H⟩ − S, with exact derivatives of every order."""
         log_p, basis = self.spectrum(params)
-        levels = jnp.sum((basis.conj() * (hamiltonian @ basis)).real, axis=0)
+        levels = real_overlaps(basis, dot(hamiltonian, basis))
         return jnp.exp(log_p) @ (beta * levels + log_p)
 
     def relative_entropy(self, params: Params, reference: Params) -> Float[Array, ""]:
@@ -115,7 +122,7 @@ class Frame(eqx.Module):
     ) -> tuple[Float[Array, ""], Params]:
         """β⟨H⟩ − S and its gradient: Cov_p(∂E, E − βh) on the latent, Tr(β U†HU [A, P]) on the angles."""
         p = jnp.exp(self.log_p)
-        rotated = beta * (self.basis.conj().T @ hamiltonian @ self.basis)
+        rotated = beta * dot(self.basis.conj().T, dot(hamiltonian, self.basis))
         local = jnp.diagonal(rotated).real + self.log_p
         value = p @ local
         # With Q[x, y] = (p_y − p_x) (βU†HU)[y, x] skew-Hermitian, Re Σ A∘Q = Σ R∘(Re Q − Im Q).
