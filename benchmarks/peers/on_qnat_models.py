@@ -8,8 +8,8 @@ import lineax as lx
 import numpy as np
 import optax
 
-from qnat.geometry import MonotoneMetric, PullbackMetric, fubini_study
-from qnat.quantum import GibbsFamily, LatentGibbs, LatentMetric, PauliSum, Statevector, tfim
+from qnat.geometry import MonotoneMetric
+from qnat.quantum import GibbsFamily, LatentGibbs, LatentMetric, PauliSum, PureMetric, PureState, tfim
 
 from . import neutral
 from .job import Job
@@ -19,13 +19,9 @@ from .on_qnat import circuit
 
 def pure_metric(spec: Spec) -> Job:
     """The Fubini–Study metric as a matrix."""
-    ours, bits, angles = circuit(spec), jnp.zeros(spec["n"], int), jnp.asarray(neutral.angles(spec))
-    forward = Statevector(mode="forward")
-
-    def metric(angles: jax.Array) -> jax.Array:
-        return PullbackMetric(lambda t: forward.state(ours, t, bits), fubini_study).at(angles).as_matrix()
-
-    compiled = jax.jit(metric)
+    metric, angles = PureMetric(PureState(circuit(spec))), jnp.asarray(neutral.angles(spec))
+    # Fisher-normalised, four times what peers return
+    compiled = jax.jit(lambda angles: metric.at({"angles": angles}).as_matrix() / 4)
     return Job(lambda: compiled(angles).block_until_ready(), neutral.array_numbers)
 
 

@@ -10,6 +10,8 @@ _HOME = {
     "LatentGibbs": "models",
     "LatentMetric": "models",
     "PauliSum": "pauli",
+    "PureMetric": "models",
+    "PureState": "models",
     "Statevector": "backends",
     "ThermalTask": "methods",
     "free_energy_density_tfim": "exact",

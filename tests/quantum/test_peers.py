@@ -19,7 +19,8 @@ from qnat.geometry import (
     trace_distance,
 )
 from qnat.quantum import Circuit, Statevector, tfim, thermal
-from qnat.quantum.circuit import cnot, rotation
+from qnat.quantum.backends.statevector import unitary as unitary_of
+from qnat.quantum.circuit import cnot, cz, hadamard, pauli, phase, rotation, swap, unitary
 
 K_RHO = -1.3 * tfim(1, 2, field=0.6).matrix()
 K_SIGMA = -0.4 * tfim(1, 2, coupling=-0.5, field=1.1).matrix() + 0.2 * jnp.diag(jnp.arange(4.0))
@@ -104,3 +105,40 @@ def test_mixed_state_metric_of_a_noisy_circuit():
     wanted = [[np.trace(t @ score).real for score in scores] for t in tangents]
     np.testing.assert_allclose(ours, wanted, atol=1e-10)
     np.testing.assert_allclose(log_density(rho), log_state(ANGLES), atol=1e-10)
+
+
+def test_every_gate_equals_pennylane():
+    t = np.array([0.3, -0.7, 1.1, 0.4, -1.3, 0.9, 2.1, 0.6])
+    gates = (
+        rotation("X", 0, controls=(2,)),
+        rotation("ZZ", 0, 3),
+        hadamard(1),
+        rotation("XYZY", 3, 1, 0, 2),
+        cz(1, 3),
+        phase(0, 2),
+        phase(3, 1, 0),
+        swap(0, 2),
+        rotation("Y", 1, controls=(0, 3)),
+        unitary(np.diag([1, np.exp(0.25j * np.pi)]), 2),
+        rotation("YY", 2, 3, controls=(1,)),
+        rotation("Y", 3),
+        pauli("Y", 0),
+    )
+
+    def theirs() -> None:
+        qml.CRX(t[0], [2, 0])
+        qml.IsingZZ(t[1], [0, 3])
+        qml.Hadamard(1)
+        qml.PauliRot(t[2], "XYZY", [3, 1, 0, 2])
+        qml.CZ([1, 3])
+        qml.ControlledPhaseShift(t[3], [0, 2])
+        qml.ctrl(qml.PhaseShift(t[4], 0), [3, 1])
+        qml.SWAP([0, 2])
+        qml.ctrl(qml.RY(t[5], 1), [0, 3])
+        qml.T(2)
+        qml.ctrl(qml.PauliRot(t[6], "YY", [2, 3]), 1)
+        qml.RY(t[7], 3)
+        qml.Y(0)
+
+    wanted = qml.matrix(theirs, wire_order=range(4))()
+    np.testing.assert_allclose(unitary_of(Circuit(4, gates), jnp.asarray(t)), wanted, atol=1e-14)

@@ -1,6 +1,7 @@
 """The axioms of a backend, with the small obvious oracle they are checked against."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -56,13 +57,13 @@ def random_gate(n: int, rng: np.random.Generator) -> Gate:
     width = int(rng.integers(1, min(n, 3) + 1))
     letters = "".join(rng.choice(list("XYZ"), width))
     pair = wires[: min(n, 2)]
-    kinds = {
+    kinds: dict[str, Callable[[], Gate]] = {
         "rotation": lambda: rotation(letters, *wires[:width]),
         "controlled": lambda: rotation(letters, *wires[:width], controls=wires[width : width + 2]),
         "phase": lambda: phase(*wires[:width]),
         "unitary": lambda: unitary(scipy.stats.unitary_group.rvs(2 ** len(pair), random_state=rng), *pair),
         "diagonal": lambda: unitary(np.diag(np.exp(1j * rng.normal(size=2**width))), *wires[:width]),
-        "permutation": lambda: [cnot, swap][rng.integers(2)](*pair) if n > 1 else pauli("X", 0),
+        "permutation": lambda: (cnot, swap)[int(rng.integers(2))](*pair) if n > 1 else pauli("X", 0),
         "hadamard": lambda: hadamard(wires[0]),
     }
     return kinds[rng.choice(list(kinds))]()

@@ -68,9 +68,9 @@ def insertions(plan: Plan) -> Insertions:
                 rows += [(layer, 0, 0, 0, *row) for row in _in_run(program, run, 1)]
         bounds.append(len(rows))
     table = np.array(rows, int).reshape(-1, 9)
-    layer, below, block, step, on, index, run, position, angle = table.T
-    place, run = np.stack([block, step], 1), np.stack([run, position], 1)
-    return Insertions(np.array(bounds), layer, below, place, on, index, run, angle)
+    # columns: layer, below, block, step, on, index, run, position, angle
+    columns = (table[:, 0], table[:, 1], table[:, 2:4], table[:, 4], table[:, 5], table[:, 6:8], table[:, 8])
+    return Insertions(np.array(bounds), *columns)
 
 
 def _half_rank(gates: Gates) -> tuple[Complex[np.ndarray, "G k h"], Float[np.ndarray, "G h"], Float[np.ndarray, " G"]]:
@@ -116,7 +116,7 @@ def _weights(plan: Plan, where: Insertions) -> tuple[Float[np.ndarray, "G 2"], F
 def generators(plan: Plan, where: Insertions, angles: Float[Array, " P"]) -> Complex[Array, "G 4 4"]:
     """U≤† G U≤ of every operation inside its block, U≤ all that acts there before it."""
     weight, constant = _weights(plan, where)
-    vectors = _pulled_back(plan, where, angles)
+    vectors = _pulled_back(plan, where, angles).astype(jnp.result_type(angles.dtype, jnp.complex64))
     projected = multiply(vectors * weight.astype(angles.dtype)[:, None], vectors.conj().mT)
     return projected + constant.astype(angles.dtype)[:, None, None] * jnp.eye(4, dtype=angles.dtype)
 

@@ -1,10 +1,12 @@
-"""Derivatives of U(t)|ψ⟩ by every angle: tangents are born where a window takes the angle and travel as rows of a batch.
+"""Derivatives of U(t)|ψ⟩ by every angle: tangents are born in the window that takes it and travel as rows of a batch.
 
 Inner products do not care where rows meet, as unitaries keep them. So a metric lets the tangents of the first half of
 the circuit travel forwards and those of the second half backwards, with one product of rows a window for all of them,
 and half as many passes. The batch grows in a few stages, so that the traced program does not grow with the circuit.
 """
 
+import functools
+import operator
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Inexact, Int
 
-from ..circuit import Circuit
+from ..circuit import Circuit, Gate
 from .evolve import States, gathers
 from .frames import Insertions, generators, insertions
 from .matrices import layer_rows
@@ -43,7 +45,7 @@ class _Steps(NamedTuple):
     """What states pass through: W_t, gathers before every window and at the end, and what comes before a layer."""
 
     matrices: Float[Array, "T a a"]
-    index: Int[Array, "T+1 N"]
+    order: Int[Array, "T+1 N"]
     inverse: Int[Array, "T+1 N"]
     before: Float[Array, "T J a a"]
 
@@ -67,7 +69,7 @@ def _steps(plan: Plan, angles: Float[Array, " P"]) -> _Steps:
     tables = []
     for inverse in (False, True):
         parts = gathers(plan.inner, inverse=inverse), gathers(plan.outer, inverse=inverse)
-        inner, outer = ((high[:, :, None] ^ low[:, None]).reshape(len(high), -1) for high, low in parts)
+        inner, outer = ((high[:, :, None] ^ low[:, None]).reshape(-1, 2**plan.n) for high, low in parts)
         tables.append(jnp.concatenate([inner, outer[-1:]]))
     layers, orders = layer_rows(plan, angles)
     if layers.shape[1] == 1:  # the first layer has its wires as they come
@@ -91,7 +93,7 @@ def _on_pairs(
     """Matrices applied to the pair of wires that has `below` wires under it."""
     split = states.reshape(len(states), -1, 4, 2**below, states.shape[-1])
     x = lax.complex(split[..., 0], split[..., 1]) if states.shape[-1] == 2 else split[..., 0]
-    y = sum(matrices[:, None, :, j, None] * x[:, :, j, None, :] for j in range(4))
+    y = functools.reduce(operator.add, (matrices[:, None, :, j, None] * x[:, :, j, None, :] for j in range(4)))
     parts = jnp.stack([y.real, y.imag], -1) if states.shape[-1] == 2 else y
     return parts.reshape(states.shape)
 
@@ -160,13 +162,13 @@ def _sweep(
         w, index = step
         return _gather(_times(states, w), index), states[0]
 
-    final, inputs = lax.scan(step, _gather(start[None], steps.index[0]), (steps.matrices, steps.index[1:]))
+    final, inputs = lax.scan(step, _gather(start[None], steps.order[0]), (steps.matrices, steps.order[1:]))
     state = final[0] if meet == plan.windows else inputs[meet]
     if not len(route.angle):
         return state, jnp.zeros((0, *state.shape), state.dtype)
     births = _births(plan, route, angles, steps.before, inputs)
     first, turn = bounds[: meet + 1], bounds[meet]
-    rows = [_travel(births[:turn], first, steps.matrices[:meet], steps.index[1 : meet + 1], forwards=True)]
+    rows = [_travel(births[:turn], first, steps.matrices[:meet], steps.order[1 : meet + 1], forwards=True)]
     if meet < plan.windows:
         # backwards from the output of the last window; what is born in window `meet` is where it should be
         back = bounds[meet : plan.windows] - turn
@@ -175,8 +177,10 @@ def _sweep(
     return state, jnp.concatenate([part for part in rows if len(part)])
 
 
-def _choose(circuit: Circuit) -> Plan:
-    return make_plan(circuit, min(circuit.n, 4), flat=True)
+@functools.lru_cache(maxsize=128)
+def _planned(n: int, block: tuple[Gate, ...], layers: int) -> Plan:
+    # of four wires, one product takes a whole layer of gates; beyond, deep windows of three wires save most passes
+    return make_plan(Circuit(n, block, layers), n if n <= 4 else 3, flat=n <= 4)
 
 
 def _start(plan: Plan, basis: int, dtype: jnp.dtype) -> Float[Array, "N planes"]:
@@ -195,7 +199,7 @@ def tangents(
     if circuit.n == 1:  # as the first of two wires
         state, rows = tangents(Circuit(2, circuit.block, circuit.layers), angles, 2 * basis)
         return state[::2], rows[:, ::2]
-    plan = _choose(circuit)
+    plan = _planned(circuit.n, circuit.block, circuit.layers)
     route = _route(plan, plan.windows)
     state, rows = _sweep(plan, route, angles, _start(plan, basis, angles.dtype))
     return state, jnp.zeros((plan.num_angles, *state.shape), state.dtype).at[route.angle].add(rows)
@@ -208,7 +212,7 @@ def tangent_gram(circuit: Circuit, angles: Float[Array, " P"], basis: int = 0) -
     """
     if circuit.n == 1:
         return tangent_gram(Circuit(2, circuit.block, circuit.layers), angles, 2 * basis)
-    plan = _choose(circuit)
+    plan = _planned(circuit.n, circuit.block, circuit.layers)
     route, count = _route(plan, plan.windows // 2), plan.num_angles
     state, rows = _sweep(plan, route, angles, _start(plan, basis, angles.dtype))
     if len(rows) > count:  # an angle has rows in several windows

@@ -11,7 +11,7 @@ from qnat.geometry.operators import BlockDiagonal
 
 from ..backends.statevector import Statevector
 from ..circuit import Circuit
-from ..engine import Mode, tangent_gram
+from ..engine import tangent_gram
 from ..pauli import PauliSum
 
 Params = dict[str, Float[Array, " _"]]
@@ -43,9 +43,9 @@ class PureState(eqx.Module):
         """Normal angles of standard deviation π·`scale`."""
         return {"angles": scale * jnp.pi * jax.random.normal(key, (self.circuit.num_angles,))}
 
-    def state(self, params: Params, *, mode: Mode = "reverse") -> Complex[Array, " d"]:
-        """Amplitudes; `mode` says how they may be differentiated, see `qnat.quantum.backends.statevector.evolve`."""
-        return Statevector(mode=mode).state(self.circuit, params["angles"], self._start)
+    def state(self, params: Params) -> Complex[Array, " d"]:
+        """Amplitudes, wire 0 the most significant bit."""
+        return Statevector().state(self.circuit, params["angles"], self._start)
 
     def energy(self, params: Params, hamiltonian: PauliSum) -> Float[Array, ""]:
         """⟨ψ|H|ψ⟩, with gradients by the adjoint method."""
