@@ -8,7 +8,6 @@ import lineax as lx
 import numpy as np
 import optax
 
-from qnat.geometry import MonotoneMetric
 from qnat.quantum import GibbsFamily, LatentGibbs, LatentMetric, PauliSum, PureMetric, PureState, tfim
 
 from . import neutral
@@ -27,8 +26,8 @@ def pure_metric(spec: Spec) -> Job:
 
 def thermal_metric(spec: Spec) -> Job:
     """The BKM metric of ρ ∝ exp(Σ θ P) as a matrix."""
-    family = GibbsFamily(PauliSum.from_strings(neutral.pauli_strings(spec["n"], spec["terms"])).matrices())
-    compiled = jax.jit(lambda family, theta: MonotoneMetric(family.log_density, "bkm").at(theta).as_matrix())
+    family = GibbsFamily(PauliSum.from_strings(neutral.pauli_strings(spec["n"], spec["terms"])))
+    compiled = jax.jit(lambda family, theta: family.metric("bkm").at(theta).as_matrix())
     theta = jnp.asarray(neutral.thermal_parameters(spec))
     return Job(lambda: compiled(family, theta).block_until_ready(), neutral.array_numbers)
 

@@ -40,6 +40,11 @@ class Route(NamedTuple):
     angle: Int[np.ndarray, " R"]
     bounds: Int[np.ndarray, " T+1"]
 
+    @property
+    def most(self) -> int:
+        """Rows of the window that has most of them."""
+        return int(np.diff(self.bounds).max(initial=0))
+
 
 class _Steps(NamedTuple):
     """What states pass through: W_t, gathers before every window and at the end, and what comes before a layer."""
@@ -66,17 +71,19 @@ def _route(plan: Plan, meet: int) -> Route:
 
 
 def _steps(plan: Plan, angles: Float[Array, " P"]) -> _Steps:
-    tables = []
+    tables: list[Int[Array, "T+1 N"]] = []
     for inverse in (False, True):
         parts = gathers(plan.inner, inverse=inverse), gathers(plan.outer, inverse=inverse)
         inner, outer = ((high[:, :, None] ^ low[:, None]).reshape(-1, 2**plan.n) for high, low in parts)
         tables.append(jnp.concatenate([inner, outer[-1:]]))
+    there, back = tables
     layers, orders = layer_rows(plan, angles)
     if layers.shape[1] == 1:  # the first layer has its wires as they come
-        return _Steps(layers[:, 0], *tables, layers)
+        return _Steps(layers[:, 0], there, back, layers)
     swaps = jnp.asarray(orders, layers.dtype)
     through = lax.associative_scan(jnp.matmul, swaps @ layers, axis=1)
-    return _Steps(through[:, -1], *tables, jnp.concatenate([swaps[:, :1], through[:, :-1] @ swaps[:, 1:]], axis=1))
+    before = jnp.concatenate([swaps[:, :1], through[:, :-1] @ swaps[:, 1:]], axis=1)
+    return _Steps(through[:, -1], there, back, before)
 
 
 def _gather(states: States, index: Int[Array, " N"]) -> States:
@@ -100,56 +107,61 @@ def _on_pairs(
 
 def _births(
     plan: Plan, route: Route, angles: Float[Array, " P"], before: Float[Array, "T J a a"], inputs: States
-) -> Float[Array, "R N planes"]:
-    """−i G U≤|ψ⟩ of every row, pulled back to the input of its window; `inputs` are the states there."""
+) -> Float[Array, "R+most N planes"]:
+    """−i G U≤|ψ⟩ of every row, pulled back to the input of its window, and some more rows that do not matter.
+
+    `inputs` are the states at the windows.
+    """
     where, window, size = route.where, route.window, before.shape[-1]
-    deep = before.shape[1] > 1
     turned = -1j * generators(plan, where, angles)
     if plan.planes == 1:
         turned = turned.real
-    if deep:
-        layered = inputs.reshape(plan.windows, 1, -1, size) @ before
-        inputs = layered.reshape(*before.shape[:2], *inputs.shape[1:])
-        states = inputs[window, where.layer]
-    else:
-        states = inputs[window]
-    groups = [np.flatnonzero(where.below == below) for below in np.unique(where.below)]
-    rows = jnp.concatenate([_on_pairs(turned[g], states[g], int(where.below[g[0]])) for g in groups])
-    order = np.concatenate(groups)
-    if deep:
-        back = before[window[order], where.layer[order]]
-        rows = jnp.einsum("gna,gba->gnb", rows.reshape(len(rows), -1, size), back).reshape(rows.shape)
-    if len(route.angle) < len(order):
-        return jnp.zeros((len(route.angle), *rows.shape[1:]), rows.dtype).at[route.row[order]].add(rows)
-    return rows if len(groups) == 1 else rows[np.argsort(order)]
+    layered = inputs[:, None]
+    if before.shape[1] > 1:
+        layered = (inputs.reshape(plan.windows, 1, -1, size) @ before).reshape(*before.shape[:2], *inputs.shape[1:])
+    keys = np.stack([where.below, where.layer > 0], 1)
+    parts, order = [], []
+    for below, inside in np.unique(keys, axis=0):
+        group = np.flatnonzero((keys == (below, inside)).all(1))
+        at = window[group], where.layer[group]
+        rows = _on_pairs(turned[group], layered[at], int(below))
+        if inside:
+            rows = jnp.einsum("gna,gba->gnb", rows.reshape(len(rows), -1, size), before[at]).reshape(rows.shape)
+        parts.append(rows)
+        order.append(group)
+    rows, number = jnp.concatenate(parts), route.row[np.concatenate(order)]
+    count, more = len(route.angle), route.most
+    if count < len(number):
+        return jnp.zeros((count + more, *rows.shape[1:]), rows.dtype).at[number].add(rows)
+    return rows[np.pad(np.argsort(number), (0, more))]
 
 
 def _travel(
-    births: Float[Array, "R N planes"],
+    births: Float[Array, "R+most N planes"],
     bounds: Int[np.ndarray, " S+1"],
+    most: int,
     matrices: Float[Array, "S a a"],
     index: Int[Array, "S N"],
     *,
     forwards: bool,
-) -> Float[Array, "R N planes"]:
+) -> Float[Array, "r N planes"]:
     """Rows that join at every step and take it and all later ones: a product and a gather, or the other way round."""
-    most = int(np.diff(bounds, prepend=0).max(initial=0))
-    births = jnp.pad(births, ((0, most), (0, 0), (0, 0)))
     rows = births[:0]
 
     def step(rows: States, step: tuple) -> tuple[States, None]:
         start, w, index = step
-        # a slice of one length may be too long; the next step puts its own rows over the excess
-        rows = lax.dynamic_update_slice_in_dim(rows, lax.dynamic_slice_in_dim(births, start, most), start, 0)
+        born = lax.dynamic_slice_in_dim(births, start, most)
+        # as long for every step, so maybe too long; the next step puts its own rows over the excess
+        rows = lax.dynamic_update_slice_in_dim(rows, born, start - int(bounds[0]), 0)
         return (_gather(_times(rows, w), index) if forwards else _times(_gather(rows, index), w.T)), None
 
     count = len(matrices)
     for part in np.array_split(np.arange(count), min(STAGES, count)) if count else ():
         some = slice(part[0], part[-1] + 1)
-        room = int(bounds[part[-1]]) + most
-        rows = jnp.pad(rows[:room], ((0, max(0, room - len(rows))), (0, 0), (0, 0)))
+        room = int(bounds[part[-1]] - bounds[0]) + most
+        rows = jnp.pad(rows, ((0, max(0, room - len(rows))), (0, 0), (0, 0)))
         rows = lax.scan(step, rows, (jnp.asarray(bounds[some]), matrices[some], index[some]))[0]
-    return rows[: bounds[-1]]
+    return rows[: bounds[-1] - bounds[0]]
 
 
 def _sweep(
@@ -167,13 +179,13 @@ def _sweep(
     if not len(route.angle):
         return state, jnp.zeros((0, *state.shape), state.dtype)
     births = _births(plan, route, angles, steps.before, inputs)
-    first, turn = bounds[: meet + 1], bounds[meet]
-    rows = [_travel(births[:turn], first, steps.matrices[:meet], steps.order[1 : meet + 1], forwards=True)]
+    there = steps.matrices[:meet], steps.order[1 : meet + 1]
+    rows = [_travel(births, bounds[: meet + 1], route.most, *there, forwards=True)]
     if meet < plan.windows:
-        # backwards from the output of the last window; what is born in window `meet` is where it should be
-        back = bounds[meet : plan.windows] - turn
-        matrices, index = steps.matrices[meet : plan.windows - 1][::-1], steps.inverse[meet + 1 : plan.windows][::-1]
-        rows += [_travel(births[turn:], back, matrices, index, forwards=False), births[bounds[plan.windows - 1] :]]
+        # from the input of the last window; what is born in window `meet` is where it should be
+        back = steps.matrices[meet : plan.windows - 1][::-1], steps.inverse[meet + 1 : plan.windows][::-1]
+        rows.append(_travel(births, bounds[meet : plan.windows], route.most, *back, forwards=False))
+        rows.append(births[bounds[plan.windows - 1] : bounds[plan.windows]])
     return state, jnp.concatenate([part for part in rows if len(part)])
 
 
