@@ -131,6 +131,8 @@ def draft(
             inner.append(chunk.bring_low(*writer.add(window)))
         chunk.apply(tail)
         order.map = order.map.after(chunk.map.embedded(tuple(range(m)), n))
+        # as they stand now: the next phase keeps their order, so that neighbours in memory stay near one another
+        order.wires[n - m :] = [wires[wire] for wire in chunk.wires]
         bounds.append(len(inner))
     order.apply(rest)
     outer.append(order.map.inverse())
