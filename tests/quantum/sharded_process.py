@@ -24,7 +24,7 @@ COLLECTIVE = re.compile(r" (all-gather|all-to-all|collective-permute|all-reduce|
 
 
 def mesh(devices: int) -> Mesh:
-    return Mesh(np.array(jax.devices()[:devices]), ("amplitudes",))
+    return jax.make_mesh((devices,), ("amplitudes",), devices=jax.devices()[:devices])
 
 
 def random_observable(n: int, seed: int) -> PauliSum:

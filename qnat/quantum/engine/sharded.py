@@ -44,6 +44,7 @@ def device_wires(mesh: Mesh, n: int) -> int:
 def _shard_map(function: Callable, mesh: Mesh, takes: str, gives: str) -> Callable:
     """The function on every device; "s" stands for states, "c" for what is the same everywhere."""
     spec = {"s": PartitionSpec(None, mesh.axis_names[0]), "c": PartitionSpec()}
+    mesh = Mesh(mesh.devices, mesh.axis_names)  # jax.make_mesh would put the sharding into the types of results
     inside, outside = (tuple(spec[letter] for letter in letters) for letters in (takes, gives))
     return jax.shard_map(
         function, mesh=mesh, in_specs=inside, out_specs=outside if len(outside) > 1 else outside[0], check_vma=False
