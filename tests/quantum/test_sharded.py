@@ -75,12 +75,16 @@ def test_an_exchange_is_what_all_to_all_does():
 
 
 # the last two number devices anew up to the end; the last one knows groups of 1, 2, 4 and 8
-@pytest.mark.parametrize(("devices", "seed"), [(1, 1), (2, 2), (4, 8), (8, 7)])
+@pytest.mark.parametrize(
+    ("devices", "seed"),
+    [(4, 8), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 1), (2, 2), (8, 7)))],
+)
 def test_any_number_of_devices_equals_one(devices, seed):
     (errors,) = results(start(8, "equality", str(devices), str(seed)))
     assert max(errors.values()) < 1e-12, errors
 
 
+@pytest.mark.slow
 def test_precisions_modes_and_batches_equal_one_device():
     (errors,) = results(start(8, "variants"))
     assert max(errors.values()) < 1e-12, errors

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 import scipy.stats
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from ..circuit import Circuit, Gate, cnot, hadamard, pauli, phase, rotation, swap, unitary
 from ..pauli import PauliSum
@@ -41,7 +41,7 @@ def _dense_gate(gate: Gate, angle: float, n: int) -> np.ndarray:
     return scipy.linalg.expm(1j * angle * _on_wires(np.kron(on, generator), gate.controls + gate.wires, n))
 
 
-def dense_unitary(circuit: Circuit, angles: Float[Array, " P"]) -> np.ndarray:
+def dense_unitary(circuit: Circuit, angles: Float[ArrayLike, " P"]) -> np.ndarray:
     """U(t) by matrix exponentials and Kronecker products: slow, obvious, independent of every backend."""
     product, parameters = np.eye(2**circuit.n, dtype=complex), iter(np.asarray(angles, float))
     for _ in range(circuit.layers):
@@ -75,11 +75,35 @@ def random_circuit(n: int, gates: int, layers: int, seed: int) -> Circuit:
     return Circuit(n, tuple(random_gate(n, rng) for _ in range(gates)), layers)
 
 
+def _dense_sum(observable: PauliSum) -> np.ndarray:
+    terms = zip(observable.coefficients, observable.strings, strict=True)
+    return np.sum([float(coefficient) * dense_pauli(string) for coefficient, string in terms], axis=0)
+
+
+def _check_gradient(
+    backend: AbstractBackend,
+    circuit: Circuit,
+    angles: Float[Array, " P"],
+    bits: Array,
+    observable: PauliSum,
+    limit: float,
+) -> None:
+    """The gradient of an expectation against central differences of the dense oracle."""
+    slope = jax.grad(lambda t: backend.expectation(circuit, t, bits, observable))(angles)
+    basis, dense, step = int("".join(map(str, bits.tolist())), 2), _dense_sum(observable), 1e-5
+    for k in range(circuit.num_angles):
+        shift = step * np.eye(circuit.num_angles)[k]
+        there, back = (dense_unitary(circuit, np.asarray(angles, float) + s * shift)[:, basis] for s in (1, -1))
+        wanted = (there.conj() @ dense @ there - back.conj() @ dense @ back).real / (2 * step)
+        assert abs(float(slope[k]) - wanted) < limit, "a gradient differs from the oracle"
+
+
 def check_backend(backend: AbstractBackend, *, key: PRNGKeyArray, dtype: jnp.dtype = jnp.float64) -> None:
     """Raises AssertionError unless the backend agrees with the dense oracle in `dtype`.
 
-    Checks amplitudes, norm and wire order on random circuits of every gate kind, expectations of a random Pauli sum,
-    and, by a five-sigma bound on every bit string, the sampled frequencies.
+    Checks amplitudes, norm and wire order on random circuits of every gate kind, expectations of a random Pauli sum
+    and, where the backend is traceable, their gradients, and, by a five-sigma bound on every bit string, the sampled
+    frequencies.
     """
     tolerance = 200 * jnp.finfo(dtype).eps
     shots = 4000
@@ -93,9 +117,12 @@ def check_backend(backend: AbstractBackend, *, key: PRNGKeyArray, dtype: jnp.dty
         assert np.abs(state - wanted).max() < tolerance, f"amplitudes differ from the dense oracle for {circuit}"
 
         observable = PauliSum.from_terms([("ZXY", 0.7), ("IZI", -1.2), ("YIY", 0.4)])
-        dense = sum(float(c) * dense_pauli(s) for c, s in zip(observable.coefficients, observable.strings, strict=True))
+        dense = _dense_sum(observable)
         value = float(backend.expectation(circuit, angles, bits, observable))
         assert abs(value - (wanted.conj() @ dense @ wanted).real) < tolerance, "an expectation differs from the oracle"
+
+        if backend.traceable:
+            _check_gradient(backend, circuit, angles, bits, observable, max(1e-7, float(tolerance)))
 
         outcomes = np.asarray(backend.sample(circuit, angles, bits, shots=shots, key=sample_key))
         assert outcomes.shape == (shots, 3), f"sample must give (shots, n); got {outcomes.shape}"
