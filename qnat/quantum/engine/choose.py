@@ -37,11 +37,10 @@ def _choose(n: int, block: tuple[Gate, ...], layers: int, batch: int, platform: 
     sample = Circuit(n, block, min(layers, _SAMPLE))
     amplitudes = 2**n * batch
     widths = sorted({min(n, k) for k in ((3, 4, n) if n <= 6 else (3, 4))})
-    options: list[tuple[int, int | None, bool]] = [(k, None, False) for k in widths]
+    phased = amplitudes > _CACHE and n > 16 and platform == "cpu"
+    options = [(k, 15 if phased else None, False) for k in widths]
     if amplitudes <= 2**15:
         options += [(k, None, True) for k in widths]
-    if amplitudes > _CACHE and n > 16 and platform == "cpu":
-        options += [(k, 15, False) for k in widths]
 
     def cost(option: tuple[int, int | None, bool]) -> float:
         k, m, flat = option
