@@ -1,6 +1,7 @@
 """The choice between plans, by predicted time on N × batch amplitudes."""
 
 import functools
+import os
 
 import jax
 
@@ -15,6 +16,7 @@ _WINDOW = {  # by planes and k: gather and product, for every amplitude
 _FAR, _PHASE = 2.5, 8.5  # what an amplitude costs more where the state exceeds the cache, for a window and for a phase
 _STEP = 600.0  # a window of any size
 _CACHE = 2**17  # amplitudes that stay in the cache
+_CHUNK = 14  # wires of a phase: its chunks and their cotangents stay in the fast cache
 _SAMPLE = 4  # layers that the choice looks at
 
 
@@ -33,12 +35,12 @@ def predicted(plan: Plan, batch: int) -> float:
 
 
 @functools.lru_cache(maxsize=128)
-def _choose(n: int, block: tuple[Gate, ...], layers: int, batch: int, platform: str) -> Plan:
+def _choose(n: int, block: tuple[Gate, ...], layers: int, batch: int, platform: str, together: int) -> Plan:
     sample = Circuit(n, block, min(layers, _SAMPLE))
     amplitudes = 2**n * batch
     widths = sorted({min(n, k) for k in ((3, 4, n) if n <= 6 else (3, 4))})
     phased = amplitudes > _CACHE and n > 16 and platform == "cpu"
-    options = [(k, 15 if phased else None, False) for k in widths]
+    options = [(k, _CHUNK if phased else None, False) for k in widths]
     if amplitudes <= 2**15:
         options += [(k, None, True) for k in widths]
 
@@ -47,9 +49,11 @@ def _choose(n: int, block: tuple[Gate, ...], layers: int, batch: int, platform: 
         return predicted(make_plan(sample, k, m, flat=flat, beam=1), batch)
 
     k, m, flat = min(options, key=cost)
-    return make_plan(Circuit(n, block, layers), k, m, flat=flat)
+    return make_plan(Circuit(n, block, layers), k, m, flat=flat, together=together)
 
 
 def plan(circuit: Circuit, batch: int = 1) -> Plan:
     """The plan that should be the fastest for that many states at a time; made once for every circuit."""
-    return _choose(circuit.n, circuit.block, circuit.layers, batch, jax.default_backend())
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    together = 4 if threads > 1 else 1  # chunks: one stays in the cache, several occupy several threads
+    return _choose(circuit.n, circuit.block, circuit.layers, batch, jax.default_backend(), together)

@@ -15,6 +15,8 @@ from .factors import Program, Writer
 from .lowering import is_real, lower
 from .windows import Item, Window, merge_runs, pick_windows
 
+EFFORT = 2500  # bound on the number of plans kept in the search times that of items
+
 
 class Tables(NamedTuple):
     """Gathers new[y] = old[high[y >> low bits] ^ low[y & mask]], one a row, and their inverses."""
@@ -116,6 +118,7 @@ def draft(
     """A plan without outer tables, which are as large as a chunk, and the outer gathers as maps."""
     n, k = circuit.n, min(k, m)
     items = tuple(merge_runs(lower(circuit)))
+    beam = max(1, min(beam, EFFORT // max(len(items), 1)))
     everything = Window((), tuple(range(n)), items)
     phases, rest = ([everything], ()) if m == n else pick_windows(n, list(items), m, beam=beam)
     writer, order = Writer(k), _Order(n)
@@ -147,7 +150,8 @@ def make_plan(
 ) -> Plan:
     """Plans a circuit with windows of k wires, in phases of m wires where m < n.
 
-    With `flat` a window is one Kronecker layer, cheaper to make; `beam` is how many plans the search keeps.
+    With `flat` a window is one Kronecker layer, cheaper to make; `beam` is how many plans the search keeps, fewer for
+    long circuits.
     """
     m = circuit.n if m is None else min(m, circuit.n)
     plan, outer = draft(circuit, k, m, flat=flat, beam=beam, together=together)

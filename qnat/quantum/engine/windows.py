@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from .lowering import Op
 
-CANDIDATES = 16  # first operations tried for every window
-EFFORT = 2500  # bound on the number of plans kept times that of items
+CANDIDATES = 16  # first operations tried for every window, and for every phase:
+FEW, NARROW = 4, 8  # windows of more wires than this are phases
 
 
 class Item(NamedTuple):
@@ -70,12 +70,14 @@ class _Frontier:
                 self.group_of[wire][index] = len(self.groups[wire]) - 1
         self.head = [0] * n
         self.left = [len(groups[0]) if groups else 0 for groups in self.groups]
-        self.done: set[int] = set()
+        self.done: set[int] = set()  # items of present groups; those of past groups are forgotten, copies stay small
+        self.count = 0
 
     def copy(self) -> "_Frontier":
         other = object.__new__(_Frontier)
         other.items, other.groups, other.group_of = self.items, self.groups, self.group_of
         other.head, other.left, other.done = self.head.copy(), self.left.copy(), self.done.copy()
+        other.count = self.count
         return other
 
     def waiting(self, wire: int) -> list[int]:
@@ -88,13 +90,19 @@ class _Frontier:
 
     def take(self, index: int) -> None:
         self.done.add(index)
+        self.count += 1
         for wire in self.items[index].wires:
             self.left[wire] -= 1
-            while self.left[wire] == 0:
+            if self.left[wire] == 0:
+                past = self.groups[wire][self.head[wire]]
                 self.head[wire] += 1
-                if self.head[wire] == len(self.groups[wire]):
-                    break
-                self.left[wire] = len(self.groups[wire][self.head[wire]])
+                self.done -= {i for i in past if all(self.head[w] > self.group_of[w][i] for w in self.items[i].wires)}
+                if self.head[wire] < len(self.groups[wire]):
+                    self.left[wire] = len(self.groups[wire][self.head[wire]])
+
+    def key(self) -> tuple[tuple[int, ...], frozenset[int]]:
+        """Equal for plans that have done the same items."""
+        return tuple(self.head), frozenset(self.done)
 
 
 class _Trial(NamedTuple):
@@ -179,7 +187,7 @@ def _extend(path: _Path, k: int, *, flat: bool) -> list[_Path]:
     frontier, n = path.frontier, len(path.frontier.head)
     heads = sorted({i for wire in range(n) for i in frontier.waiting(wire) if frontier.ready(i)})
     paths = []
-    for start in heads[:CANDIDATES]:
+    for start in heads[: CANDIDATES if k <= NARROW else FEW]:
         trial = _grow(frontier, start, k, flat=flat)
         window = Window(tuple(path.before), trial.wires, tuple(frontier.items[i] for i in trial.taken))
         paths.append(_Path(trial.frontier, path.weight + trial.weight, _hoist(trial.frontier), window, path))
@@ -191,15 +199,14 @@ def pick_windows(
 ) -> tuple[list[Window], tuple[Item, ...]]:
     """Few windows of k wires that hold all items in an allowed order, and the affine items that remain after the last.
 
-    A beam search keeps the `beam` plans that have done most after every window, fewer of long circuits. With `flat` a
-    window holds at most one run and one operation on two wires for every wire, and no affine map.
+    A beam search keeps the `beam` plans that have done most after every window. With `flat` a window holds at most one
+    run and one operation on two wires for every wire, and no affine map.
     """
-    beam = max(1, min(beam, EFFORT // max(len(items), 1)))
     frontier = _Frontier(n, items)
     paths = [_Path(frontier, 0.0, _hoist(frontier), None, None)]
-    while longer := {frozenset(p.frontier.done): p for path in paths for p in _extend(path, k, flat=flat)}:
+    while longer := {p.frontier.key(): p for path in paths for p in _extend(path, k, flat=flat)}:
         paths = sorted(longer.values(), key=lambda path: -path.weight)[:beam]
-        finished = [path for path in paths if len(path.frontier.done) == len(items)]
+        finished = [path for path in paths if path.frontier.count == len(items)]
         if finished:
             paths = finished[:1]
             break
