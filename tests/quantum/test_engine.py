@@ -86,7 +86,10 @@ def test_many_circuits_equal_their_dense_unitaries(n, gates, layers, seed, shape
     check_plan(n, gates, layers, seed, shape)
 
 
-@pytest.mark.parametrize(("shape", "seed"), [((3, None, False), 0), ((2, None, True), 1), ((3, 4, False), 2)])
+@pytest.mark.parametrize(
+    ("shape", "seed"),
+    [pytest.param((3, None, False), 0, marks=pytest.mark.slow), ((2, None, True), 1), ((3, 4, False), 2)],
+)
 def test_derivatives_of_every_kind_agree(shape, seed):
     """Adjoint gradient, forward mode, Hessian-vector product and vmap, against each other and finite differences."""
     circuit = random_circuit(5, 12, 2, seed)
@@ -226,6 +229,7 @@ def test_planning_is_deterministic(n):
     np.testing.assert_array_equal(first.program.steps, second.program.steps)
 
 
+@pytest.mark.slow
 def test_memory_of_a_gradient_does_not_grow_with_depth():
     """The adjoint method keeps a few states; plain reverse mode keeps one for every window."""
     sizes = {}

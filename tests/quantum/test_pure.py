@@ -53,7 +53,12 @@ def amplitudes(planes):
     return planes[..., 0] if planes.shape[-1] == 1 else planes[..., 0] + 1j * planes[..., 1]
 
 
-@pytest.mark.parametrize("name", CASES)
+EVERYDAY = ("one wire", "three wires", "real", "shared angles")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in EVERYDAY else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 def test_tangents_and_metric_equal_those_of_textbook_states(name):
     circuit, basis = CASES[name], 2 ** CASES[name].n - 2
     angles = jax.random.normal(jax.random.key(1), (circuit.num_angles,))
@@ -92,7 +97,7 @@ def test_precision_follows_the_angles():
     assert float(jnp.abs(single - gram(circuit, angles)).max()) < 100 * jnp.finfo(jnp.float32).eps
 
 
-@pytest.mark.parametrize("name", ["three wires", "real", "shared angles"])
+@pytest.mark.parametrize("name", ["real", pytest.param("shared angles", marks=pytest.mark.slow)])
 def test_pure_metric_passes_the_laws(name):
     model = PureState(CASES[name])
     laws.check_metric(PureMetric(model), model.init(jax.random.key(4), scale=1.0), key=jax.random.key(5))
