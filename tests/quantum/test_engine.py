@@ -80,7 +80,7 @@ def test_every_circuit_equals_its_dense_unitary(n, gates, layers, seed, shape):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @circuits
 def test_many_circuits_equal_their_dense_unitaries(n, gates, layers, seed, shape):
     check_plan(n, gates, layers, seed, shape)

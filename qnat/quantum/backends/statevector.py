@@ -1,5 +1,6 @@
 """The jitted JAX statevector backend: circuits are planned once and run by `qnat.quantum.engine`."""
 
+import functools
 from typing import ClassVar
 
 import equinox as eqx
@@ -22,6 +23,7 @@ def _planes(states: Inexact[Array, "batch d"], plan: Plan) -> Float[Array, "batc
     return jnp.stack([states.real, states.imag], -1)
 
 
+@functools.partial(jax.jit, static_argnames=("circuit", "mode"))
 def evolve(
     circuit: Circuit, angles: Float[Array, " P"], states: Inexact[Array, "batch d"], *, mode: Mode = "reverse"
 ) -> Inexact[Array, "batch d"]:
@@ -53,6 +55,19 @@ def unitary(circuit: Circuit, angles: Float[Array, " P"], *, mode: Mode = "rever
     return evolve(circuit, angles, jnp.eye(2**circuit.n, dtype=angles.dtype), mode=mode).T
 
 
+@functools.partial(jax.jit, static_argnames=("circuit", "mode"))
+def _from_bits(
+    circuit: Circuit, angles: Float[Array, " P"], bits: Int[Array, " n"], mode: Mode
+) -> Float[Array, "1 d planes"]:
+    """U(t)|b⟩ as real planes."""
+    check_memory(circuit, 1, angles.dtype)
+    found = plan(circuit)
+    # the barrier keeps XLA from folding a state of known bits into a constant of the compiled program
+    index = jnp.dot(jax.lax.optimization_barrier(bits), jnp.asarray(1 << np.arange(circuit.n)[::-1]))
+    start = jnp.zeros((1, 2**circuit.n, found.planes), angles.dtype).at[0, index, 0].set(1)
+    return evolve_planes(found, window_matrices(found, angles), start, mode)
+
+
 class Statevector(AbstractBackend):
     """Exact amplitudes on the device that JAX uses, in the precision of the angles.
 
@@ -65,14 +80,8 @@ class Statevector(AbstractBackend):
 
     def _state(
         self, circuit: Circuit, angles: Float[Array, " P"], bits: Int[Array, " n"]
-    ) -> Float[Array, "batch d planes"]:
-        check_memory(circuit, 1, angles.dtype)
-        found = plan(circuit)
-        # the barrier keeps XLA from folding a state of known bits into a constant of the compiled program
-        bits = jax.lax.optimization_barrier(jnp.asarray(bits))
-        index = jnp.dot(bits, jnp.asarray(1 << np.arange(circuit.n)[::-1]))
-        start = jnp.zeros((1, 2**circuit.n, found.planes), angles.dtype).at[0, index, 0].set(1)
-        return evolve_planes(found, window_matrices(found, angles), start, self.mode)
+    ) -> Float[Array, "1 d planes"]:
+        return _from_bits(circuit, jnp.asarray(angles), jnp.asarray(bits), self.mode)
 
     def state(self, circuit: Circuit, angles: Float[Array, " P"], bits: Int[Array, " n"]) -> Complex[Array, " d"]:
         amplitudes = to_amplitudes(self._state(circuit, angles, bits))[0]

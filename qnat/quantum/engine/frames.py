@@ -5,8 +5,10 @@ least half of its space; up to that constant it is a sum of few projectors, so t
 carry it: fₓ = v† U≤|x⟩, and U≤† G U≤ = c + Σ λ f f†. Windows of two wires need no embedding.
 """
 
+import functools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -130,6 +132,7 @@ def _features(vectors: Complex[Array, "G 4 2"], planes: int) -> Float[Array, "G 
     return parts.reshape(len(v), 4 * planes, 4)
 
 
+@functools.partial(jax.jit, static_argnames="circuit")
 def frames(circuit: Circuit, angles: Float[Array, " P"]) -> tuple[Inexact[Array, "d d"], Float[Array, "P d d"]]:
     """U and Rₖ = Re Aₖ + Im Aₖ of the frame generators dU/dtₖ = U Aₖ.
 

@@ -9,6 +9,7 @@ import functools
 import operator
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -199,6 +200,7 @@ def _start(plan: Plan, basis: int, dtype: jnp.dtype) -> Float[Array, "N planes"]
     return jnp.zeros((2**plan.n, plan.planes), dtype).at[basis, 0].set(1)
 
 
+@functools.partial(jax.jit, static_argnames=("circuit", "basis"))
 def tangents(
     circuit: Circuit, angles: Float[Array, " P"], basis: int = 0
 ) -> tuple[Float[Array, "N planes"], Float[Array, "P N planes"]]:
@@ -217,6 +219,7 @@ def tangents(
     return state, jnp.zeros((plan.num_angles, *state.shape), state.dtype).at[route.angle].add(rows)
 
 
+@functools.partial(jax.jit, static_argnames=("circuit", "basis"))
 def tangent_gram(circuit: Circuit, angles: Float[Array, " P"], basis: int = 0) -> Float[Array, "P P"]:
     """Re(⟨∂ₖψ|∂ₗψ⟩ − ⟨∂ₖψ|ψ⟩⟨ψ|∂ₗψ⟩) of ψ = U(t)|b⟩: the real part of the quantum geometric tensor.
 
