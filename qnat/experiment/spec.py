@@ -32,16 +32,44 @@ class RunSpec(BaseModel):
     Attributes:
         task_name: the word on the command line, equal to the name of the entry point.
         ladder: the field along which a sweep may start each run from the previous one; None if there is none.
+        used_with: rows (a choice, the values of it that use some options, those options); with another value of the
+            choice the options are refused if given, and None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     task_name: ClassVar[str]
     ladder: ClassVar[str | None] = None
+    used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = ()
 
     steps: int = Field(100, ge=0, description="optimiser steps")
     seed: int = Field(0, ge=0, lt=2**31, description="first seed")
     seeds: int = Field(1, ge=1, description="number of seeds, trained side by side")
     every: int = Field(1, ge=1, description="steps between evaluations")
+
+    @classmethod
+    def unused(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        """The options for which these values, completed by the defaults, have no use, and why, in a sentence."""
+        reasons: dict[str, str] = {}
+        for choice, users, names in cls.used_with:
+            chosen = values.get(choice, cls.model_fields[choice].default)
+            if choice in reasons or chosen in users:
+                continue
+            for name in names:
+                advice = f"leave it out, or choose {choice} {' or '.join(users)}"
+                reasons.setdefault(name, f"{name} is not used with {choice} {chosen}; {advice}.")
+        return reasons
+
+    @model_validator(mode="after")
+    def _nothing_unused(self) -> Self:
+        for name, reason in self.unused(self.__dict__).items():
+            if name in self.model_fields_set and getattr(self, name) is not None:
+                raise ValueError(reason)
+            self._resolve(name, None)
+        return self
+
+    def _resolve(self, name: str, value: Any) -> None:
+        """Fills in a field while the instance is being made; it is frozen afterwards."""
+        self.__dict__[name] = value
 
     @model_validator(mode="after")
     def _record_fits(self) -> Self:

@@ -1,8 +1,7 @@
 """The ansätze: layered circuits whose angles are radians (a gate exponent a of the literature is t = πa)."""
 
-import math
-
 from .circuit import Circuit, phase, rotation
+from .pauli import PauliSum
 
 ANSATZE = ("real", "hea_ring", "hea")
 
@@ -35,21 +34,21 @@ def real(n: int, layers: int) -> Circuit:
     return Circuit(n, tuple(single + pairs), layers)
 
 
+def hva(hamiltonian: PauliSum, layers: int) -> Circuit:
+    """Hamiltonian variational ansatz: a rotation by every term of the Hamiltonian but the identity, in their order.
+
+    Every term has an angle of its own; with angles that are equal up to the coefficients a layer is a Trotter step.
+
+    Reference: D. Wecker, M. Hastings, M. Troyer, Phys. Rev. A 92, 042303 (2015).
+    """
+    places = [tuple(i for i, letter in enumerate(string) if letter != "I") for string in hamiltonian.strings]
+    terms = zip(hamiltonian.strings, places, strict=True)
+    rotations = tuple(rotation("".join(string[i] for i in wires), *wires) for string, wires in terms if wires)
+    return Circuit(hamiltonian.n, rotations, layers)
+
+
 def ansatz(name: str, n: int, layers: int) -> Circuit:
     """The ansatz of that name ("real", "hea_ring" or "hea") on n wires."""
     if name not in ANSATZE:
         raise ValueError(f"Unknown ansatz '{name}'; use one of {', '.join(ANSATZE)}.")
     return real(n, layers) if name == "real" else hea(n, layers, closed=name == "hea_ring")
-
-
-def default_layers(name: str, n: int) -> int:
-    """Enough layers to reach every eigenframe for n ≤ 4, and 16 above (where that many is out of reach).
-
-    An eigenframe has d(d−1)/2 real or d² − d complex dimensions, d = 2^n; with fewer angles hot states, in which every
-    eigenvector matters, keep a residual relative entropy that no optimiser removes.
-    """
-    if n > 4:
-        return 16
-    d = 2**n
-    dimension = d * (d - 1) // 2 if name == "real" else d * (d - 1)
-    return math.ceil(dimension / ansatz(name, n, 1).angles_per_layer)

@@ -9,7 +9,7 @@ import pytest
 
 from qnat.experiment import RefusedError
 from qnat.experiment.spec import build
-from qnat.quantum.tasks import gibbs
+from qnat.quantum.tasks import system_objects, variational
 from qnat.quantum.tasks.bibliography import ENTRIES
 from qnat.quantum.tasks.gibbs import GibbsSpec
 
@@ -105,7 +105,7 @@ def test_a_resolved_spec_reads_back_as_itself(heisenberg):
         ({"metric": "sandwiched:0"}, "'sandwiched:0' is not a metric"),
         ({"optimizer": "newton"}, "one of 'natural', 'qpmd', 'mirror', 'adam', 'sgd'"),
         ({"optimizer": "mirror"}, "mirror needs a mirror map, which model qhbm has not; choose model gibbs"),
-        ({"colour": "red"}, "Unknown key 'colour'; the keys are .*beta.*optimizer"),
+        ({"colour": "red"}, "Unknown key 'colour'; the keys are .*optimizer.*beta"),
         ({"optimizer": "adam", "metric": "sld"}, "metric is not used with optimizer adam; leave it out, or choose"),
         ({"optimizer": "sgd", "trust": "1"}, "trust is not used with optimizer sgd"),
         ({"optimizer": "mirror", "model": "gibbs", "damping": "1"}, "damping is not used with optimizer mirror"),
@@ -115,6 +115,14 @@ def test_a_resolved_spec_reads_back_as_itself(heisenberg):
         ({"order": "5"}, "order is 5; it can be at most n = 4"),
         ({"n": "5", "rows": "2"}, "A lattice of 2 x 2 does not have n = 5 sites"),
         ({"n": "5", "rows": "2", "columns": "2"}, "A lattice of 2 x 2 does not have n = 5 sites"),
+        ({"anisotropy": "1"}, "anisotropy is not used with hamiltonian tfim; leave it out, or choose hamiltonian xxz"),
+        ({"hamiltonian": "hubbard", "n": "5"}, "n is 5; hubbard has two qubits a site, so give an even number"),
+        ({"hamiltonian": "hubbard", "rows": "2"}, "rows is not used with hamiltonian hubbard"),
+        ({"hamiltonian": "h2", "n": "6"}, "n is 6, but h2 in its minimal basis acts on 4 qubits"),
+        ({"hamiltonian": "h2", "bond_length": "0"}, "bond_length is '0'; it must be greater than 0"),
+        ({"hamiltonian": "random", "n": "2", "locality": "3"}, "locality is 3; it can be at most n = 2"),
+        ({"hidden": "3"}, "hidden is not used with latent kobe; leave it out, or choose latent mlp"),
+        ({"optimizer": "adam", "blocks": "layer"}, "blocks is not used with optimizer adam"),
         ({"hamiltonian": "/no/such/file"}, "Cannot read the Hamiltonian file /no/such/file"),
     ],
 )
@@ -151,18 +159,57 @@ def test_what_a_file_does_not_use_is_refused(heisenberg):
 
 
 def test_counts_agree_with_the_circuits():
-    from qnat.quantum.ansatz import ANSATZE, ansatz, default_layers
+    from qnat.quantum.ansatz import ANSATZE, ansatz
 
     for name in ANSATZE:
         for n in range(1, 7):
-            assert gibbs._angles(name, n) == ansatz(name, n, 1).angles_per_layer
-            assert gibbs._default_layers(name, n) == default_layers(name, n)
+            assert variational.angles_per_layer(name, n) == ansatz(name, n, 1).angles_per_layer
+
+
+def test_default_layers_cover_the_manifold():
+    assert (GibbsSpec().layers, GibbsSpec(ansatz="hea_ring").layers, GibbsSpec(n=6).layers) == (10, 20, 16)
+    for n in (1, 2, 3, 4):
+        spec = GibbsSpec(n=n)
+        assert spec.layers * spec.angles_per_layer >= 2 ** (n - 1) * (2**n - 1)
+
+
+SYSTEMS = [
+    {},
+    {"periodic": True},
+    {"hamiltonian": "xxz", "rows": 2, "columns": 3, "periodic": True, "anisotropy": 0.5, "field": 0.3},
+    {"hamiltonian": "xxz", "n": 2, "periodic": True},
+    {"hamiltonian": "hubbard", "n": 6, "interaction": 3.0, "periodic": True},
+    {"hamiltonian": "random", "n": 3, "locality": 3, "instance": 5},
+    {"hamiltonian": "h2", "bond_length": 1.5},
+]
+
+
+@pytest.mark.parametrize("given", SYSTEMS)
+def test_words_know_size_and_terms_of_every_hamiltonian(given):
+    spec = GibbsSpec(**given)
+    operator = system_objects.hamiltonian(spec)
+    assert (operator.n, operator.is_real or not spec.is_real) == (spec.n, True)
+    assert len(set(operator.strings) - {"I" * spec.n}) == spec.num_terms
+
+
+def test_random_hamiltonians_differ_by_their_instance():
+    first, again, other = (
+        system_objects.hamiltonian(GibbsSpec(hamiltonian="random", n=2, instance=i)).coefficients for i in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+@pytest.mark.parametrize("ansatz", ["hva", "hea"])
+def test_a_network_and_the_hamiltonian_ansatz_train(ansatz):
+    found = GibbsSpec(n=2, latent="mlp", ansatz=ansatz, layers=2, steps=8).run()
+    assert found.final["loss"] < found.curves["loss"][0, 0]
 
 
 def test_metric_names_agree_with_the_geometry():
     from qnat.geometry.monotone import kernel
 
-    for name in (*gibbs._METRICS, "wyd:0.25", "wyd:-1", "sandwiched:0.3"):
+    for name in (*variational.METRICS, "wyd:0.25", "wyd:-1", "sandwiched:0.3"):
         assert GibbsSpec(metric=name).metric == name
         kernel(name)
 

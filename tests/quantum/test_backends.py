@@ -6,7 +6,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from qnat.quantum.ansatz import ANSATZE, ansatz, default_layers, hea
+from qnat.quantum.ansatz import ANSATZE, ansatz, hea
 from qnat.quantum.backends import Statevector, statevector
 from qnat.quantum.backends.laws import check_backend, dense_unitary, random_circuit
 from qnat.quantum.circuit import Circuit, cnot, phase, rotation
@@ -89,14 +89,6 @@ def test_empty_and_fixed_circuits():
     assert rotations.shape == (0, 4, 4)
     bell = Circuit(2, (cnot(0, 1),), layers=1)
     np.testing.assert_array_equal(frames(bell, jnp.zeros(0))[0], dense_unitary(bell, jnp.zeros(0)).real)
-
-
-def test_default_layers_cover_the_manifold():
-    assert default_layers("real", 4) == 10
-    assert default_layers("hea_ring", 4) == 20
-    assert default_layers("real", 6) == 16
-    for n in (1, 2, 3, 4):
-        assert ansatz("real", n, default_layers("real", n)).num_angles >= 2 ** (n - 1) * (2**n - 1)
 
 
 def test_closed_chains_have_one_bond_more():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 
 from qnat.geometry import (
     bures_distance,
@@ -18,11 +19,11 @@ from qnat.geometry import (
     trace_distance,
 )
 from qnat.quantum import Circuit, GibbsFamily, LatentGibbs, LatentMetric, PauliSum, ThermalTask, tfim
-from qnat.quantum.ansatz import ansatz
+from qnat.quantum.ansatz import ansatz, hva
 from qnat.quantum.backends.laws import dense_pauli, random_circuit
 from qnat.quantum.backends.statevector import unitary
 from qnat.quantum.circuit import cnot, phase, rotation
-from qnat.quantum.models.latent import spin_products
+from qnat.quantum.models.energies import spin_products
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "metrics_qhbm.json").read_text())
 BLOCK = (rotation("Y", 0), rotation("Y", 1), cnot(0, 1), rotation("X", 0), rotation("X", 1), cnot(0, 1))
@@ -230,3 +231,46 @@ def test_family_at_infinite_temperature():
     assert float(task.evaluate(jnp.zeros(3))["relative_entropy"]) == 0.0
     assert float(task.value_and_grad(jnp.zeros(3))[0]) == pytest.approx(-2 * np.log(2))
     np.testing.assert_allclose(dense_pauli("ZZ").real, family.generators[0])
+
+
+NETWORK = LatentGibbs(Circuit(3, (rotation("Y", 0), cnot(0, 1), rotation("Y", 1), cnot(1, 2)), 2), hidden=4)
+
+
+def test_a_network_energy_has_the_metric_of_its_log_density():
+    params = NETWORK.init(jax.random.key(0), scale=0.7)
+    found = NETWORK.frame(params).metric("bkm").as_matrix()
+    np.testing.assert_allclose(found, monotone_metric(NETWORK.log_density, params, "bkm").as_matrix(), atol=1e-13)
+
+
+def test_a_network_energy_has_the_gradient_of_its_free_energy():
+    params, H = NETWORK.init(jax.random.key(1), scale=0.7), tfim(1, 3).matrix()
+    value, gradient = NETWORK.frame(params).free_energy_and_grad(H, 1.3)
+    wanted_value, wanted = jax.value_and_grad(NETWORK.free_energy)(params, H, 1.3)
+    assert abs(value - wanted_value) < 1e-13
+    for name in wanted:
+        np.testing.assert_allclose(gradient[name], wanted[name], atol=1e-13)
+
+
+@pytest.mark.parametrize("model", [MODEL, NETWORK])
+def test_scaled_parameters_are_the_state_to_a_power(model):
+    params = model.init(jax.random.key(2), scale=0.7)
+    energies = model.energies(params["latent"])
+    np.testing.assert_allclose(model.energies(model.scaled(params, 2.5)["latent"]), 2.5 * energies, atol=1e-14)
+
+
+@pytest.mark.parametrize("given", [{}, {"order": 1, "hidden": 2}, {"order": 4}, {"hidden": 0}])
+def test_a_latent_energy_is_one_thing(given):
+    with pytest.raises(ValueError, match="latent energy"):
+        LatentGibbs(Circuit(3, ()), **given)
+
+
+def test_a_layer_of_the_hamiltonian_ansatz_is_a_trotter_step():
+    hamiltonian = PauliSum.from_terms([("ZZI", -1.0), ("III", 0.5), ("IZZ", 0.3), ("XIY", 0.7)])
+    circuit = hva(hamiltonian, 1)
+    assert circuit.num_angles == 3
+    angles = 2 * 0.1 * hamiltonian.coefficients[jnp.array([0, 2, 3])]
+    wanted = np.eye(8)
+    for coefficient, string in zip(hamiltonian.coefficients, hamiltonian.strings, strict=True):
+        if string != "III":
+            wanted = scipy.linalg.expm(-0.1j * float(coefficient) * dense_pauli(string)) @ wanted
+    np.testing.assert_allclose(unitary(circuit, angles), wanted, atol=1e-14)

@@ -1,8 +1,5 @@
 """Quantum Hamiltonian-based models: a classical latent distribution rotated by a circuit."""
 
-import functools
-import itertools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -18,16 +15,9 @@ from qnat.geometry.operators import BlockDiagonal
 from ..backends.statevector import unitary
 from ..circuit import Circuit
 from ..engine import frames
+from .energies import network_energy, network_init, spin_products, spins
 
 Params = dict[str, Float[Array, " _"]]
-
-
-@functools.lru_cache(maxsize=16)
-def spin_products(n: int, order: int) -> Float[np.ndarray, "d T"]:
-    """Π_{i∈S} sᵢ for every bit string and every set 0 < |S| ≤ order, by size, then lexicographically; s = 1 − 2b."""
-    spins = 1.0 - 2.0 * (np.arange(2**n)[:, None] >> np.arange(n)[::-1] & 1)
-    sets = [s for size in range(1, order + 1) for s in itertools.combinations(range(n), size)]
-    return np.stack([spins[:, list(s)].prod(1) for s in sets], axis=1)
 
 
 def real_overlaps(a: Inexact[Array, "d m"], b: Inexact[Array, "d m"]) -> Float[Array, " m"]:
@@ -39,40 +29,67 @@ def real_overlaps(a: Inexact[Array, "d m"], b: Inexact[Array, "d m"]) -> Float[A
 class LatentGibbs(eqx.Module):
     """ρ(θ, φ) = U(φ) diag(p_θ) U(φ)†, p_θ(b) ∝ exp(−E_θ(b)): the quantum Hamiltonian-based model (QHBM).
 
-    The energy is E_θ(b) = Σ_S θ_S Π_{i∈S} sᵢ over all sets of at most `order` spins: order 1 is a product of Bernoulli
-    variables, order k the KOBE(k) energy, order n any distribution. Parameters are {"latent": (T,), "angles": (P,)};
-    the first are dimensionless, the second radians.
+    The energy is a sum over all sets of at most `order` spins, E_θ(b) = Σ_S θ_S Π_{i∈S} sᵢ: order 1 is a product of
+    Bernoulli variables, order k the KOBE(k) energy, order n any distribution. Or it is a network of one hidden layer,
+    E_θ(b) = v · tanh(W s + b). Parameters are {"latent": (T,), "angles": (P,)}; the first are dimensionless, the second
+    radians.
 
     Attributes:
         circuit: U on n wires with P angles.
-        order: largest number of spins in an interaction, 1 ≤ order ≤ n.
+        order: largest number of spins in an interaction, 1 ≤ order ≤ n; or None, and then
+        hidden: number of hidden units ≥ 1.
 
     Reference: Verdon et al., arXiv:1910.02071; Sbahi et al., arXiv:2206.04663.
     """
 
     circuit: Circuit
-    order: int = eqx.field(static=True)
+    order: int | None = eqx.field(static=True, default=None)
+    hidden: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self) -> None:
-        if not 1 <= self.order <= self.circuit.n:
+        if (self.order is None) == (self.hidden is None):
+            raise ValueError(f"The latent energy has an order or hidden units; got {self.order} and {self.hidden}.")
+        if self.order is not None and not 1 <= self.order <= self.circuit.n:
             raise ValueError(f"The order of the latent energy must lie in 1..{self.circuit.n}; got {self.order}.")
-
-    @property
-    def statistics(self) -> Float[np.ndarray, "d T"]:
-        """The spin products, one row a bit string."""
-        return spin_products(self.circuit.n, self.order)
+        if self.hidden is not None and self.hidden < 1:
+            raise ValueError(f"The latent energy needs at least one hidden unit; got {self.hidden}.")
 
     def init(self, key: PRNGKeyArray, *, scale: float = 0.1) -> Params:
-        """Normal parameters of standard deviation `scale` (latent) and π·`scale` (angles)."""
+        """Normal parameters of standard deviation `scale` (latent; of a network, its output) and π·`scale` (angles)."""
         latent_key, angle_key = jax.random.split(key)
-        return {
-            "latent": scale * jax.random.normal(latent_key, (self.statistics.shape[1],)),
-            "angles": scale * jnp.pi * jax.random.normal(angle_key, (self.circuit.num_angles,)),
-        }
+        if self.hidden is None:
+            latent = scale * jax.random.normal(latent_key, (spin_products(self.circuit.n, self._order).shape[1],))
+        else:
+            latent = network_init(latent_key, self.circuit.n, self.hidden, scale)
+        angles = scale * jnp.pi * jax.random.normal(angle_key, (self.circuit.num_angles,))
+        return {"latent": latent, "angles": angles}
+
+    @property
+    def _order(self) -> int:
+        return self.order or 1
+
+    def energies(self, latent: Float[Array, " T"]) -> Float[Array, " d"]:
+        """E_θ(b) of every bit string."""
+        if self.hidden is None:
+            return spin_products(self.circuit.n, self._order).astype(latent.dtype) @ latent
+        return network_energy(latent, spins(self.circuit.n).astype(latent.dtype))
+
+    def statistics(self, latent: Float[Array, " T"]) -> Float[Array, "d T"]:
+        """∂E_θ(b)/∂θ of every bit string; the spin products where the energy is their sum."""
+        if self.hidden is None:
+            return jnp.asarray(spin_products(self.circuit.n, self._order), latent.dtype)
+        return jax.jacrev(self.energies)(latent)
+
+    def scaled(self, params: Params, factor: float | Float[Array, ""]) -> Params:
+        """The parameters whose energies are `factor` times as large: ρ^factor, normalised."""
+        latent = params["latent"]
+        if self.hidden is None:
+            return params | {"latent": factor * latent}
+        return params | {"latent": latent.at[-self.hidden :].multiply(factor)}
 
     def log_probabilities(self, latent: Float[Array, " T"]) -> Float[Array, " d"]:
         """log p_θ(b), exactly, by enumeration."""
-        return jax.nn.log_softmax(-(self.statistics.astype(latent.dtype) @ latent))
+        return jax.nn.log_softmax(-self.energies(latent))
 
     def spectrum(self, params: Params) -> tuple[Float[Array, " d"], Inexact[Array, "d d"]]:
         """(log-eigenvalues, eigenbasis) of ρ; no diagonalisation is needed."""
@@ -100,7 +117,7 @@ class LatentGibbs(eqx.Module):
         """Everything that gradients and metrics need, from one sweep over the circuit."""
         basis, rotations = frames(self.circuit, params["angles"])
         log_p = self.log_probabilities(params["latent"])
-        return Frame(log_p, basis, rotations, jnp.asarray(self.statistics, log_p.dtype))
+        return Frame(log_p, basis, rotations, self.statistics(params["latent"]))
 
 
 class Frame(eqx.Module):
@@ -109,7 +126,7 @@ class Frame(eqx.Module):
     Attributes:
         log_p: (d,) log-eigenvalues. basis: (d, d) U.
         rotations: (P, d, d) Re A + Im A of the frame generators dU = U A dφ.
-        statistics: (d, T) spin products.
+        statistics: (d, T) derivatives of the latent energy.
     """
 
     log_p: Float[Array, " d"]

@@ -51,6 +51,10 @@ class PureState(eqx.Module):
         """⟨ψ|H|ψ⟩, with gradients by the adjoint method."""
         return Statevector().expectation(self.circuit, params["angles"], self._start, hamiltonian)
 
+    def infidelity(self, params: Params, reference: Params) -> Float[Array, ""]:
+        """1 − |⟨ψ(reference)|ψ(params)⟩|², whose Hessian where the two coincide is half the `PureMetric`."""
+        return 1 - jnp.abs(jnp.vdot(self.state(reference), self.state(params))) ** 2
+
     @property
     def _start(self) -> Array:
         return jnp.asarray(self.bits or (0,) * self.circuit.n)

@@ -1,0 +1,61 @@
+"""The model and the optimiser that a VariationalSpec describes."""
+
+from typing import Literal, Protocol
+
+import optax
+
+from qnat.geometry.metric import AbstractMetric
+from qnat.optim import mirror_descent, natural_gradient, proximal_newton, with_rate
+
+from ..ansatz import ansatz, hva
+from ..hamiltonians import local_strings
+from ..models import GibbsFamily, LatentGibbs
+from ..pauli import PauliSum
+from .variational import VariationalSpec
+
+# made once, extra arguments included: a jitted loop knows a transform by its identity, and compiles anew for another
+_ADAM = optax.with_extra_args_support(optax.scale_by_adam())
+_PLAIN = optax.with_extra_args_support(optax.identity())
+
+
+class Variational(Protocol):
+    """A task over the states of a model."""
+
+    model: LatentGibbs | GibbsFamily
+
+    def metric(self, kind: str) -> AbstractMetric:
+        """The monotone metric of that kind."""
+
+
+def family(spec: VariationalSpec, operator: PauliSum) -> GibbsFamily:
+    """The exponential family of one-qubit and nearest-neighbour two-qubit Paulis and the Hamiltonian's own terms."""
+    strings = dict.fromkeys((*local_strings(spec.n, periodic=bool(spec.periodic)), *operator.strings))
+    strings.pop("I" * spec.n, None)
+    return GibbsFamily(PauliSum.from_strings(tuple(strings)))
+
+
+def model(spec: VariationalSpec, operator: PauliSum) -> LatentGibbs | GibbsFamily:
+    """The family of states."""
+    if spec.model == "gibbs":
+        return family(spec, operator)
+    layers = spec.layers or 0
+    circuit = hva(operator, layers) if spec.ansatz == "hva" else ansatz(str(spec.ansatz), spec.n, layers)
+    if spec.latent == "mlp":
+        return LatentGibbs(circuit, hidden=spec.hidden)
+    return LatentGibbs(circuit, order=spec.order or 1)
+
+
+def transform(spec: VariationalSpec, problem: Variational) -> optax.GradientTransformation:
+    """The optimiser, its numbers traced, so that a ladder in β or the rate compiles once."""
+    assert spec.learning_rate is not None
+    rate = spec.learning_rate
+    if spec.optimizer == "mirror":
+        assert isinstance(problem.model, GibbsFamily)
+        return mirror_descent(rate, problem.model.mirror)
+    if spec.optimizer in ("adam", "sgd"):
+        return with_rate(_ADAM if spec.optimizer == "adam" else _PLAIN, rate)
+    damping: float | Literal["adaptive"] = spec.damping if isinstance(spec.damping, float) else "adaptive"
+    if spec.optimizer == "natural":
+        return natural_gradient(rate, problem.metric(str(spec.metric)), damping=damping, trust=spec.trust)
+    # BKM is the Hessian of the relative entropy where its arguments coincide
+    return proximal_newton(rate, problem.metric("bkm"), damping=damping, trust=spec.trust)
