@@ -1,0 +1,1 @@
+"""Methods: metrics and gradient estimators of the classical models."""

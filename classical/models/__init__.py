@@ -1,0 +1,1 @@
+"""Models: maps from parameters to distributions."""

@@ -1,0 +1,56 @@
+"""Structured operators against their dense matrices."""
+
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from qnat.geometry import laws
+from qnat.geometry.structured import Direct, Kronecker, OuterProducts, Rows, Shifted, UnitBlocks
+
+
+def normal(seed, *shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def gram(seed, n, count):
+    rows = normal(seed, count, n)
+    return rows.T @ rows / count
+
+
+OPERATORS = {
+    "kronecker": Kronecker(gram(0, 3, 7), gram(1, 4, 9)),
+    "kronecker, singular": Kronecker(gram(0, 3, 2), gram(1, 4, 2)),
+    "outer products": OuterProducts(Rows([normal(2, 5, 2), normal(3, 5, 3)], [normal(4, 5, 4), normal(5, 5, 2)])),
+    "convolution": OuterProducts(Rows([normal(2, 5, 6, 2), normal(3, 5, 3)], [normal(4, 5, 6, 4), normal(5, 5, 2)])),
+    "units, dense": UnitBlocks(normal(6, 9, 4), jax.random.uniform(jax.random.key(7), (3, 9))),
+    "units, Woodbury": UnitBlocks(normal(6, 3, 4), jax.random.uniform(jax.random.key(7), (2, 3)).at[0, 1].set(0.0)),
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_structured_operators_obey_the_laws(name):
+    laws.check_operator(OPERATORS[name], key=jax.random.key(8))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_the_inverse_is_that_of_the_dense_matrix(name):
+    operator = OPERATORS[name]
+    shifted = Shifted(operator, jnp.asarray(0.03))
+    vector = jax.tree.map(lambda s: normal(9, *s.shape), operator.in_structure())
+    found = lx.linear_solve(shifted, vector, Direct()).value
+    wanted = jnp.linalg.solve(shifted.as_matrix(), ravel_pytree(vector)[0])
+    np.testing.assert_allclose(ravel_pytree(found)[0], wanted, rtol=1e-11, atol=1e-12)
+
+
+def test_rows_are_sums_of_outer_products_over_positions():
+    rows = OPERATORS["convolution"].rows
+    dense = [
+        jnp.einsum("mto,mti->moi", rows.back[0], rows.inputs[0]),
+        rows.back[1][:, :, None] * rows.inputs[1][:, None],
+    ]
+    flat = jnp.concatenate([d.reshape(5, -1) for d in dense], axis=1)
+    np.testing.assert_allclose(OPERATORS["convolution"].as_matrix(), flat.T @ flat / 5, atol=1e-13)
+    np.testing.assert_allclose(rows.gram(), flat @ flat.T, atol=1e-12)
