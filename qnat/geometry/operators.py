@@ -1,4 +1,4 @@
-"""Linear operators and a solver that lineax lacks: damping that keeps its tag, blocks, Gram, truncated CG.
+"""Linear operators that lineax lacks: damping that keeps its tag, blocks, Gram.
 
 Conventions are lineax's: an operator acts on a pytree with `mv`, `as_matrix` is its matrix in the order of
 `jax.flatten_util.ravel_pytree`, and promises such as positive semidefiniteness are tags.
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 import lineax as lx
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, ArrayLike, Bool, Float, Inexact, Int, PyTree
+from jaxtyping import Array, ArrayLike, Float, Inexact, Int, PyTree
 
 
 def damped(operator: lx.AbstractLinearOperator, damping: Float[ArrayLike, ""]) -> lx.AbstractLinearOperator:
@@ -150,116 +150,3 @@ def _register_gram() -> None:
 
 _register_block_diagonal()
 _register_gram()
-
-
-def _dot(x: PyTree[Array], y: PyTree[Array]) -> Float[Array, ""]:
-    return jax.tree.reduce(jnp.add, jax.tree.map(lambda a, b: jnp.vdot(a, b).real, x, y))
-
-
-def _axpy(a: Float[Array, ""], x: PyTree[Array], y: PyTree[Array]) -> PyTree[Array]:
-    return jax.tree.map(lambda u, v: a.astype(u.dtype) * u + v, x, y)
-
-
-Loop = tuple[PyTree[Array], PyTree[Array], PyTree[Array], Float[Array, ""], Array, Bool[Array, ""]]
-
-
-class TruncatedCG(lx.AbstractLinearSolver[lx.AbstractLinearOperator]):
-    """Conjugate gradients from zero until ‖b − Ax‖ ≤ rtol ‖b‖ in the Euclidean norm, or for max_steps products.
-
-    A solver for `lineax.linear_solve`, on any pytree; `solution.stats["num_steps"]` is the number of products. Stopping
-    early is the point, not a failure, and the result is always successful: with b a gradient, every truncation of CG is
-    a direction of ascent. It also stops where rounding leaves no positive curvature. NaN in, NaN out.
-
-    An operator that is not tagged positive semidefinite raises ValueError.
-
-    Reference: Hestenes, Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409; Steihaug, SIAM J. Numer. Anal. 20 (1983) 626.
-    """
-
-    rtol: float = 0.1
-    max_steps: int = 30
-
-    def init(self, operator: lx.AbstractLinearOperator, options: dict[str, Any]) -> lx.AbstractLinearOperator:
-        if not lx.is_positive_semidefinite(operator):
-            raise ValueError(
-                "TruncatedCG wants an operator that is tagged positive semidefinite: wrap it in qnat.geometry.damped."
-            )
-        return lx.linearise(operator)
-
-    def compute(
-        self, state: lx.AbstractLinearOperator, vector: PyTree[Inexact[Array, "..."]], options: dict[str, Any]
-    ) -> tuple[PyTree[Inexact[Array, "..."]], lx.RESULTS, dict[str, Any]]:
-        square = _dot(vector, vector)
-        target = jnp.asarray(self.rtol, square.dtype) ** 2 * square
-
-        def unfinished(loop: Loop) -> Bool[Array, ""]:
-            *_, residual, step, positive = loop
-            return ~(residual <= target) & (step < self.max_steps) & positive  # ~(<=): NaN goes on and shows
-
-        def iterate(loop: Loop) -> Loop:
-            x, r, p, residual, step, _ = loop
-            product = state.mv(p)
-            curvature = _dot(p, product)
-            positive = ~(curvature <= 0)
-            length = jnp.where(positive, residual / jnp.where(positive, curvature, 1), 0)
-            x, r = _axpy(length, p, x), _axpy(-length, product, r)
-            new = _dot(r, r)
-            return x, r, _axpy(new / residual, p, r), new, step + 1, positive
-
-        start = (jax.tree.map(jnp.zeros_like, vector), vector, vector, square, jnp.asarray(0), jnp.asarray(True))
-        solution, _, _, _, step, _ = jax.lax.while_loop(unfinished, iterate, start)
-        return solution, lx.RESULTS.successful, {"num_steps": step}  # type: ignore[return-value] # typed as messages
-
-    def transpose(
-        self, state: lx.AbstractLinearOperator, options: dict[str, Any]
-    ) -> tuple[lx.AbstractLinearOperator, dict[str, Any]]:
-        return state.transpose(), options
-
-    def conj(
-        self, state: lx.AbstractLinearOperator, options: dict[str, Any]
-    ) -> tuple[lx.AbstractLinearOperator, dict[str, Any]]:
-        return lx.conj(state), options
-
-    def assume_full_rank(self) -> bool:
-        return True
-
-
-class Blockwise(lx.AbstractLinearSolver[tuple[Any, ...]]):
-    """Solves each block of a BlockDiagonal on its own; anything else is one block.
-
-    For direct solvers that is cheaper. For TruncatedCG every block stops at its own residual, so that a block with a
-    small gradient is not drowned by the others. `stats["num_steps"]`, where the solver has it, is the largest count.
-    """
-
-    solver: lx.AbstractLinearSolver
-
-    def init(self, operator: lx.AbstractLinearOperator, options: dict[str, Any]) -> tuple[Any, ...]:
-        blocks = operator.leaves() if isinstance(operator, BlockDiagonal) else [operator]
-        return tuple(self.solver.init(block, options) for block in blocks), [block.in_structure() for block in blocks]
-
-    def compute(
-        self, state: tuple[Any, ...], vector: PyTree[Inexact[Array, "..."]], options: dict[str, Any]
-    ) -> tuple[PyTree[Inexact[Array, "..."]], lx.RESULTS, dict[str, Any]]:
-        states, structures = state
-        leaves, treedef = jax.tree.flatten(vector)
-        solutions, results, steps = [], [], []
-        for block, structure in zip(states, structures, strict=True):
-            own = len(jax.tree.leaves(structure))
-            part, leaves = jax.tree.unflatten(jax.tree.structure(structure), leaves[:own]), leaves[own:]
-            solution, result, stats = self.solver.compute(block, part, options)
-            solutions += jax.tree.leaves(solution)
-            results.append(result)
-            steps += [stats["num_steps"]] if "num_steps" in stats else []
-        worst = results[0]
-        for result in results[1:]:
-            worst = lx.RESULTS.where(worst == lx.RESULTS.successful, result, worst)
-        stats = {"num_steps": jnp.max(jnp.stack(steps))} if steps else {}
-        return jax.tree.unflatten(treedef, solutions), worst, stats
-
-    def transpose(self, state: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return (tuple(self.solver.transpose(block, options)[0] for block in state[0]), state[1]), options
-
-    def conj(self, state: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return (tuple(self.solver.conj(block, options)[0] for block in state[0]), state[1]), options
-
-    def assume_full_rank(self) -> bool:
-        return self.solver.assume_full_rank()

@@ -14,18 +14,22 @@ from qnat.geometry.metric import AbstractMetric
 
 from .accept import ValueFn, acceptable, empty_window, needed, push, select
 from .damping import Damping, Rule, resolve
-from .precondition import Diagnostics, no_diagnostics, recorded, solve
+from .precondition import Diagnostics, Preconditioner, no_diagnostics, recorded, solve
 from .rate import Scalar, ScalarOrSchedule, Schedule, number, rate_at, scaled, traced_rate
 
 
 class NaturalGradientState(NamedTuple):
-    """step: steps so far. radius: trust radius. rejected: tries rejected in a row. window: last accepted values."""
+    """step: steps so far. radius: trust radius. rejected: tries rejected in a row. window: last accepted values.
+
+    direction: the last solution of the linear system, for a warm start; else None.
+    """
 
     step: Int[Array, ""]
     radius: Scalar
     rejected: Int[Array, ""]
     window: Float[Array, " w"]
     diagnostics: Diagnostics
+    direction: PyTree[Array] | None
 
 
 class _NaturalGradient(eqx.Module):
@@ -35,11 +39,14 @@ class _NaturalGradient(eqx.Module):
     trust: Scalar
     box: Scalar
     solver: lx.AbstractLinearSolver
+    preconditioner: Preconditioner | None
+    warm: bool = eqx.field(static=True)
     tries: bool = eqx.field(static=True)
 
     def init(self, params: PyTree[Array]) -> NaturalGradientState:
         zero = jnp.zeros((), jnp.int32)
-        return NaturalGradientState(zero, self.trust, zero, empty_window(), no_diagnostics())
+        direction = jax.tree.map(jnp.zeros_like, params) if self.warm else None
+        return NaturalGradientState(zero, self.trust, zero, empty_window(), no_diagnostics(), direction)
 
     def update(
         self,
@@ -57,28 +64,31 @@ class _NaturalGradient(eqx.Module):
             raise ValueError("natural_gradient evaluates its metric at the parameters; pass params= to update.")
         operator = self.metric.at(params, batch, key=key)
         damping = self.rule(jnp.sqrt(tree_vdot(updates, updates)), state.rejected, state.step)
-        direction, residual, cost = solve(operator, updates, damping, self.solver)
-        direction = scaled(-rate_at(self.learning_rate, state.step), direction)
+        solution, residual, cost, accepted = solve(
+            operator, updates, damping, self.solver, preconditioner=self.preconditioner, start=state.direction
+        )
+        direction = scaled(-rate_at(self.learning_rate, state.step), solution)
         curvature = jnp.maximum(tree_vdot(direction, operator.mv(direction)), 0.0)  # rounding, in a null space
         largest = jax.tree.reduce(jnp.maximum, jax.tree.map(lambda x: jnp.max(jnp.abs(x), initial=0), direction))
         clip = jnp.minimum(1.0, jnp.minimum(state.radius / jnp.sqrt(curvature), self.box / largest))
         clip = jnp.where(largest > 0, clip, 1.0)
         change = scaled(clip, direction)
-        accepted = jnp.asarray(True)
-        radius, window = state.radius, state.window
+        usable, radius, window = accepted, state.radius, state.window
         if self.tries:
             value, value_fn = needed(value, value_fn)
             window = jnp.where(state.step == 0, push(window, value), window)
             predicted = -(clip * tree_vdot(updates, direction) + clip**2 * curvature / 2)
             trial = value_fn(optax.apply_updates(params, change))
-            accepted = acceptable(window, trial, 1e-4 * predicted)
-            radius = _next_radius(radius, clip * jnp.sqrt(curvature), (value - trial) / predicted, accepted)
+            accepted = usable & acceptable(window, trial, 1e-4 * predicted)
+            following = _next_radius(radius, clip * jnp.sqrt(curvature), (value - trial) / predicted, accepted)
+            radius = jnp.where(usable, following, radius)
             window = jnp.where(accepted, push(window, trial), window)
-            change = select(accepted, change, jax.tree.map(jnp.zeros_like, change))
+        change = select(accepted, change, jax.tree.map(jnp.zeros_like, change))
         diagnostics = recorded(Diagnostics(residual, damping, clip, state.radius, accepted, cost))
         rejected = jnp.where(accepted, 0, state.rejected + 1)
+        warm = select(usable, solution, state.direction) if self.warm else None
         return change, NaturalGradientState(
-            state.step + 1, radius.astype(state.radius.dtype), rejected, window, diagnostics
+            state.step + 1, radius.astype(state.radius.dtype), rejected, window, diagnostics, warm
         )
 
 
@@ -99,12 +109,19 @@ def natural_gradient(
     box: float | None = 0.8,
     accept: Literal["trust"] | None = "trust",
     solver: lx.AbstractLinearSolver | None = None,
+    preconditioner: Preconditioner | None = None,
+    warm_start: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
     """Natural gradient descent d = −η (G + λ)⁻¹ g that works without tuning.
 
     The step is scaled to √(dᵀGd) ≤ radius and max|dᵢ| ≤ box, then tried: like optax's line searches, update takes
     `value` and `value_fn`, and returns zero updates when it rejects. The radius doubles after steps that the quadratic
-    model predicts well and shrinks after bad ones; each rejection multiplies the damping by four.
+    model predicts well and shrinks after bad ones; each rejection multiplies the damping by four. A step whose linear
+    solver failed counts as rejected, whatever `accept` is.
+
+    Without a matrix, for more parameters than a P x P one bears: `metric` one that makes products, such as
+    `DivergenceMetric`, `solver=TruncatedCG(1e-3, 50)`, `warm_start=True`, and `preconditioner=jacobi` where the
+    operator knows its diagonal.
 
     Args:
         learning_rate: η, a number or an optax schedule; 1 where the metric is the Hessian of the loss at its optimum.
@@ -114,6 +131,8 @@ def natural_gradient(
         box: largest change of one parameter in one step (0.8 rad keeps an angle within its local model); None for none.
         accept: "trust" tries steps; None always takes them, with a fixed radius.
         solver: a lineax solver; None picks Cholesky for positive semidefinite operators.
+        preconditioner: makes one from G + λ for an iterative solver, as `qnat.geometry.jacobi` does.
+        warm_start: start an iterative solver from the solution of the step before.
 
     Reference: S. Amari, Neural Comput. 10, 251 (1998); J. Nocedal, S. Wright, Numerical Optimization, ch. 4.
     """
@@ -124,6 +143,8 @@ def natural_gradient(
         number(jnp.inf if trust is None else trust),
         number(jnp.inf if box is None else box),
         solver or lx.AutoLinearSolver(well_posed=True),
+        preconditioner,
+        warm_start,
         accept is not None,
     )
     return optax.GradientTransformationExtraArgs(method.init, method.update)

@@ -1,5 +1,6 @@
 """Multiplying a gradient by the inverse of a damped metric."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -7,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import optax
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, Bool, Int, PyTree
 from optax.tree_utils import tree_vdot
 
 from qnat.geometry.operators import damped
 
+from .accept import select
 from .damping import Damping, Rule, resolve
 from .rate import Scalar
+
+Preconditioner = Callable[[lx.AbstractLinearOperator], lx.AbstractLinearOperator]
 
 
 class Diagnostics(NamedTuple):
@@ -23,9 +27,9 @@ class Diagnostics(NamedTuple):
         residual: ‖(G + λ)d − g‖/‖g‖ of the linear solve.
         damping: λ. clip: the factor the step was scaled by to fit the trust region.
         radius: trust radius √(dᵀGd) allowed to this step.
-        accepted: 1 if the step was taken, else 0 (and the updates are zero).
+        accepted: 1 if the step was taken, else 0 (and the updates are zero): also where the linear solver failed.
         model_gradients: gradient equivalents of the metric that need the model but no data: one a row of a dense
-            metric, two a product of a matrix-free one.
+            metric or of a preconditioner's diagonal, two a product of a matrix-free one.
     """
 
     residual: Scalar
@@ -46,19 +50,44 @@ def recorded(diagnostics: Diagnostics) -> Diagnostics:
     return Diagnostics(*(jnp.asarray(x, jnp.zeros(()).dtype) for x in diagnostics))
 
 
+class Solution(NamedTuple):
+    """What `solve` found.
+
+    Attributes:
+        direction: (G + λ)⁻¹ g. residual: as in `Diagnostics`. cost: `model_gradients` there.
+        usable: false if the solver failed on a finite gradient. One that is not finite makes a direction that is not
+            either, which whoever watches the run must see.
+    """
+
+    direction: PyTree[Array]
+    residual: Scalar
+    cost: Scalar
+    usable: Bool[Array, ""]
+
+
 def solve(
-    operator: lx.AbstractLinearOperator, vector: PyTree[Array], damping: Scalar, solver: lx.AbstractLinearSolver
-) -> tuple[PyTree[Array], Scalar, Scalar]:
-    """(G + λ)⁻¹ g, the relative residual, and the gradient equivalents that the metric cost."""
+    operator: lx.AbstractLinearOperator,
+    vector: PyTree[Array],
+    damping: Scalar,
+    solver: lx.AbstractLinearSolver,
+    *,
+    preconditioner: Preconditioner | None = None,
+    start: PyTree[Array] | None = None,
+) -> Solution:
+    """(G + λ)⁻¹ g; `preconditioner` makes one from the damped operator, `start` is near the solution."""
     system = damped(operator, damping)
-    solution = lx.linear_solve(system, vector, solver, throw=False)
+    options = {} if start is None else {"y0": start}
+    if preconditioner is not None:
+        options["preconditioner"] = preconditioner(system)
+    solution = lx.linear_solve(system, vector, solver, options=options, throw=False)
     difference = jax.tree.map(jnp.subtract, system.mv(solution.value), vector)
-    residual = jnp.sqrt(
-        tree_vdot(difference, difference) / jnp.maximum(tree_vdot(vector, vector), jnp.finfo(float).tiny)
-    )
+    square = tree_vdot(vector, vector)
+    residual = jnp.sqrt(tree_vdot(difference, difference) / jnp.maximum(square, jnp.finfo(float).tiny))
     steps = solution.stats.get("num_steps")
-    cost = operator.in_size() if steps is None else 2 * steps
-    return solution.value, residual, jnp.asarray(cost, residual.dtype)
+    rows = operator.in_size() if steps is None or preconditioner is not None else 0
+    cost = rows + (0 if steps is None else 2 * steps)
+    usable = (solution.result == lx.RESULTS.successful) | ~jnp.isfinite(square)
+    return Solution(solution.value, residual, jnp.asarray(cost, residual.dtype), usable)
 
 
 class ScaleByMetricState(NamedTuple):
@@ -85,9 +114,10 @@ class _ScaleByMetric(eqx.Module):
         **extra: Any,
     ) -> tuple[PyTree[Array], ScaleByMetricState]:
         damping = self.rule(jnp.sqrt(tree_vdot(updates, updates)), jnp.zeros((), jnp.int32), state.step)
-        direction, residual, cost = solve(operator, updates, damping, self.solver)
+        direction, residual, cost, usable = solve(operator, updates, damping, self.solver)
+        direction = select(usable, direction, jax.tree.map(jnp.zeros_like, direction))
         one = jnp.ones_like(residual)
-        diagnostics = recorded(Diagnostics(residual, damping, one, jnp.full_like(one, jnp.inf), one, cost))
+        diagnostics = recorded(Diagnostics(residual, damping, one, jnp.full_like(one, jnp.inf), usable, cost))
         return direction, ScaleByMetricState(state.step + 1, diagnostics)
 
 
@@ -96,7 +126,7 @@ def scale_by_metric(
 ) -> optax.GradientTransformationExtraArgs:
     """Multiplies updates by (G + λ)⁻¹, for the evaluated metric G that is passed to update as `operator=`.
 
-    The raw direction, for chains of one's own; `natural_gradient` is the whole method.
+    The raw direction, for chains of one's own; `natural_gradient` is the whole method. Zero where the solver fails.
 
     Args:
         solver: a lineax solver; None picks Cholesky for positive semidefinite operators.

@@ -10,7 +10,7 @@ from jaxtyping import Array, PyTree
 
 from qnat.geometry.divergence import Divergence
 from qnat.geometry.metric import AbstractMetric
-from qnat.geometry.operators import Blockwise, TruncatedCG
+from qnat.geometry.solvers import Blockwise, TruncatedCG
 
 from .accept import TriedDiagnostics, TriedState, ValueFn, halving, select, start
 from .damping import Damping, adaptive
