@@ -94,6 +94,10 @@ class KroneckerFisher(AbstractMetric):
     targets: Targets = eqx.field(static=True, default="sampled")
     outputs: bool = eqx.field(static=True, default=True)
 
+    def start(self, params: Weights) -> BlockDiagonal:
+        """The operator with zeros in it, for `scale_by_running_metric`."""
+        return BlockDiagonal([Kronecker(*(jnp.zeros((n, n), w.dtype) for n in w.shape)) for w in params])
+
     def at(self, params: Weights, batch: Any = None, *, key: PRNGKeyArray | None = None) -> BlockDiagonal:
         x, y = batch
         taps = self.network.taps(params, x)

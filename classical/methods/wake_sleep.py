@@ -97,17 +97,32 @@ class HelmholtzFisher(AbstractMetric):
 
     Attributes:
         machine: the model; `at` wants a batch (B, n) of visible bits and a key.
-        samples: draws of the hidden units an item.
+        items: B. samples: draws of the hidden units an item.
 
     Reference: C. Várady et al., arXiv:2008.06687.
     """
 
     machine: HelmholtzMachine
+    items: int = eqx.field(static=True)
     samples: int = eqx.field(static=True, default=10)
+
+    def start(self, params: Params) -> BlockDiagonal:
+        """The operator with zeros in it, for `scale_by_running_metric`."""
+        count = self.items * self.samples
+
+        def zeros(weights: Weights) -> list[UnitBlocks]:
+            return [
+                UnitBlocks(jnp.zeros((count, w.shape[1]), w.dtype), jnp.zeros((len(w), count), w.dtype))
+                for w in weights
+            ]
+
+        return BlockDiagonal({part: zeros(weights) for part, weights in params.items()})
 
     def at(self, params: Params, batch: Any = None, *, key: PRNGKeyArray | None = None) -> BlockDiagonal:
         if key is None:
             raise ValueError("The Fisher metric of a Helmholtz machine is a mean over draws; pass key=.")
+        if len(batch) != self.items:
+            raise ValueError(f"The metric was made for batches of {self.items} items; got {len(batch)}.")
         wake, sleep = draws(self.machine, params, batch, self.samples, key=key)
         return BlockDiagonal(
             {

@@ -14,15 +14,19 @@ import lineax as lx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Float, Inexact, Int, PyTree
 
+from .structured import AbstractStructured, Shifted
+
 
 def damped(operator: lx.AbstractLinearOperator, damping: Float[ArrayLike, ""]) -> lx.AbstractLinearOperator:
-    """A + λ·1, tagged positive semidefinite; block-diagonal again if A is.
+    """A + λ·1, tagged positive semidefinite; block-diagonal or structured again if A is.
 
     lineax cannot know that a traced λ is positive and drops the tag, upon which Cholesky and CG would refuse. So the
     promise is the caller's: λ ≥ 0 and A positive semidefinite.
     """
     if isinstance(operator, BlockDiagonal):
         return operator.map(lambda block: damped(block, damping))
+    if isinstance(operator, AbstractStructured):
+        return Shifted(operator, jnp.asarray(damping))
     # Full diagonals in the operator's own precision: lineax takes the diagonal of its identity in the default one.
     shift = jax.tree.map(lambda leaf: jnp.full(leaf.shape, damping, leaf.dtype), operator.in_structure())
     return lx.TaggedLinearOperator(operator + lx.DiagonalLinearOperator(shift), lx.positive_semidefinite_tag)

@@ -1,4 +1,4 @@
-"""Iterative solutions with positive semidefinite operators: truncated CG, block by block, and a preconditioner.
+"""Solvers for positive semidefinite operators: truncated CG, a preconditioner, block by block, structured inverses.
 
 Solvers are lineax's: `lineax.linear_solve(operator, vector, solver, options={"y0": …, "preconditioner": …})`.
 """
@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Inexact, PyTree
 
 from .operators import BlockDiagonal
+from .structured import AbstractInverse, Shifted
 
 
 def jacobi(operator: lx.AbstractLinearOperator) -> lx.AbstractLinearOperator:
@@ -194,3 +195,35 @@ class Blockwise(lx.AbstractLinearSolver[tuple[Any, ...]]):
 
     def assume_full_rank(self) -> bool:
         return self.solver.assume_full_rank()
+
+
+class Direct(lx.AbstractLinearSolver[Any]):
+    """Solves with the operator's own inverse where it is a damped structured one, and as lineax chooses elsewhere.
+
+    What `init` returns is the inverse: keep it to solve again with an old one.
+    """
+
+    def init(self, operator: lx.AbstractLinearOperator, options: dict[str, Any]) -> Any:
+        if isinstance(operator, Shifted):
+            return operator.operator.inverse(operator.shift)
+        return lx.AutoLinearSolver(well_posed=True).init(operator, options)
+
+    def compute(
+        self, state: Any, vector: PyTree[Array], options: dict[str, Any]
+    ) -> tuple[PyTree[Array], lx.RESULTS, dict[str, Any]]:
+        if isinstance(state, AbstractInverse):
+            return state(vector), lx.RESULTS.successful, {}  # type: ignore[return-value] # typed as messages
+        return lx.AutoLinearSolver(well_posed=True).compute(state, vector, options)
+
+    def transpose(self, state: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if isinstance(state, AbstractInverse):
+            return state, options
+        return lx.AutoLinearSolver(well_posed=True).transpose(state, options)
+
+    def conj(self, state: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        if isinstance(state, AbstractInverse):
+            return state, options
+        return lx.AutoLinearSolver(well_posed=True).conj(state, options)
+
+    def assume_full_rank(self) -> bool:
+        return True

@@ -6,8 +6,7 @@ the last column, or lists of them; matrices are in row-major order, so that a la
 """
 
 import abc
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -102,6 +101,34 @@ class Kronecker(AbstractStructured):
         # rounding makes null directions slightly negative
         products = jnp.maximum(g, 0)[:, None] * jnp.maximum(a, 0)
         return _Eigen(left, right, products + shift.astype(products.dtype))
+
+
+class _Factored(AbstractInverse):
+    """Cholesky factors of both damped factors."""
+
+    left: Float[Array, "m m"]
+    right: Float[Array, "n n"]
+
+    def __call__(self, vector: Float[Array, "m n"]) -> Float[Array, "m n"]:
+        half = jsl.cho_solve((self.left, True), vector)
+        return jsl.cho_solve((self.right, True), half.T).T
+
+
+def factored_inverse(operator: Kronecker, shift: Float[Array, ""]) -> AbstractInverse:
+    """(G + √λ/π)⁻¹ ⊗ (A + π√λ)⁻¹ ≈ (G ⊗ A + λ)⁻¹, π² the ratio of the mean eigenvalues of A and G.
+
+    "Factored Tikhonov" damping: two Cholesky factorisations in place of two diagonalisations, and more damping where
+    just one of the factors is small.
+
+    Reference: J. Martens, R. Grosse, arXiv:1503.05671, section 6.3.
+    """
+    g, a = (jnp.maximum(jnp.trace(factor) / len(factor), 1e-30) for factor in (operator.G, operator.A))
+    root, balance = jnp.sqrt(shift).astype(g.dtype), jnp.sqrt(a / g)
+
+    def factor(matrix: Float[Array, "k k"], added: Float[Array, ""]) -> Float[Array, "k k"]:
+        return jnp.linalg.cholesky(matrix + added * jnp.eye(len(matrix), dtype=matrix.dtype))
+
+    return _Factored(factor(operator.G, root / balance), factor(operator.A, root * balance))
 
 
 class _Woodbury(AbstractInverse):
@@ -232,36 +259,12 @@ class UnitBlocks(AbstractStructured):
         return _WoodburyUnits(self.features, roots, factors, shift)
 
 
-class Direct(lx.AbstractLinearSolver[Any]):
-    """Solves with the operator's own inverse where it is a damped structured one, and as lineax chooses elsewhere.
+Inverter = Callable[[AbstractStructured, Float[Array, ""]], AbstractInverse]
 
-    What `init` returns is the inverse: keep it to solve again with an old one.
-    """
 
-    def init(self, operator: lx.AbstractLinearOperator, options: dict[str, Any]) -> Any:
-        if isinstance(operator, Shifted):
-            return operator.operator.inverse(operator.shift)
-        return lx.AutoLinearSolver(well_posed=True).init(operator, options)
-
-    def compute(
-        self, state: Any, vector: PyTree[Array], options: dict[str, Any]
-    ) -> tuple[PyTree[Array], lx.RESULTS, dict[str, Any]]:
-        if isinstance(state, AbstractInverse):
-            return state(vector), lx.RESULTS.successful, {}  # type: ignore[return-value] # typed as messages
-        return lx.AutoLinearSolver(well_posed=True).compute(state, vector, options)
-
-    def transpose(self, state: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        if isinstance(state, AbstractInverse):
-            return state, options
-        return lx.AutoLinearSolver(well_posed=True).transpose(state, options)
-
-    def conj(self, state: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        if isinstance(state, AbstractInverse):
-            return state, options
-        return lx.AutoLinearSolver(well_posed=True).conj(state, options)
-
-    def assume_full_rank(self) -> bool:
-        return True
+def exact_inverse(operator: AbstractStructured, shift: Float[Array, ""]) -> AbstractInverse:
+    """(A + λ)⁻¹ by the operator's own means."""
+    return operator.inverse(shift)
 
 
 def _register() -> None:

@@ -132,8 +132,8 @@ def test_reweighted_wake_follows_the_gradient_of_the_likelihood():
 
 def test_the_metric_obeys_the_laws_and_approaches_the_exact_one():
     machine = MACHINES["pm1"]
-    metric = HelmholtzFisher(machine, samples=4000)
-    laws.check_metric(HelmholtzFisher(machine, samples=2), PARAMS, batch=X, key=jax.random.key(9))
+    metric = HelmholtzFisher(machine, len(X), samples=4000)
+    laws.check_metric(HelmholtzFisher(machine, len(X), samples=2), PARAMS, batch=X, key=jax.random.key(9))
     found = metric.at(PARAMS, X, key=jax.random.key(10)).blocks
     for part in ("generator", "recogniser"):
         log_p = machine.log_prob(PARAMS[part], ALL, part)

@@ -8,7 +8,9 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from qnat.geometry import laws
-from qnat.geometry.structured import Direct, Kronecker, OuterProducts, Rows, Shifted, UnitBlocks
+from qnat.geometry.operators import damped
+from qnat.geometry.solvers import Direct
+from qnat.geometry.structured import Kronecker, OuterProducts, Rows, UnitBlocks, factored_inverse
 
 
 def normal(seed, *shape):
@@ -38,7 +40,7 @@ def test_structured_operators_obey_the_laws(name):
 @pytest.mark.parametrize("name", OPERATORS)
 def test_the_inverse_is_that_of_the_dense_matrix(name):
     operator = OPERATORS[name]
-    shifted = Shifted(operator, jnp.asarray(0.03))
+    shifted = damped(operator, 0.03)
     vector = jax.tree.map(lambda s: normal(9, *s.shape), operator.in_structure())
     found = lx.linear_solve(shifted, vector, Direct()).value
     wanted = jnp.linalg.solve(shifted.as_matrix(), ravel_pytree(vector)[0])
@@ -54,3 +56,13 @@ def test_rows_are_sums_of_outer_products_over_positions():
     flat = jnp.concatenate([d.reshape(5, -1) for d in dense], axis=1)
     np.testing.assert_allclose(OPERATORS["convolution"].as_matrix(), flat.T @ flat / 5, atol=1e-13)
     np.testing.assert_allclose(rows.gram(), flat @ flat.T, atol=1e-12)
+
+
+def test_factored_damping_balances_the_factors():
+    operator, shift = OPERATORS["kronecker"], jnp.asarray(0.1)
+    pi = jnp.sqrt((jnp.trace(operator.A) / 4) / (jnp.trace(operator.G) / 3))
+    G = operator.G + jnp.sqrt(shift) / pi * jnp.eye(3)
+    A = operator.A + jnp.sqrt(shift) * pi * jnp.eye(4)
+    vector = normal(9, 3, 4)
+    wanted = jnp.linalg.solve(jnp.kron(G, A), vector.ravel()).reshape(3, 4)
+    np.testing.assert_allclose(factored_inverse(operator, shift)(vector), wanted, rtol=1e-12)
