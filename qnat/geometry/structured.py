@@ -269,7 +269,7 @@ def exact_inverse(operator: AbstractStructured, shift: Float[Array, ""]) -> Abst
 
 def _register() -> None:
     """Tell lineax's single-dispatch functions that these are symmetric and positive semidefinite, and no more."""
-    for kind in (Kronecker, OuterProducts, UnitBlocks, Shifted):
+    for kind in (AbstractStructured, Shifted):
         for yes in (lx.is_symmetric, lx.is_positive_semidefinite):
             yes.register(kind, lambda _: True)
         for no in (
