@@ -6,6 +6,7 @@ imports JAX before a run begins: lists, help and refusals answer at once.
 
 import argparse
 import contextlib
+import math
 import os
 import pathlib
 import signal
@@ -17,6 +18,7 @@ from typing import NoReturn
 from .experiment.console import note, say
 from .experiment.errors import NonFiniteError, RefusedError
 from .experiment.options import Parser, add_fields, values_of
+from .experiment.plan import Rung, check_tunable, plan, sweep_standing
 from .experiment.spec import build, find_spec, task_names
 from .experiment.store import check_writable, next_free, read_run, standing
 
@@ -68,6 +70,9 @@ def _command(arguments: list[str]) -> int:
     compare = commands.add_parser("compare", help="table and figure of finished runs or sweeps")
     compare.add_argument("runs", nargs="+", metavar="RUN", type=pathlib.Path, help="folder of a run or of a sweep")
     compare.add_argument("--figure", type=pathlib.Path, default="compare.png", help="(default %(default)s)")
+    compare.add_argument(
+        "--thresholds", metavar="X,...", help="values of the main curve to get below (default: 0.1,0.01,0.001)"
+    )
     compare.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     cite = commands.add_parser("cite", help="BibTeX entries of the methods of a run")
     cite.add_argument("run", metavar="RUN", type=pathlib.Path, help="folder of a run")
@@ -86,6 +91,12 @@ def _add_common(options: argparse.ArgumentParser, command: str, ladder: str | No
     options.add_argument("--resume", action="store_true", help="continue what is in FOLDER, start it if nothing is")
     options.add_argument("--force", action="store_true", help="replace what is in FOLDER")
     options.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    if command == "sweep":
+        options.add_argument(
+            "--tune",
+            action="store_true",
+            help="first choose each learning rate by trials on a seed that the sweep does not use: 1000, or the next",
+        )
     if command == "sweep" and ladder is not None:
         options.add_argument(
             "--warm-start",
@@ -109,6 +120,8 @@ def _list(_: argparse.Namespace) -> int:
 def _run(chosen: argparse.Namespace) -> int:
     _check_place(chosen)
     spec = build(find_spec(chosen.task), values_of(chosen, find_spec(chosen.task)))
+    if (rungs := spec.rungs()) is not None:
+        return _train_all(chosen, rungs, chosen.task, tune=False)
     found = chosen.out and standing(chosen.out, spec.record(), resume=chosen.resume, force=chosen.force)
     if found == "finished":
         from .experiment.result import Run
@@ -116,7 +129,7 @@ def _run(chosen: argparse.Namespace) -> int:
         run = Run.load(chosen.out)
     else:
         out = chosen.out or next_free(_RUNS, chosen.task)
-        with _interruptible(out):
+        with _interruptible(out, made=chosen.out is None):
             _prepare_jax()
             run = spec.run(out, resume=chosen.resume, force=chosen.force)
     from .experiment.report import print_json, print_run
@@ -126,19 +139,25 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _sweep(chosen: argparse.Namespace) -> int:
-    from .experiment.plan import plan, sweep_standing
-
     _check_place(chosen)
     spec = find_spec(chosen.task)
-    rungs = plan(spec, values_of(chosen, spec, many=True), getattr(chosen, "warm_start", None))
+    values = values_of(chosen, spec, many=True)
+    if chosen.tune:
+        check_tunable(spec, values)
+    rungs = plan(spec, values, getattr(chosen, "warm_start", None))
+    return _train_all(chosen, rungs, f"{chosen.task}-sweep", tune=chosen.tune)
+
+
+def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, tune: bool) -> int:
+    """Trains every run in a folder of its own, inside one."""
     if chosen.out is not None:
-        sweep_standing(chosen.out, rungs, resume=chosen.resume, force=chosen.force)
-    out = chosen.out or next_free(_RUNS, f"{chosen.task}-sweep")
-    with _interruptible(out):
+        sweep_standing(chosen.out, rungs, tune=tune, resume=chosen.resume, force=chosen.force)
+    out = chosen.out or next_free(_RUNS, stem)
+    with _interruptible(out, made=chosen.out is None):
         _prepare_jax()
         from .experiment.sweep import run_sweep
 
-        table = run_sweep(rungs, out, resume=chosen.resume, force=chosen.force)
+        table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force)
     from .experiment.report import print_sweep
 
     print_sweep(table, out, as_json=chosen.json)
@@ -147,7 +166,7 @@ def _sweep(chosen: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _interruptible(out: pathlib.Path) -> Iterator[None]:
+def _interruptible(out: pathlib.Path, *, made: bool) -> Iterator[None]:
     """Tells whoever presses Ctrl-C how to go on.
 
     Outside the training loop, which has a handler of its own, the process ends there and then: JAX crashes if an
@@ -164,6 +183,12 @@ def _interruptible(out: pathlib.Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"{str(error) or 'Stopped.'} {advice}") from None
+    except RefusedError:  # found out late, in a file of data for example; the folder made for the run is still empty
+        if made:
+            with contextlib.suppress(OSError):
+                out.rmdir()
+                out.parent.rmdir()
+        raise
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)
@@ -182,9 +207,21 @@ def _compare(chosen: argparse.Namespace) -> int:
 
     if chosen.figure.suffix != ".png" or not check_writable(chosen.figure.parent):
         raise RefusedError(f"The figure cannot be {chosen.figure}; give the name of a .png file in an existing folder.")
+    thresholds = None if chosen.thresholds is None else _numbers(chosen.thresholds)
     check_runs(chosen.runs)
-    print_comparison(load_runs(chosen.runs), chosen.figure, as_json=chosen.json)
+    print_comparison(load_runs(chosen.runs), chosen.figure, thresholds=thresholds, as_json=chosen.json)
     return 0
+
+
+def _numbers(words: str) -> list[float]:
+    """The thresholds in a list of words."""
+    try:
+        numbers = [float(word) for word in words.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(map(math.isfinite, numbers)):
+        raise RefusedError(f"thresholds is '{words}'; it must be finite numbers with commas, such as 0.1,0.01.")
+    return numbers
 
 
 def _cite(chosen: argparse.Namespace) -> int:

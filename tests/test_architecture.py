@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+import classical
 import qnat
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -18,11 +19,14 @@ ROOT = pathlib.Path(__file__).parents[1]
 CEILING = 300  # lines; a reader holds one file in mind
 LONGER: dict[str, str] = {}  # path: why it may be longer
 
-MODULES = sorted(module.name for module in pkgutil.walk_packages(qnat.__path__, "qnat."))
+PACKAGES = (classical, qnat)
+MODULES = sorted(
+    module.name for package in PACKAGES for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+)
 ROOMS = [name for name in MODULES if (ROOT / name.replace(".", "/") / "__init__.py").exists()]
 SPECS = sorted(point.module for point in importlib.metadata.entry_points(group="qnat.tasks"))
 
-PLACES = [".ci", "benchmarks", "docs", "examples", "qnat", "tests"]
+PLACES = [".ci", "benchmarks", "classical", "docs", "examples", "qnat", "tests"]
 TEXT = {"", ".cff", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".typed"}
 STRANGERS = {
     "a path of one machine": re.compile(r"(?<![\w.}])/(home|root|tmp|work|Users)/"),
@@ -38,7 +42,8 @@ def text_files() -> list[pathlib.Path]:
 
 
 def test_python_files_stay_short():
-    lengths = {path.relative_to(ROOT).as_posix(): path.read_text().count("\n") for path in ROOT.glob("qnat/**/*.py")}
+    paths = [path for package in PACKAGES for path in (ROOT / package.__name__).glob("**/*.py")]
+    lengths = {path.relative_to(ROOT).as_posix(): path.read_text().count("\n") for path in paths}
     assert {name for name, length in lengths.items() if length > CEILING} == set(LONGER)
 
 
@@ -68,8 +73,9 @@ def imported_by(name: str) -> set[str]:
     return {module.partition(".")[0] for module in out.split()}
 
 
-def test_importing_qnat_loads_the_standard_library_only():
-    assert imported_by("qnat") <= set(sys.stdlib_module_names) | {"qnat"}
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_loads_the_standard_library_only(package):
+    assert imported_by(package.__name__) <= set(sys.stdlib_module_names) | {package.__name__}
 
 
 @pytest.mark.parametrize("name", ["qnat.cli", "qnat.experiment.spec", *SPECS])

@@ -1,6 +1,6 @@
 """K-FAC with everything that its authors give it: exact rescaling with momentum, and damping that adapts."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from optax.tree_utils import tree_vdot
 
 from qnat.geometry.operators import BlockDiagonal
-from qnat.geometry.structured import AbstractInverse, factored_inverse
+from qnat.geometry.structured import AbstractInverse, Kronecker, factored_inverse
 
 from .fisher import FisherMetric, KroneckerFisher
 
@@ -86,7 +86,7 @@ class KfacState(NamedTuple):
 
 
 def _inverses(operator: BlockDiagonal, gamma: Scalar) -> list[AbstractInverse]:
-    return [factored_inverse(block, gamma**2) for block in operator.leaves()]
+    return [factored_inverse(cast(Kronecker, block), gamma**2) for block in operator.leaves()]
 
 
 def _proposal(inverses: list[AbstractInverse], gradient: PyTree[Array]) -> PyTree[Array]:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .boltzmann import all_bits
+
 Weights = list[Float[Array, "out in"]]
 Params = dict[str, Weights]
 States = list[Float[Array, "*s n"]]
@@ -111,7 +113,7 @@ class HelmholtzMachine(eqx.Module):
         """log p(x), exactly, layer by layer over all states of the hidden units; only if `is_enumerable`."""
         if not self.is_enumerable:
             raise ValueError(f"Layers {self.sizes} have too many hidden states to sum over; use importance sampling.")
-        tables = [jnp.asarray(_all_bits(n), x.dtype) for n in self.sizes[1:]]
+        tables = [jnp.asarray(all_bits(n), x.dtype) for n in self.sizes[1:]]
         log_p = jnp.sum(_log_bernoulli(weights[-1][:, 0], tables[-1]), axis=-1)
         for w, bits, above in zip(weights[-2:0:-1], tables[-2::-1], tables[:0:-1], strict=True):
             log_p = _marginal(self.features(above) @ w.T, bits, log_p)
@@ -142,10 +144,6 @@ def _log_bernoulli(logits: Float[Array, "*s n"], bits: Float[Array, "*s n"]) -> 
 
 def _draw(logits: Float[Array, "*s n"], key: PRNGKeyArray) -> Float[Array, "*s n"]:
     return jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(logits.dtype)
-
-
-def _all_bits(n: int) -> Float[np.ndarray, "states n"]:
-    return (np.arange(2**n)[:, None] >> np.arange(n)[::-1] & 1).astype(float)
 
 
 def _marginal(

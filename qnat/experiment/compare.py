@@ -4,9 +4,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-from jaxtyping import Float
-
 from .errors import RefusedError
 from .plan import TABLE
 from .result import Run
@@ -52,17 +49,28 @@ def _runs_in(path: pathlib.Path) -> list[tuple[pathlib.Path, str | None]]:
 
 
 def load_runs(paths: Sequence[pathlib.Path]) -> list[Entry]:
-    """The finished runs in these folders of runs or sweeps, labelled by the options in which they differ."""
+    """The finished runs in these folders of runs or sweeps, ordered along the ladder.
+
+    They are labelled by the options in which they differ.
+    """
     found = [(Run.load(folder), start) for path in paths for folder, start in _runs_in(path)]
-    names = _telling([run.spec for run, _ in found])
-    return [Entry(run, {n: run.spec.get(n) for n in names}, start) for run, start in found]
+    ladder = ladder_of(found[0][0].spec["task"])
+    names = _telling([run.spec for run, _ in found], ladder)
+    return _ordered([Entry(run, {n: run.spec.get(n) for n in names}, start) for run, start in found], ladder)
 
 
-def _telling(specs: Sequence[dict[str, Any]]) -> list[str]:
-    """The fewest fields, in the order of the spec, that tell the specs apart; later ones often follow from earlier."""
-    base = ("steps", "seed", "seeds", "every")
-    fields = list(dict.fromkeys(name for spec in specs for name in spec))
-    fields = [name for name in fields if name not in base] + [name for name in fields if name in base]
+def _ordered(entries: Sequence[Entry], ladder: str | None) -> list[Entry]:
+    return sorted(entries, key=lambda entry: entry.labels.get(ladder or "") or 0)
+
+
+def _telling(specs: Sequence[dict[str, Any]], ladder: str | None) -> list[str]:
+    """The fewest fields that tell the specs apart: the ladder first, then in the order of the spec.
+
+    Later fields often follow from earlier ones.
+    """
+    last = ("steps", "seed", "seeds", "every")
+    names = dict.fromkeys(name for spec in specs for name in spec)
+    fields = sorted(names, key=lambda name: (name != ladder, name in last))
     chosen: list[str] = []
     groups = 1
     for name in fields:
@@ -83,29 +91,10 @@ def ladder_of(task: str) -> str | None:
 def entries_of(entries: Sequence[Entry], ladder: str | None) -> list[Line]:
     """Where each run goes in a figure: the ladder makes the columns, from small to large, the rest the series."""
     lines = []
-    for run, labels, start in sorted(entries, key=lambda entry: entry.labels.get(ladder or "") or 0):
+    for run, labels, start in _ordered(entries, ladder):
         column = f"{ladder} = {labels[ladder]}" if ladder in labels else ""
-        rest = {name: value for name, value in labels.items() if name != ladder}
-        series = ", ".join(str(value) if len(rest) == 1 else f"{name} {value}" for name, value in rest.items())
-        lines.append(Line(run, column, series, start))
+        rest = {name: value for name, value in labels.items() if name != ladder and value is not None}
+        alone = len({name for entry in entries for name in entry.labels} - {ladder}) == 1
+        words = (str(v) if alone or isinstance(v, str) else f"{name} {v}" for name, v in rest.items())
+        lines.append(Line(run, column, ", ".join(words), start))
     return lines
-
-
-def main_curve(run: Run) -> tuple[str, Float[np.ndarray, "seeds rows"]]:
-    """The name and values of the curve that tells how good a run is."""
-    name = "relative_entropy" if "relative_entropy" in run.curves else "loss"
-    return name, run.curves[name]
-
-
-def evaluations(run: Run) -> Float[np.ndarray, "seeds rows"]:
-    """Gradient evaluations spent before each row: one of the loss a step, and those that the geometry took."""
-    extra = run.curves.get("model_gradients", np.zeros((run.seeds, run.steps + 1)))[:, :-1]
-    return np.concatenate([np.zeros((run.seeds, 1)), np.cumsum(1 + extra, axis=1)], axis=1)
-
-
-def steps_to(run: Run, threshold: float) -> float | None:
-    """The median over seeds of the first recorded step at which the main curve is below; None if most never are."""
-    below = main_curve(run)[1] < threshold
-    first = np.where(below.any(axis=1), below.argmax(axis=1), np.inf)
-    median = float(np.median(first))
-    return median if np.isfinite(median) else None

@@ -13,14 +13,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .compare import Line, evaluations, main_curve
+from .compare import Line
+from .cost import costs, decades, main_curve, prices, spread
 from .result import Run
 from .store import replace_file
 
 # Okabe and Ito's colours, told apart by colour-blind readers; yellow is left out, it is too light for lines
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _GREY = "#767676"
-_DASHES = (0, (4, 2))
+_DASHES, _DOTS = (0, (4, 2)), (0, (1, 1))
 _STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -39,6 +40,8 @@ _STYLE: Any = {
     "ytick.labelsize": 8,
     "savefig.dpi": 160,
 }
+_PLAIN = ("plain", "previous")
+"""Starts from the state before, as it was."""
 _FLOOR = 1e-16
 """Smaller values are drawn here: they would stretch the axis, and nobody can tell them from zero."""
 
@@ -91,6 +94,7 @@ def _draw_curve(
     colour: str,
     *,
     each: bool = False,
+    shade: float = 0.15,
     **style: Any,
 ) -> None:
     """The median over seeds, with every seed behind it or the range shaded; rows without a value are left out."""
@@ -102,43 +106,66 @@ def _draw_curve(
     if curve.shape[0] > 1 and each:
         axes.plot(x, curve.T, color=colour, lw=0.7, alpha=0.4)
     elif curve.shape[0] > 1:
-        axes.fill_between(x, curve.min(axis=0), curve.max(axis=0), color=colour, alpha=0.15, lw=0)
+        axes.fill_between(x, curve.min(axis=0), curve.max(axis=0), color=colour, alpha=shade, lw=0)
     marker = "o" if len(x) == 1 else ""
     axes.plot(x, np.median(curve, axis=0), color=colour, marker=marker, **style)
 
 
-def draw_comparison(lines: Sequence[Line], path: pathlib.Path) -> None:
-    """The main curves against steps (top) and gradient evaluations (bottom).
+def draw_comparison(lines: Sequence[Line], path: pathlib.Path, thresholds: Sequence[float] | None = None) -> None:
+    """The main curves against everything that they cost, a row a cost, and what it cost to get below the thresholds.
 
-    A column a value of the ladder, a colour a series; solid lines started cold or scaled, dashed ones plain.
+    A column a value of the ladder (one row of all costs if there is one value), a colour a series; solid lines started
+    cold or scaled, dashed ones plain. A dot is the median over seeds of the first time below a threshold (by default
+    the decades), its bar goes from the least to the most of the seeds that get there; no dot where most do not.
     """
     columns = list(dict.fromkeys(line.column for line in lines))
     series = list(dict.fromkeys(line.series for line in lines))
+    levels = decades(lines[0].run) if thresholds is None else thresholds
+    names = list(dict.fromkeys(name for line in lines for name in costs(line.run)))
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(1.2 + 2.5 * max(len(columns), 2), 5.4), layout="constrained")
-        axes = figure.subplots(2, len(columns), sharey=True, sharex="row", squeeze=False)
+        down, across = (len(names), len(columns)) if len(columns) > 1 else (1, len(names))
+        figure = Figure(figsize=(1.2 + 2.5 * max(across, 2), 0.6 + 2.4 * down), layout="constrained")
+        axes = figure.subplots(down, across, sharey=True, squeeze=False).reshape(len(names), len(columns))
         for line in lines:
-            curve = main_curve(line.run)[1]
-            colour = _COLOURS[series.index(line.series) % len(_COLOURS)]
-            plain = line.start == "plain"
-            style: dict[str, Any] = {"linestyle": _DASHES if plain else "solid", "zorder": 2 if plain else 3}
-            place = columns.index(line.column)
-            _draw_curve(axes[0, place], np.arange(line.run.steps + 1.0), curve, colour, **style)
-            _draw_curve(axes[1, place], evaluations(line.run), curve, colour, **style)
-        _dress(axes, columns, _words(main_curve(lines[0].run)[0]), [main_curve(line.run)[1] for line in lines])
+            look = _look(series.index(line.series), plain=line.start in _PLAIN)
+            for name, spent in costs(line.run).items():
+                axis = axes[names.index(name), columns.index(line.column)]
+                _draw_curve(axis, spent, main_curve(line.run)[1], shade=0.15 if len(series) <= 4 else 0.07, **look)
+                for level in levels:
+                    _draw_price(axis, level, prices(line.run, level)[name], look["colour"])
+        _dress(axes, columns, names, _words(main_curve(lines[0].run)[0]), [main_curve(line.run)[1] for line in lines])
         _legend(figure, series, {line.start for line in lines})
         _save(figure, path)
 
 
-def _dress(axes: np.ndarray, columns: list[str], name: str, curves: list[np.ndarray]) -> None:
-    """Titles, labels and scales. Step 0 counts, so the horizontal axes are linear up to one and logarithmic beyond."""
+def _look(number: int, *, plain: bool) -> dict[str, Any]:
+    """Colour and line of a series; beyond the last colour lines are dotted."""
+    line: Any = _DASHES if plain else "solid" if number < len(_COLOURS) else _DOTS
+    return {"colour": _COLOURS[number % len(_COLOURS)], "linestyle": line, "zorder": 2 if plain else 3}
+
+
+def _draw_price(axes: Axes, level: float, price: Float[np.ndarray, " seeds"], colour: str) -> None:
+    """A dot at the median, a bar from the least to the most."""
+    found = spread(price)
+    if found.median is None or found.least is None or found.most is None:
+        return
+    axes.plot([found.least, found.most], [level, level], color=colour, lw=1.0, zorder=4)
+    axes.plot(found.median, level, "o", color=colour, mec="white", mew=0.7, ms=5, zorder=5)
+
+
+def _dress(axes: np.ndarray, columns: list[str], names: list[str], judged: str, curves: list[np.ndarray]) -> None:
+    """Titles, labels and scales. Step 0 counts: horizontal axes are linear up to the least cost, logarithmic beyond."""
     positive = min(map(_least, curves)) >= 0
-    for row, label in enumerate(("steps", "gradient evaluations")):
-        axes[row, 0].set_ylabel(name + (" (nats)" if name == "relative entropy" else ""))
-        axes[row, 0].set_xlim(0, max(1.0, 1.3 * max(axis.dataLim.x1 for axis in axes[row])))  # shared by the row
+    for row, name in enumerate(names):
+        ends = [line.get_xdata() for axis in axes[row] for line in axis.lines]
+        least = min((x[x > 0].min() for x in map(np.asarray, ends) if (x > 0).any()), default=1.0)
+        end = max(least, 1.3 * max(axis.dataLim.x1 for axis in axes[row]))
         for axis in axes[row]:
-            axis.set_xscale("symlog", linthresh=1, linscale=0.35)
-            axis.set_xlabel(label)
+            axis.set_xlim(0, end)
+            axis.set_xscale("symlog", linthresh=10.0 ** math.floor(math.log10(least)), linscale=0.35)
+            if axis.get_subplotspec().is_first_col():
+                axis.set_ylabel(judged + (" (nats)" if judged == "relative entropy" else ""))
+            axis.set_xlabel(_words(name) + (" of a seed" if name == "seconds" else ""))
             if positive:
                 axis.set_yscale("log")
     for axis, column in zip(axes[0], columns, strict=True):
@@ -148,8 +175,13 @@ def _dress(axes: np.ndarray, columns: list[str], name: str, curves: list[np.ndar
 def _legend(figure: Figure, series: list[str], starts: set[str | None]) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=_COLOURS[i % len(_COLOURS)], label=s) for i, s in enumerate(series) if s]
-    if "plain" in starts:
+    looks = [_look(i, plain=False) for i in range(len(series))]
+    handles = [
+        Line2D([], [], color=look["colour"], linestyle=look["linestyle"], label=_words(name))
+        for look, name in zip(looks, series, strict=True)
+        if name
+    ]
+    if not starts.isdisjoint(_PLAIN):
         handles.append(Line2D([], [], color=_GREY, label="cold or scaled start"))
         handles.append(Line2D([], [], color=_GREY, linestyle=_DASHES, label="plain warm start"))
     if handles:

@@ -47,6 +47,11 @@ class Run:
         """How many seeds were run."""
         return self.curves["loss"].shape[0]
 
+    @property
+    def known(self) -> dict[str, float]:
+        """The reference values by name, with "exact_" before the name of what was measured as well."""
+        return {f"exact_{n}" if n in self.final else n: value["value"] for n, value in self.reference.items()}
+
     def __repr__(self) -> str:
         where = "in memory" if self.path is None else f"at {self.path}"
         return f"<Run of {self.spec['task']} {where}: {self.steps} steps, loss {self.final['loss']}>"

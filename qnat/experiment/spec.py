@@ -19,6 +19,8 @@ from .errors import RefusedError
 if TYPE_CHECKING:
     import optax
 
+    from .compare import Entry
+    from .plan import Rung
     from .result import Run
     from .task import Task
 
@@ -92,6 +94,21 @@ class RunSpec(BaseModel):
     def warm_start(self, params: Any, previous: Self, how: str) -> Any:
         """Parameters to start from, given those that `previous` ended with; how: "scaled" or "plain"."""
         return params
+
+    def rungs(self) -> "list[Rung] | None":
+        """The runs of a spec that describes several, each after the one that it follows; None if it describes one."""
+        return None
+
+    def following(self, params: Any) -> Self:
+        """This run, if its data are made from the parameters that the run before it ended with."""
+        return self
+
+    def draw(self, entries: "Sequence[Entry]", path: pathlib.Path) -> None:
+        """The figure of a sweep."""
+        from .compare import entries_of
+        from .plot import draw_comparison
+
+        draw_comparison(entries_of(entries, self.ladder), path)
 
     def record(self) -> dict[str, Any]:
         """What identifies the run: the task and every resolved field."""

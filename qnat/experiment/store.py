@@ -14,6 +14,7 @@ from typing import IO, Any, Literal
 from .errors import RefusedError, StorageError
 
 RUN, LOG, RESULT, FIGURE = "run.json", "metrics.jsonl", "result.nc", "figure.png"
+OBSERVABLES = "observables.png"
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 _LOCK, _PART = ".lock", ".part"
 _OURS = (RUN, LOG, RESULT, FIGURE, CHECKPOINT, PREVIOUS)

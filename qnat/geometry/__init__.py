@@ -27,14 +27,18 @@ from .metric import (
     MonotoneMetric,
     PullbackMetric,
     fubini_study,
+    hilbert_schmidt,
     monotone_metric,
     petz,
+    petz_density,
 )
 from .mirror import AbstractMirrorMap, Euclidean, LogPartition, LogTraceExp, NegativeEntropy
 from .monotone import (
     Kernel,
     bkm,
+    boundary,
     chentsov,
+    density_weights,
     geometric,
     harmonic,
     kernel,
@@ -45,7 +49,8 @@ from .monotone import (
     wigner_yanase,
     wyd,
 )
-from .operators import BlockDiagonal, Blockwise, Gram, TruncatedCG, damped
+from .operators import BlockDiagonal, Gram, damped
+from .solvers import Blockwise, TruncatedCG, jacobi
 
 __all__ = [
     "AbstractMetric",
@@ -65,10 +70,12 @@ __all__ = [
     "PullbackMetric",
     "TruncatedCG",
     "bkm",
+    "boundary",
     "bregman",
     "bures_distance",
     "chentsov",
     "damped",
+    "density_weights",
     "entropy",
     "fidelity",
     "fidelity_from_spectra",
@@ -77,6 +84,8 @@ __all__ = [
     "geometric",
     "gibbs_state",
     "harmonic",
+    "hilbert_schmidt",
+    "jacobi",
     "kernel",
     "kl",
     "laws",
@@ -87,6 +96,7 @@ __all__ = [
     "log_trace_exp",
     "monotone_metric",
     "petz",
+    "petz_density",
     "relative_entropy",
     "relative_entropy_from_spectra",
     "rotation_weights",

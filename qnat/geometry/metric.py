@@ -17,9 +17,9 @@ import lineax as lx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Inexact, Int, PRNGKeyArray, PyTree
 
-from .hermitian import dot, log_spectrum
+from .hermitian import dot, log_spectrum, real_inner
 from .mirror import AbstractMirrorMap
-from .monotone import Kind, kernel, log_density_weights
+from .monotone import Kind, density_weights, kernel, log_density_weights
 from .operators import Gram
 
 StateMetric = Callable[[Any, Any], Any]
@@ -168,6 +168,39 @@ def petz(kind: Kind) -> StateMetric:
         return _weigh(log_p, V, log_density_weights(resolved, log_p), dK)
 
     return state_metric
+
+
+def petz_density(kind: Kind) -> StateMetric:
+    """State metric on density matrices for `PullbackMetric`: (ρ, dρ) ↦ V [c_f ∘ V†dρ V] V†.
+
+    For states that no logarithm is known of, such as the output of a noisy circuit. Where there is one, `petz` keeps
+    the digits of small eigenvalues. A rank-deficient ρ has the metrics "sld", "wigner_yanase" and "wyd:p" with
+    0 < p < 1; of the others ValueError says so, or inside jit NaN.
+    """
+    resolved = kernel(kind)
+
+    def state_metric(rho: Inexact[Array, "d d"], change: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
+        p, V = jnp.linalg.eigh(rho)
+        weights = density_weights(resolved, p)
+        if not isinstance(weights, jax.core.Tracer) and bool(jnp.any(jnp.isnan(weights))):
+            raise ValueError(
+                f"The density matrix is rank-deficient (its smallest eigenvalue is {float(p[0]):.3g}), and the metric "
+                f"'{resolved.name}' is infinite there; use 'sld' or 'wigner_yanase', or add noise of full rank."
+            )
+        return dot(dot(V, weights * dot(V.conj().T, dot(change, V))), V.conj().T)
+
+    return state_metric
+
+
+def hilbert_schmidt(rho: Inexact[Array, "d d"], change: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
+    """State metric on density matrices for `PullbackMetric`: dρ ↦ 2 dρ/√(Tr ρ²), an approximation of SLD near purity.
+
+    Its matrix is 2 Tr[∂ⱼρ ∂ₖρ]/√(Tr ρ²), which overlaps of states measure. It is not monotone and, on commuting states,
+    not Fisher. Divided by √(Tr ρ²) once more, it tends to four times Fubini–Study of the dominant eigenvector.
+
+    Reference: B. Koczor, S. C. Benjamin, Phys. Rev. A 106, 062416 (2022), arXiv:1912.08660.
+    """
+    return 2 * change / jnp.sqrt(real_inner(rho, rho))
 
 
 def _weigh(

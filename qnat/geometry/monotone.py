@@ -14,6 +14,7 @@ import functools
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
@@ -167,3 +168,30 @@ def rotation_weights(kind: Kind, log_p: Float[Array, " d"]) -> Float[Array, "d d
     """
     r = log_p[:, None] - log_p[None, :]
     return r**2 * log_density_weights(kind, log_p)
+
+
+def boundary(kind: Kind) -> float:
+    """c_f(1, 0) = 1/f(0), the weight of leaving the support of a state; infinite for BKM, geometric and harmonic.
+
+    2 for SLD, 4 for Wigner–Yanase: at a pure state the metric is twice that of Fubini–Study times this number.
+    """
+    k, far = kernel(kind), (700.0, 1400.0)
+    with jax.ensure_compile_time_eval():
+        near, value = (float(k.log(jnp.asarray(r)) + r / 2) for r in far)
+        rounding = 1e3 * far[1] * float(jnp.finfo(float).eps)
+    return float(np.exp(value)) if abs(value - near) < rounding else float("inf")
+
+
+def density_weights(kind: Kind, p: Float[Array, " d"]) -> Float[Array, "d d"]:
+    """Weights c_f(pₓ, p_y) of the elements of V†(dρ)V, from the eigenvalues of ρ, which may be zero up to rounding.
+
+    Two zeros weigh nothing: a smooth family of states has no first-order motion there. A zero and a positive p weigh
+    c_f(1, 0)/p, which is NaN for the metrics that a rank-deficient state does not have.
+    """
+    positive = p > p.size * jnp.finfo(p.dtype).eps * jnp.max(p)
+    p = jnp.where(positive, p, 1.0)
+    inside = chentsov(kind, jnp.log(p)[:, None], jnp.log(p)[None, :])
+    edge = boundary(kind)
+    across = (edge if np.isfinite(edge) else np.nan) / jnp.where(positive[:, None], p[:, None], p[None, :])
+    both, one = positive[:, None] & positive, positive[:, None] ^ positive
+    return jnp.where(both, inside, jnp.where(one, across, 0.0))

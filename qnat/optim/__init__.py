@@ -8,7 +8,9 @@ from .precondition import Diagnostics as Diagnostics
 from .precondition import scale_by_metric as scale_by_metric
 from .proximal import proximal_descent as proximal_descent
 from .proximal import proximal_newton as proximal_newton
+from .qbang import qbang as qbang
 from .rate import with_rate as with_rate
+from .spsa import qn_spsa as qn_spsa
 
 __all__ = [
     "Diagnostics",
@@ -18,6 +20,8 @@ __all__ = [
     "natural_gradient",
     "proximal_descent",
     "proximal_newton",
+    "qbang",
+    "qn_spsa",
     "scale_by_metric",
     "with_rate",
 ]

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from optax.tree_utils import tree_vdot
 
 from qnat.geometry.metric import AbstractMetric
+from qnat.geometry.solvers import Blockwise, Direct
 
 from .accept import ValueFn, acceptable, empty_window, needed, push, select
 from .damping import Damping, Rule, resolve
@@ -130,7 +131,7 @@ def natural_gradient(
         trust: first trust radius, in the length of the metric (√2·nats for relative entropies); None for no radius.
         box: largest change of one parameter in one step (0.8 rad keeps an angle within its local model); None for none.
         accept: "trust" tries steps; None always takes them, with a fixed radius.
-        solver: a lineax solver; None picks Cholesky for positive semidefinite operators.
+        solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block.
         preconditioner: makes one from G + λ for an iterative solver, as `qnat.geometry.jacobi` does.
         warm_start: start an iterative solver from the solution of the step before.
 
@@ -142,7 +143,7 @@ def natural_gradient(
         resolve(damping),
         number(jnp.inf if trust is None else trust),
         number(jnp.inf if box is None else box),
-        solver or lx.AutoLinearSolver(well_posed=True),
+        solver or Blockwise(Direct()),
         preconditioner,
         warm_start,
         accept is not None,

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Int, PyTree
 from optax.tree_utils import tree_vdot
 
 from qnat.geometry.operators import damped
+from qnat.geometry.solvers import Blockwise, Direct
 
 from .accept import select
 from .damping import Damping, Rule, resolve
@@ -129,8 +130,8 @@ def scale_by_metric(
     The raw direction, for chains of one's own; `natural_gradient` is the whole method. Zero where the solver fails.
 
     Args:
-        solver: a lineax solver; None picks Cholesky for positive semidefinite operators.
+        solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block.
         damping: λ, a schedule, or a rule of `qnat.optim.damping`.
     """
-    method = _ScaleByMetric(resolve(damping), solver or lx.AutoLinearSolver(well_posed=True))
+    method = _ScaleByMetric(resolve(damping), solver or Blockwise(Direct()))
     return optax.GradientTransformationExtraArgs(method.init, method.update)

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from qnat.geometry.operators import BlockDiagonal
-from qnat.geometry.structured import AbstractInverse, AbstractStructured, Inverter, exact_inverse
+from qnat.geometry.structured import AbstractInverse, Inverter, exact_inverse
 
 from .rate import number
 
@@ -18,7 +18,7 @@ from .rate import number
 class StructuredMetric(Protocol):
     """A metric whose operator is structured, or blocks that are, and of which an empty one can be made beforehand."""
 
-    def start(self, params: PyTree[Array]) -> lx.AbstractLinearOperator:
+    def start(self, params: PyTree[Array]) -> Any:
         """The operator with zeros in it."""
 
     def at(self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None) -> Any:
@@ -33,7 +33,7 @@ class RunningMetricState(NamedTuple):
     inverses: list[AbstractInverse]
 
 
-def _blocks(operator: lx.AbstractLinearOperator) -> list[AbstractStructured]:
+def _blocks(operator: lx.AbstractLinearOperator) -> list[Any]:
     return operator.leaves() if isinstance(operator, BlockDiagonal) else [operator]
 
 

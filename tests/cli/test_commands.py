@@ -80,6 +80,24 @@ def test_sweep_compare_and_cite(capsys):
     assert "@inproceedings{Kingma2015," in capsys.readouterr().out
 
 
+def test_a_tuned_sweep_is_one_command(capsys):
+    tiny = ["--n", "2", "--layers", "1", "--steps", "3"]
+    sweep = ["sweep", "gibbs", *tiny, "--optimizer", "natural,sgd", "--metric", "bkm", "--tune", "--out", "s"]
+    assert main(sweep) == 0
+    printed = capsys.readouterr()
+    assert "tuned on seed 1000" in printed.out
+    assert printed.err == ""
+    folders = {path.parent.name for path in pathlib.Path("s").glob("*/run.json")}
+    assert folders == {"optimizer=natural", "optimizer=sgd"}  # sgd has no use for the metric
+    assert main([*sweep, "--resume", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert len(table["runs"]) == 2
+    assert len(table["tuning"]["runs"]) >= 6
+    assert main(["compare", "s", "--thresholds", "1,1e-9", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["runs"]
+    assert [reached["threshold"] for reached in rows[0]["reached"]] == [1.0, 1e-9]
+
+
 # Refusals: (command line, what standard error must say). They run in one bare process, which must never load JAX.
 _REFUSED = [
     ("run gibbs --beta -1", "beta is '-1'; it must be at least 0"),
@@ -120,11 +138,15 @@ _REFUSED = [
     ("sweep gibbs --periodic true,perhaps", "periodic is 'perhaps'"),
     ("sweep gibbs --beta 1 --warm-start", "warm-start needs a ladder"),
     ("sweep gibbs --beta 1,2 --warm-start hot", "warm-start is 'hot'"),
-    ("sweep gibbs --optimizer natural,adam --metric bkm,sld", "metric is not used with optimizer adam"),
+    ("sweep gibbs --optimizer sgd,adam --metric bkm,sld", "metric is not used with optimizer"),
+    ("sweep gibbs --tune --learning-rate 0.1,1", "learning_rate is given, and --tune chooses it"),
+    ("run gibbs --tune", "Unknown option '--tune'"),
     ("sweep gibbs --out other --beta 1,2", "folder of a single run"),
     ("compare mine", "not the folder of a run or a sweep"),
     ("compare other", "is running, not finished"),
     ("compare bare", "table.json was not written by qnat"),
+    ("compare other --thresholds 0.1,small", "thresholds is '0.1,small'; it must be finite numbers with commas"),
+    ("compare other --thresholds nan", "finite numbers"),
     ("compare other --figure a.pdf", "give the name of a .png file"),
     ("compare other --figure no/a.png", "in an existing folder"),
     ("cite mine", "not the folder of a run"),

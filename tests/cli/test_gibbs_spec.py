@@ -103,7 +103,7 @@ def test_a_resolved_spec_reads_back_as_itself(heisenberg):
         ({"metric": "euler"}, "'euler' is not a metric; use bkm, sld, wigner_yanase, geometric, harmonic, wyd:p"),
         ({"metric": "wyd:3"}, "'wyd:3' is not a metric"),
         ({"metric": "sandwiched:0"}, "'sandwiched:0' is not a metric"),
-        ({"optimizer": "newton"}, "one of 'natural', 'qpmd', 'mirror', 'adam', 'sgd'"),
+        ({"optimizer": "newton"}, "one of 'natural', 'qpmd', 'mirror', 'qbang', 'qn_spsa', 'adam', 'sgd'"),
         ({"optimizer": "mirror"}, "mirror needs a mirror map, which model qhbm has not; choose model gibbs"),
         ({"colour": "red"}, "Unknown key 'colour'; the keys are .*optimizer.*beta"),
         ({"optimizer": "adam", "metric": "sld"}, "metric is not used with optimizer adam; leave it out, or choose"),
@@ -229,18 +229,29 @@ def test_a_scaled_start_is_the_state_to_the_power_of_the_ratio():
     assert cold.warm_start(params, GibbsSpec(n=2, beta=0.0), "scaled")["latent"].tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("optimizer", ["natural", "qpmd", "mirror", "adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["natural", "qpmd", "mirror", "qbang", "qn_spsa", "adam", "sgd"])
 @pytest.mark.parametrize("model", ["qhbm", "gibbs"])
 def test_every_pair_of_model_and_optimizer_descends(model, optimizer):
     if (model, optimizer) == ("qhbm", "mirror"):
         pytest.skip("a QHBM has no mirror map")
     small = {"layers": 1} if model == "qhbm" else {}
-    found = GibbsSpec(n=2, model=model, optimizer=optimizer, steps=8, **small).run()
+    steps = 80 if optimizer == "qn_spsa" else 8  # random directions
+    found = GibbsSpec(n=2, model=model, optimizer=optimizer, steps=steps, **small).run()
     assert found.final["loss"] < found.curves["loss"][0, 0]
     assert found.final["loss"] == pytest.approx(found.final["free_energy"], rel=1e-12)
     assert found.final["relative_entropy"] == pytest.approx(
         found.final["loss"] - found.reference["exact_free_energy"]["value"], abs=1e-12
     )
+
+
+@pytest.mark.parametrize("blocks", ["layer", "diagonal", "latent"])
+def test_parts_of_the_metric_descend_too(blocks):
+    found = GibbsSpec(n=2, blocks=blocks, layers=1, steps=8).run()
+    assert found.final["loss"] < found.curves["loss"][0, 0]
+    if blocks == "latent":
+        assert GibbsSpec(n=2, blocks=blocks).metric is None
+        with pytest.raises(ValueError, match="metric is not used with blocks latent"):
+            GibbsSpec(n=2, blocks=blocks, metric="bkm")
 
 
 def test_zero_layers_and_zero_steps_are_legal():

@@ -15,6 +15,8 @@ from qnat.optim import (
     natural_gradient,
     proximal_descent,
     proximal_newton,
+    qbang,
+    qn_spsa,
     scale_by_metric,
     with_rate,
 )
@@ -58,6 +60,8 @@ ON_PYTREES = {
         optax.chain(scale_by_metric(damping=1e-3), optax.scale_by_learning_rate(0.5)),
         {"extra": with_operator},
     ),
+    "qbang": (qbang(0.2, HESSIAN, decay=0.1), {"steps": 300}),
+    "qn-spsa": (qn_spsa(0.1, distance), {"steps": 300, "extra": lambda _: {"key": jax.random.key(0)}}),
     "adam": (with_rate(optax.scale_by_adam(), 0.05), {"steps": 300}),
     "sgd": (with_rate(optax.identity(), optax.constant_schedule(0.3)), {"tolerance": 2e-2}),
 }

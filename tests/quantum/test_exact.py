@@ -1,4 +1,4 @@
-"""Thermal data: goldens, free fermions against diagonalisation, identities."""
+"""Thermal data: goldens, limits, identities."""
 
 import json
 import math
@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from qnat.quantum import free_energy_density_tfim, free_fermion_tfim, tfim, thermal
+from qnat.quantum import tfim, thermal
 from qnat.quantum.backends.laws import dense_pauli
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 THERMAL = json.loads((GOLDEN / "tfim_thermal.json").read_text())["rows"]
-FERMIONS = json.loads((GOLDEN / "tfim_free_fermion.json").read_text())
 
 
 def test_golden_thermal_data():
@@ -37,42 +36,6 @@ def test_golden_thermal_data():
             ours[name] = jnp.sum(state * dense_pauli(string + rest).real)
         for name, value in ours.items():
             assert float(value) == pytest.approx(row[name], rel=1e-10, abs=1e-13), (name, row)
-
-
-def test_golden_free_fermions():
-    for row in FERMIONS["rows"]:
-        for boundary in ("open", "periodic"):
-            ours = free_fermion_tfim(
-                row["n"], row["beta"], coupling=row["J"], field=row["h"], periodic=boundary == "periodic"
-            )
-            assert ours.log_z == pytest.approx(row[f"{boundary}_logZ"], rel=1e-12)
-            assert ours.free_energy == pytest.approx(row[f"{boundary}_free_energy"], rel=1e-12)
-            if f"{boundary}_energy" in row:
-                assert ours.energy == pytest.approx(row[f"{boundary}_energy"], rel=1e-10)
-    for row in FERMIONS["infinite_chain"]:
-        density = free_energy_density_tfim(row["beta"], coupling=row["J"], field=row["h"])
-        assert density == pytest.approx(row["f_density"], rel=1e-12)
-
-
-@pytest.mark.parametrize("field", [0.5, 1.0, 1.7])
-@pytest.mark.parametrize("periodic", [False, True])
-def test_free_fermions_equal_diagonalisation(field, periodic):
-    """Also on odd rings and in the cold, where both parity sectors matter."""
-    for n, beta in ((7, 5.0), (8, 0.3)):
-        exact = thermal(jnp.linalg.eigvalsh(tfim(1, n, field=field, periodic=periodic).matrix()), beta)
-        fermions = free_fermion_tfim(n, beta, field=field, periodic=periodic)
-        assert fermions.log_z == pytest.approx(float(exact.log_z), rel=1e-12)
-        assert fermions.energy == pytest.approx(float(exact.energy), rel=1e-10)
-
-
-def test_long_rings_reach_the_infinite_chain():
-    ring = free_fermion_tfim(4000, 2.0, periodic=True)
-    assert ring.free_energy / 4000 == pytest.approx(free_energy_density_tfim(2.0), rel=1e-12)
-
-
-def test_a_ring_needs_three_sites():
-    with pytest.raises(ValueError, match="periodic=False"):
-        free_fermion_tfim(2, 1.0, periodic=True)
 
 
 def test_classical_limits():

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
@@ -14,11 +15,13 @@ from qnat.geometry.divergence import (
     relative_entropy_from_spectra,
     trace_distance_from_spectra,
 )
-from qnat.geometry.metric import AbstractMetric, EuclideanMetric
+from qnat.geometry.metric import AbstractMetric
 
 from ..exact import thermal
-from ..models import GibbsFamily, LatentGibbs, LatentMetric
+from ..models import GibbsFamily, LatentGibbs
+from ..models.metrics import monotone_metrics
 from ..pauli import PauliSum
+from .observables import thermal_observables
 
 
 class ThermalTask(Task):
@@ -29,6 +32,7 @@ class ThermalTask(Task):
         hamiltonian: (d, d) H, in units of energy. energies: (d,) its spectrum, ascending. levels: (d, d) its
         eigenbasis. beta: inverse temperature ≥ 0. The three arrays and β may be traced: a ladder in β or the couplings
         compiles once.
+        observables: whether the artifacts have those of `thermal_observables`, trained and exact.
     """
 
     name = "gibbs"
@@ -37,9 +41,13 @@ class ThermalTask(Task):
     energies: Float[Array, " d"]
     levels: Inexact[Array, "d d"]
     beta: Float[Array, ""]
+    observables: bool = eqx.field(static=True)
 
-    def __init__(self, model: LatentGibbs | GibbsFamily, hamiltonian: PauliSum, beta: float) -> None:
+    def __init__(
+        self, model: LatentGibbs | GibbsFamily, hamiltonian: PauliSum, beta: float, *, observables: bool = False
+    ) -> None:
         self.model = model
+        self.observables = observables
         self.hamiltonian = hamiltonian.matrix()
         self.energies, self.levels = jnp.linalg.eigh(self.hamiltonian)
         self.beta = jnp.asarray(beta, self.energies.dtype)
@@ -61,13 +69,10 @@ class ThermalTask(Task):
     @property
     def metrics(self) -> Mapping[str, AbstractMetric]:
         """Every monotone metric of the model by its name, BKM first, and the Euclidean one."""
-        kinds = ("bkm", "sld", "wigner_yanase", "geometric", "harmonic")
-        return {kind: self.metric(kind) for kind in kinds} | {"euclidean": EuclideanMetric()}
+        return monotone_metrics(self.model)
 
     def metric(self, kind: Any = "bkm") -> AbstractMetric:
         """The monotone metric of a kind that `qnat.geometry.monotone_metric` knows, with or without parameter."""
-        if isinstance(self.model, LatentGibbs):
-            return LatentMetric(self.model, kind)
         return self.model.metric(kind)
 
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
@@ -100,11 +105,15 @@ class ThermalTask(Task):
         }
 
     def artifacts(self, params: PyTree[Array]) -> dict[str, Array]:
-        """Spectra of the trained and the exact state, and for n ≤ 6 their density matrices."""
+        """Of the trained and the exact state: spectra, for n ≤ 6 density matrices, and observables if wanted."""
         exact = thermal(self.energies, self.beta)
         log_p, basis = self.model.spectrum(params)
         found = {"spectrum": jnp.sort(jnp.exp(log_p))[::-1], "exact_spectrum": jnp.sort(jnp.exp(exact.log_p))[::-1]}
         if self.energies.size <= 64:
             found["density_matrix"] = (basis * jnp.exp(log_p)) @ basis.conj().T
             found["exact_density_matrix"] = (self.levels * jnp.exp(exact.log_p)) @ self.levels.conj().T
+        if self.observables:
+            found |= thermal_observables(log_p, basis, self.hamiltonian, self.beta)
+            wanted = thermal_observables(exact.log_p, self.levels, self.hamiltonian, self.beta)
+            found |= {f"exact_{name}": value for name, value in wanted.items()}
         return found

@@ -71,8 +71,8 @@ class LatentGibbs(eqx.Module):
     def energies(self, latent: Float[Array, " T"]) -> Float[Array, " d"]:
         """E_θ(b) of every bit string."""
         if self.hidden is None:
-            return spin_products(self.circuit.n, self._order).astype(latent.dtype) @ latent
-        return network_energy(latent, spins(self.circuit.n).astype(latent.dtype))
+            return jnp.asarray(spin_products(self.circuit.n, self._order), latent.dtype) @ latent
+        return network_energy(latent, jnp.asarray(spins(self.circuit.n), latent.dtype))
 
     def statistics(self, latent: Float[Array, " T"]) -> Float[Array, "d T"]:
         """∂E_θ(b)/∂θ of every bit string; the spin products where the energy is their sum."""
@@ -112,6 +112,10 @@ class LatentGibbs(eqx.Module):
     def relative_entropy(self, params: Params, reference: Params) -> Float[Array, ""]:
         """D(ρ_params ‖ ρ_reference), differentiable to every order, also where the two coincide."""
         return self.free_energy(params, -self.log_density(reference), 1.0)
+
+    def metric(self, kind: str | Kernel = "bkm") -> "LatentMetric":
+        """The monotone metric of a kind that `qnat.geometry.monotone_metric` knows."""
+        return LatentMetric(self, kind)
 
     def frame(self, params: Params) -> "Frame":
         """Everything that gradients and metrics need, from one sweep over the circuit."""

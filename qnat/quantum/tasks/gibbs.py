@@ -9,10 +9,6 @@ from .bibliography import entries
 from .variational import VariationalSpec
 
 if TYPE_CHECKING:
-    import optax
-
-    from qnat.experiment.task import Task
-
     from ..methods.thermal import ThermalTask
 
 
@@ -48,9 +44,3 @@ class GibbsSpec(VariationalSpec):
         from .gibbs_objects import task
 
         return task(self)
-
-    def transform(self, task: "Task") -> "optax.GradientTransformation":
-        """The optimiser for that task."""
-        from .variational_objects import transform
-
-        return transform(self, task)

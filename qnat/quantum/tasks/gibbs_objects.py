@@ -12,7 +12,7 @@ from .variational_objects import model
 def task(spec: GibbsSpec) -> ThermalTask:
     """The free energy of the model."""
     operator = hamiltonian(spec)
-    return ThermalTask(model(spec, operator), operator, spec.beta)
+    return ThermalTask(model(spec, operator), operator, spec.beta, observables=spec.observables)
 
 
 def scaled(spec: GibbsSpec, params: PyTree[Array], factor: float) -> PyTree[Array]:

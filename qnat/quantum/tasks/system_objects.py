@@ -19,7 +19,7 @@ def hamiltonian(spec: SystemSpec) -> PauliSum:
     if spec.hamiltonian == "h2":
         from ..backends.pennylane import molecule
 
-        return molecule(["H", "H"], [[0.0, 0.0, 0.0], [0.0, 0.0, _number(spec.bond_length)]])
+        return molecule("H2", bond_length=_number(spec.bond_length))
     if spec.hamiltonian == "random":
         return random_local(spec.n, spec.locality or 1, key=jax.random.key(spec.instance or 0))
     if spec.hamiltonian == "hubbard":

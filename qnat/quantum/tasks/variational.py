@@ -1,7 +1,7 @@
 """The part of a spec that describes a model of quantum states and an optimiser."""
 
 import math
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -9,9 +9,25 @@ from qnat.experiment.spec import check_memory
 
 from .system import SystemSpec
 
+if TYPE_CHECKING:
+    import optax
+
+    from qnat.experiment.task import Task
+
+    from .variational_objects import Variational
+
 METRICS = ("bkm", "sld", "wigner_yanase", "geometric", "harmonic")
-_LEARNING_RATES = {"natural": 1.0, "qpmd": 1.0, "mirror": 0.5, "adam": 0.03, "sgd": 0.01}
-_STEPS = {"natural": 100, "qpmd": 100, "mirror": 100, "adam": 1000, "sgd": 1000}
+Optimizer = Literal["natural", "qpmd", "mirror", "qbang", "qn_spsa", "adam", "sgd"]
+_LEARNING_RATES = {
+    "natural": 1.0,
+    "qpmd": 1.0,
+    "mirror": 0.5,
+    "qbang": 0.05,
+    "qn_spsa": 0.05,
+    "adam": 0.03,
+    "sgd": 0.01,
+}
+_STEPS = {name: 100 if name in ("natural", "qpmd", "mirror") else 1000 for name in _LEARNING_RATES}
 
 
 class VariationalSpec(SystemSpec):
@@ -22,7 +38,9 @@ class VariationalSpec(SystemSpec):
         ("model", ("qhbm",), ("latent", "order", "hidden", "ansatz", "layers", "blocks")),
         ("latent", ("kobe",), ("order",)),
         ("latent", ("mlp",), ("hidden",)),
-        ("optimizer", ("natural",), ("metric", "blocks")),
+        ("optimizer", ("natural", "qbang"), ("metric",)),
+        ("optimizer", ("natural",), ("blocks",)),
+        ("blocks", ("full", "layer", "diagonal"), ("metric",)),
         ("optimizer", ("natural", "qpmd"), ("damping", "trust")),
     )
     default_steps: ClassVar[dict[str, int]] = _STEPS
@@ -45,8 +63,10 @@ class VariationalSpec(SystemSpec):
         ge=0,
         description="layers of the circuit (default: up to 4 qubits enough to reach every eigenframe, then 16)",
     )
-    optimizer: Literal["natural", "qpmd", "mirror", "adam", "sgd"] = Field("natural", description="optimiser")
-    metric: str | None = Field("bkm", description=f"metric of natural: {', '.join(METRICS)}, wyd:p or sandwiched:a")
+    optimizer: Optimizer = Field("natural", description="optimiser")
+    metric: str | None = Field(
+        "bkm", description=f"metric of natural and qbang: {', '.join(METRICS)}, wyd:p or sandwiched:a"
+    )
     blocks: Literal["full", "layer", "diagonal", "latent"] | None = Field(
         "full",
         description="circuit block of the metric of natural: full, a block a layer, its diagonal, or none (latent: the "
@@ -59,7 +79,9 @@ class VariationalSpec(SystemSpec):
         "adaptive", description="added to the metric of natural and qpmd: adaptive or a number"
     )
     trust: float | None = Field(0.3, gt=0, description="first trust radius of natural and qpmd, in the metric's length")
-    steps: int = Field(100, ge=0, description="optimiser steps (1000 for adam and sgd unless given)")
+    steps: int = Field(
+        100, ge=0, description="optimiser steps (1000 for methods without a metric at every step, unless given)"
+    )
 
     @field_validator("metric")
     @classmethod
@@ -119,6 +141,12 @@ class VariationalSpec(SystemSpec):
         matrices = (3 if self.optimizer == "natural" else 1) * (parameters + 12)
         bits = math.log2(16 * matrices) + 2 * self.n
         check_memory(bits, f"The dense path of n = {self.n} qubits", "choose a smaller n or fewer layers")
+
+    def transform(self, task: "Task") -> "optax.GradientTransformation":
+        """The optimiser for that task."""
+        from .variational_objects import transform
+
+        return transform(self, cast("Variational", task))
 
 
 def _has_order(metric: str) -> bool:

@@ -5,11 +5,11 @@ from typing import Literal, Protocol
 import optax
 
 from qnat.geometry.metric import AbstractMetric
-from qnat.optim import mirror_descent, natural_gradient, proximal_newton, with_rate
+from qnat.optim import mirror_descent, natural_gradient, proximal_newton, qbang, qn_spsa, with_rate
 
 from ..ansatz import ansatz, hva
 from ..hamiltonians import local_strings
-from ..models import GibbsFamily, LatentGibbs
+from ..models import ApproximateMetric, GibbsFamily, LatentGibbs, LatentMetric
 from ..pauli import PauliSum
 from .variational import VariationalSpec
 
@@ -54,8 +54,21 @@ def transform(spec: VariationalSpec, problem: Variational) -> optax.GradientTran
         return mirror_descent(rate, problem.model.mirror)
     if spec.optimizer in ("adam", "sgd"):
         return with_rate(_ADAM if spec.optimizer == "adam" else _PLAIN, rate)
+    if spec.optimizer == "qbang":
+        return qbang(rate, problem.metric(str(spec.metric)))
+    if spec.optimizer == "qn_spsa":
+        return qn_spsa(rate, problem.model.relative_entropy)
     damping: float | Literal["adaptive"] = spec.damping if isinstance(spec.damping, float) else "adaptive"
     if spec.optimizer == "natural":
-        return natural_gradient(rate, problem.metric(str(spec.metric)), damping=damping, trust=spec.trust)
+        return natural_gradient(rate, _metric(spec, problem), damping=damping, trust=spec.trust)
     # BKM is the Hessian of the relative entropy where its arguments coincide
     return proximal_newton(rate, problem.metric("bkm"), damping=damping, trust=spec.trust)
+
+
+def _metric(spec: VariationalSpec, problem: Variational) -> AbstractMetric:
+    """The metric, or what is left of it in blocks; a block of the latent alone is Fisher's for every kind."""
+    full = problem.metric(spec.metric or "sld")
+    if spec.blocks is None or spec.blocks == "full":
+        return full
+    assert isinstance(full, LatentMetric)
+    return ApproximateMetric(full, spec.blocks)

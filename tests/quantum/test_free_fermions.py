@@ -1,0 +1,102 @@
+"""The transverse-field Ising chain by free fermions: goldens, diagonalisation, limits."""
+
+import json
+import pathlib
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from qnat.quantum import free_energy_density_tfim, free_fermion_tfim, free_fermion_tfim_observables, tfim, thermal
+from qnat.quantum.backends.laws import dense_pauli
+
+FERMIONS = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "tfim_free_fermion.json").read_text())
+
+
+def test_golden_free_fermions():
+    for row in FERMIONS["rows"]:
+        for boundary in ("open", "periodic"):
+            ours = free_fermion_tfim(
+                row["n"], row["beta"], coupling=row["J"], field=row["h"], periodic=boundary == "periodic"
+            )
+            assert ours.log_z == pytest.approx(row[f"{boundary}_logZ"], rel=1e-12)
+            assert ours.free_energy == pytest.approx(row[f"{boundary}_free_energy"], rel=1e-12)
+            if f"{boundary}_energy" in row:
+                assert ours.energy == pytest.approx(row[f"{boundary}_energy"], rel=1e-10)
+    for row in FERMIONS["infinite_chain"]:
+        density = free_energy_density_tfim(row["beta"], coupling=row["J"], field=row["h"])
+        assert density == pytest.approx(row["f_density"], rel=1e-12)
+
+
+@pytest.mark.parametrize("field", [0.5, 1.0, 1.7])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_free_fermions_equal_diagonalisation(field, periodic):
+    """Also on odd rings and in the cold, where both parity sectors matter."""
+    for n, beta in ((7, 5.0), (8, 0.3)):
+        exact = thermal(jnp.linalg.eigvalsh(tfim(1, n, field=field, periodic=periodic).matrix()), beta)
+        fermions = free_fermion_tfim(n, beta, field=field, periodic=periodic)
+        assert fermions.log_z == pytest.approx(float(exact.log_z), rel=1e-12)
+        assert fermions.energy == pytest.approx(float(exact.energy), rel=1e-10)
+        assert fermions.variance == pytest.approx(float(exact.variance), rel=1e-10, abs=1e-11)
+
+
+def test_long_rings_reach_the_infinite_chain():
+    ring = free_fermion_tfim(4000, 2.0, periodic=True)
+    assert ring.free_energy / 4000 == pytest.approx(free_energy_density_tfim(2.0), rel=1e-12)
+
+
+def test_a_ring_needs_three_sites():
+    with pytest.raises(ValueError, match="periodic=False"):
+        free_fermion_tfim(2, 1.0, periodic=True)
+
+
+@pytest.mark.parametrize(("n", "beta"), [(1, 0.8), (2, 1.3), (6, 0.4), (6, 6.0)])
+@pytest.mark.parametrize(("coupling", "field"), [(1.0, 0.5), (-0.8, 1.0), (0.7, -1.7), (1.0, 0.0)])
+def test_observables_equal_diagonalisation(n, beta, coupling, field):
+    """Ferro- and antiferromagnets, both signs of the field, and the edge modes of h = 0."""
+
+    def state_at(h):
+        energies, levels = np.linalg.eigh(tfim(1, n, coupling=coupling, field=h).matrix())
+        p = np.exp(-beta * (energies - energies[0]))
+        return (levels * (p / p.sum())) @ levels.T
+
+    def at(letter, i):
+        return dense_pauli("I" * i + letter + "I" * (n - 1 - i)).real
+
+    found = free_fermion_tfim_observables(n, beta, coupling=coupling, field=field)
+    state = state_at(field)
+    np.testing.assert_allclose(found.magnetisation_x, [np.sum(state * at("X", i)) for i in range(n)], atol=1e-12)
+    wanted = [[np.sum(state * (at("Z", i) @ at("Z", j))) for i in range(n)] for j in range(n)]
+    np.testing.assert_allclose(found.correlations_zz, wanted, atol=1e-12)
+    total, step = sum(at("X", i) for i in range(n)) / n, 1e-4
+    differences = [np.sum((state_at(field + k * step) - state_at(field - k * step)) * total) / step for k in (1, 2)]
+    # (4/3) of the short difference less (1/3) of the long one: errors of order step⁴
+    slope = (8 * differences[0] - differences[1]) / 12
+    assert found.susceptibility_x == pytest.approx(slope, rel=1e-9, abs=1e-9)
+
+
+def test_observables_agree_with_thermodynamics():
+    """At a size that nobody diagonalises: the energy is that of the fields and bonds, the response that of log Z."""
+    n, beta, field = 60, 1.4, 0.9
+    found = free_fermion_tfim_observables(n, beta, field=field)
+    energy = -field * found.magnetisation_x.sum() - np.trace(found.correlations_zz, 1)
+    assert energy == pytest.approx(free_fermion_tfim(n, beta, field=field).energy, rel=1e-12)
+
+    def mean(h):
+        return free_fermion_tfim_observables(n, beta, field=h).magnetisation_x.mean()
+
+    assert found.susceptibility_x == pytest.approx((mean(field + 1e-4) - mean(field - 1e-4)) / 2e-4, rel=1e-6)
+
+
+def test_classical_correlations():
+    """At h = 0 the Ising chain: ⟨ZᵢZⱼ⟩ = tanh(βJ)^|i−j|."""
+    found = free_fermion_tfim_observables(12, 0.6, coupling=1.1, field=0.0)
+    distance = np.abs(np.subtract.outer(np.arange(12), np.arange(12)))
+    np.testing.assert_allclose(found.correlations_zz, np.tanh(0.66) ** distance, atol=1e-14)
+    np.testing.assert_allclose(found.magnetisation_x, 0, atol=1e-14)
+
+
+def test_correlation_length_of_the_ground_state():
+    """Inside a long, cold, disordered chain ⟨ZZ⟩ falls as r^(−1/2) (J/h)^r; P. Pfeuty, Ann. Phys. 57, 79 (1970)."""
+    found = free_fermion_tfim_observables(80, 100.0, field=1.5).correlations_zz
+    assert found[30, 51] / found[30, 50] == pytest.approx((20 / 21) ** 0.5 / 1.5, rel=1e-3)
