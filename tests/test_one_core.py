@@ -63,9 +63,9 @@ def test_a_boltzmann_machine_has_the_values_of_a_gibbs_family(twins):
     log_p = jnp.diagonal(family.log_density(theta)) - family.mirror.potential(theta)
     close(log_p, jax.vmap(lambda x: machine.log_prob(theta, x))(jnp.asarray(all_bits(machine.n))))
     gap = family.relative_entropy(theta, there)
-    close(gap, bregman(machine, there, theta))
+    close(gap, bregman(machine)(there, theta))
     gradients = [
-        jax.grad(f)(theta) for f in (lambda t: family.relative_entropy(t, there), lambda t: bregman(machine, there, t))
+        jax.grad(f)(theta) for f in (lambda t: family.relative_entropy(t, there), lambda t: bregman(machine)(there, t))
     ]
     close(*gradients)
 
@@ -125,9 +125,7 @@ def test_mirror_descent_on_the_simplex_is_matrix_multiplicative_weights(simplex)
         gradient = jax.grad(lambda q: beta * q @ energies + NegativeEntropy().potential(q))(path[-1])
         change, state = transform.update(gradient, state, path[-1])
         path.append(path[-1] + change)
-    states = matrix_multiplicative_weights(
-        jnp.diag(jnp.log(p)), jnp.diag(energies), beta, rate=rate, steps=steps
-    )
+    states = matrix_multiplicative_weights(jnp.diag(jnp.log(p)), jnp.diag(energies), beta, rate=rate, steps=steps)
     close(jax.nn.softmax(jnp.diagonal(states, axis1=1, axis2=2)), jnp.stack(path))
 
 
@@ -137,8 +135,8 @@ def test_mirror_diagonal_quantum_equals_categorical(simplex):
     logits = jnp.log(p)
     close(quantum.potential(logits), categorical.potential(logits))
     close(quantum.to_dual(logits), categorical.to_dual(logits))
-    close(bregman(quantum, energies, logits), bregman(categorical, energies, logits))
-    close(relative_entropy(jnp.diag(logits), jnp.diag(energies)), bregman(categorical, energies, logits))
+    close(bregman(quantum)(energies, logits), bregman(categorical)(energies, logits))
+    close(relative_entropy(jnp.diag(logits), jnp.diag(energies)), bregman(categorical)(energies, logits))
     close(HessianMetric(quantum).at(logits).as_matrix(), HessianMetric(categorical).at(logits).as_matrix())
     # the logits are those of zero sum, in both
     free, found = (m.to_primal(p) for m in (quantum, categorical))

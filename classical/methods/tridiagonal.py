@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from qnat.geometry.metric import AbstractMetric
-from qnat.geometry.structured import AbstractInverse, AbstractStructured, Kronecker, balanced
+from qnat.geometry.structured import AbstractInverse, AbstractStructured, Diagonalised, Kronecker, balanced
 
 from ..models.network import Network, Weights
 from .fisher import residuals
@@ -86,21 +86,10 @@ class Tridiagonal(AbstractStructured):
         return _Dense(jnp.linalg.cholesky(matrix + shift.astype(matrix.dtype) * jnp.eye(len(matrix))))
 
 
-class _Conditional(eqx.Module):
-    """(P ⊗ Q − C ⊗ D)⁻¹ = K (1 − s ⊗ t)⁻¹ Kᵀ: both pairs diagonal in one basis."""
-
-    left: Float[Array, "m m"]
-    right: Float[Array, "n n"]
-    values: Float[Array, "m n"]
-
-    def __call__(self, vector: Float[Array, "m n"]) -> Float[Array, "m n"]:
-        return self.left @ (self.left.T @ vector @ self.right / self.values) @ self.right.T
-
-
 class TridiagonalInverse(AbstractInverse):
     """F̂⁻¹ = Ξᵀ Σ⁻¹ Ξ, made by `tridiagonal_inverse`."""
 
-    conditionals: list[_Conditional]
+    conditionals: list[Diagonalised]
     regressions: list[_Pair]
 
     def __call__(self, vector: PyTree[Array]) -> PyTree[Array]:
@@ -137,11 +126,11 @@ def _divided(cross: Float[Array, "m n"], factor: Float[Array, "n n"]) -> Float[A
     return jsl.cho_solve((jnp.linalg.cholesky(factor), True), cross.T).T
 
 
-def _conditional(block: Kronecker, explained: Kronecker) -> _Conditional:
-    """The inverse of the part of a block that the layer above does not explain."""
+def _conditional(block: Kronecker, explained: Kronecker) -> Diagonalised:
+    """(P ⊗ Q − C ⊗ D)⁻¹, the inverse of what the layer above does not explain of a block."""
     left, s = _common(block.G, explained.G)
     right, t = _common(block.A, explained.A)
-    return _Conditional(left, right, 1 - s[:, None] * t)
+    return Diagonalised(left, right, 1 - s[:, None] * t)
 
 
 def _common(P: Float[Array, "n n"], C: Float[Array, "n n"]) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
@@ -166,7 +155,9 @@ class TridiagonalFisher(AbstractMetric):
 
     def __check_init__(self) -> None:
         if any(layer.kernel is not None for layer in self.network.layers):
-            raise ValueError("The block tridiagonal Fisher is one of dense layers; use KroneckerFisher for convolutions.")
+            raise ValueError(
+                "The block tridiagonal Fisher is one of dense layers; use KroneckerFisher for convolutions."
+            )
 
     def start(self, params: Weights) -> Tridiagonal:
         """The operator with zeros in it, for `scale_by_running_metric`."""

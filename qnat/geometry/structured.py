@@ -67,8 +67,8 @@ class Shifted(lx.AbstractLinearOperator):
         return self.operator.in_structure()
 
 
-class _Eigen(AbstractInverse):
-    """Eigenvectors of both factors, and the eigenvalues of their product plus λ."""
+class Diagonalised(AbstractInverse):
+    """V ↦ L (LᵀVR / values) Rᵀ: a sum of Kronecker products whose factors are diagonal in the same two bases."""
 
     left: Float[Array, "m m"]
     right: Float[Array, "n n"]
@@ -100,7 +100,7 @@ class Kronecker(AbstractStructured):
         (g, left), (a, right) = jnp.linalg.eigh(self.G), jnp.linalg.eigh(self.A)
         # rounding makes null directions slightly negative
         products = jnp.maximum(g, 0)[:, None] * jnp.maximum(a, 0)
-        return _Eigen(left, right, products + shift.astype(products.dtype))
+        return Diagonalised(left, right, products + shift.astype(products.dtype))
 
 
 class _Factored(AbstractInverse):
@@ -114,21 +114,27 @@ class _Factored(AbstractInverse):
         return jsl.cho_solve((self.right, True), half.T).T
 
 
-def factored_inverse(operator: Kronecker, shift: Float[Array, ""]) -> AbstractInverse:
-    """(G + √λ/π)⁻¹ ⊗ (A + π√λ)⁻¹ ≈ (G ⊗ A + λ)⁻¹, π² the ratio of the mean eigenvalues of A and G.
-
-    "Factored Tikhonov" damping: two Cholesky factorisations in place of two diagonalisations, and more damping where
-    just one of the factors is small.
+def balanced(operator: Kronecker, shift: Float[Array, ""]) -> Kronecker:
+    """(G + √λ/π) ⊗ (A + π√λ), π² the ratio of the mean eigenvalues of A and G: "factored Tikhonov" damping.
 
     Reference: J. Martens, R. Grosse, arXiv:1503.05671, section 6.3.
     """
     g, a = (jnp.maximum(jnp.trace(factor) / len(factor), 1e-30) for factor in (operator.G, operator.A))
     root, balance = jnp.sqrt(shift).astype(g.dtype), jnp.sqrt(a / g)
 
-    def factor(matrix: Float[Array, "k k"], added: Float[Array, ""]) -> Float[Array, "k k"]:
-        return jnp.linalg.cholesky(matrix + added * jnp.eye(len(matrix), dtype=matrix.dtype))
+    def added(matrix: Float[Array, "k k"], damping: Float[Array, ""]) -> Float[Array, "k k"]:
+        return matrix + damping * jnp.eye(len(matrix), dtype=matrix.dtype)
 
-    return _Factored(factor(operator.G, root / balance), factor(operator.A, root * balance))
+    return Kronecker(added(operator.G, root / balance), added(operator.A, root * balance))
+
+
+def factored_inverse(operator: Kronecker, shift: Float[Array, ""]) -> AbstractInverse:
+    """The inverse of `balanced`, near (G ⊗ A + λ)⁻¹.
+
+    Two Cholesky factorisations in place of two diagonalisations, and more damping where just one factor is small.
+    """
+    damped = balanced(operator, shift)
+    return _Factored(jnp.linalg.cholesky(damped.G), jnp.linalg.cholesky(damped.A))
 
 
 class _Woodbury(AbstractInverse):

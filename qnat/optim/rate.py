@@ -70,3 +70,25 @@ def with_rate(
     """
     method = _WithRate(transform, traced_rate(learning_rate))
     return optax.GradientTransformationExtraArgs(method.init, method.update)
+
+
+class _Chain(eqx.Module):
+    transforms: tuple[optax.GradientTransformation, ...]
+
+    def init(self, params: PyTree[Array]) -> tuple[Any, ...]:
+        return tuple(transform.init(params) for transform in self.transforms)
+
+    def update(
+        self, updates: PyTree[Array], state: tuple[Any, ...], params: PyTree[Array] | None = None, **extra: Any
+    ) -> tuple[PyTree[Array], tuple[Any, ...]]:
+        after = []
+        for transform, before in zip(self.transforms, state, strict=True):
+            updates, new = optax.with_extra_args_support(transform).update(updates, before, params, **extra)
+            after.append(new)
+        return updates, tuple(after)
+
+
+def chain(*transforms: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """`optax.chain` that keeps the array leaves of its transforms, such as a damping, as inputs of a jitted loop."""
+    method = _Chain(transforms)
+    return optax.GradientTransformationExtraArgs(method.init, method.update)

@@ -104,7 +104,7 @@ _REFUSED = [
     ("run gibbs --beta nan", "finite"),
     ("run gibbs --n 14", "GB"),
     ("run gibbs --metric euler", "wigner_yanase"),
-    ("run gibbs --optimizer newton", "'natural', 'qpmd', 'mirror', 'adam', 'sgd'"),
+    ("run gibbs --optimizer newton", "'natural', 'qpmd', 'mirror', 'qbang', 'qn_spsa', 'adam', 'sgd'"),
     ("run gibs", "Unknown task 'gibs'; the tasks are gibbs"),
     ("run gibbs --optimizer adam --metric bkm", "metric is not used with optimizer adam"),
     ("run gibbs --learning-rate nan", "finite"),

@@ -123,6 +123,10 @@ def test_a_resolved_spec_reads_back_as_itself(heisenberg):
         ({"hamiltonian": "random", "n": "2", "locality": "3"}, "locality is 3; it can be at most n = 2"),
         ({"hidden": "3"}, "hidden is not used with latent kobe; leave it out, or choose latent mlp"),
         ({"optimizer": "adam", "blocks": "layer"}, "blocks is not used with optimizer adam"),
+        ({"shots": "0"}, "shots is '0'; it must be at least 1"),
+        ({"shots": "9", "model": "gibbs"}, "shots is not used with model gibbs"),
+        ({"shots": "9", "optimizer": "qpmd"}, "shots is not used with optimizer qpmd"),
+        ({"shots": "9", "metric": "sld"}, "Shots estimate the whole bkm metric"),
         ({"hamiltonian": "/no/such/file"}, "Cannot read the Hamiltonian file /no/such/file"),
     ],
 )
@@ -252,6 +256,15 @@ def test_parts_of_the_metric_descend_too(blocks):
         assert GibbsSpec(n=2, blocks=blocks).metric is None
         with pytest.raises(ValueError, match="metric is not used with blocks latent"):
             GibbsSpec(n=2, blocks=blocks, metric="bkm")
+
+
+def test_shots_turn_an_exact_run_into_a_sampled_one():
+    found = GibbsSpec(n=2, layers=1, steps=12, shots=500).run()
+    assert (found.spec["learning_rate"], found.spec["damping"]) == (0.3, 1.0)
+    assert found.curves["relative_entropy"][0, -1] < found.curves["relative_entropy"][0, 0]
+    assert np.all(found.curves["shots"] > 0)
+    with pytest.raises(RefusedError, match="shots"):
+        GibbsSpec(n=2, layers=1, shots=1).run()
 
 
 def test_zero_layers_and_zero_steps_are_legal():

@@ -58,11 +58,16 @@ def transform(spec: VariationalSpec, problem: Variational) -> optax.GradientTran
         return qbang(rate, problem.metric(str(spec.metric)))
     if spec.optimizer == "qn_spsa":
         return qn_spsa(rate, problem.model.relative_entropy)
-    damping: float | Literal["adaptive"] = spec.damping if isinstance(spec.damping, float) else "adaptive"
+    damping = damping_of(spec)
     if spec.optimizer == "natural":
         return natural_gradient(rate, _metric(spec, problem), damping=damping, trust=spec.trust)
     # BKM is the Hessian of the relative entropy where its arguments coincide
     return proximal_newton(rate, problem.metric("bkm"), damping=damping, trust=spec.trust)
+
+
+def damping_of(spec: VariationalSpec) -> float | Literal["adaptive"]:
+    """The damping that was asked for."""
+    return spec.damping if isinstance(spec.damping, float) else "adaptive"
 
 
 def _metric(spec: VariationalSpec, problem: Variational) -> AbstractMetric:
