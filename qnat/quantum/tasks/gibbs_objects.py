@@ -29,8 +29,8 @@ def task(spec: GibbsSpec) -> ThermalTask | SampledThermalTask:
 def sampled_natural_gradient(spec: GibbsSpec, problem: SampledThermalTask) -> optax.GradientTransformation:
     """Natural gradient with the sampled metric and a fixed trust radius."""
     assert spec.learning_rate is not None
-    damping = spec.damping if isinstance(spec.damping, float) else "adaptive"
-    return natural_gradient(spec.learning_rate, problem.metric("bkm"), damping=damping, trust=spec.trust, accept=None)
+    metric = problem.metric("bkm")
+    return natural_gradient(spec.learning_rate, metric, damping=damping_of(spec), trust=spec.trust, accept=None)
 
 
 def scaled(spec: GibbsSpec, params: PyTree[Array], factor: float) -> PyTree[Array]:
