@@ -10,7 +10,7 @@ from ..methods import SampledThermalTask, ThermalTask
 from ..models import GibbsFamily, LatentGibbs
 from .gibbs import GibbsSpec
 from .system_objects import hamiltonian
-from .variational_objects import model
+from .variational_objects import damping_of, model
 
 
 def task(spec: GibbsSpec) -> ThermalTask | SampledThermalTask:
