@@ -2,7 +2,7 @@
 
 Step 1/(k + 100), projection |θ| ≤ 2, 20 000 replicas, from the truth. Prints k Cov(θₖ), which should be
 (k/(k + 100))² F⁻¹CF⁻¹ with C the covariance of one draw, beside the inverse metrics; writes
-benchmarks/results/fisher_efficiency.json. Half a minute on two cores.
+benchmarks/results/fisher_efficiency.json and the table of the docs. Half a minute on two cores.
 """
 
 import json
@@ -55,6 +55,30 @@ def study(family, mirror, draw, theta, covariance) -> dict:
     return {"steps": found, "seconds": time.perf_counter() - began} | {n: m.tolist() for n, m in inverse.items()}
 
 
+def page(document: dict) -> str:
+    """The last step of both cases as a table, in diagonals."""
+
+    def diagonal(matrix: list) -> str:
+        return ", ".join(f"{value:.3f}" for value in np.diagonal(matrix))
+
+    k = STEPS[-1]
+    lines = [
+        f"| | k Var θ at k = {k} | over theory | F⁻¹CF⁻¹ | F⁻¹ (BKM) | F⁻¹ (SLD) |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, key in (("ZI, IZ, ZZ, one copy a step", "commuting"), ("X and Z, a copy each a step", "not_commuting")):
+        case = document[key]
+        last = {int(step): found for step, found in case["steps"].items()}[k]
+        cells = [diagonal(last["k_cov"]), ", ".join(f"{r:.3f}" for r in last["ratio_to_theory"])]
+        cells += [diagonal(case[matrix]) for matrix in ("sandwich", "bkm_inverse", "sld_inverse")]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        f"{document['replicas']} replicas; theory is F⁻¹CF⁻¹ (k/(k + {document['offset']}))². Diagonals of matrices.",
+    ]
+    return "\n".join([*lines, f"Made by `python benchmarks/fisher_efficiency.py` with {document['machine']}.", ""])
+
+
 def main() -> None:
     """Both cases."""
     theta = jnp.array([-0.4, 0.3, -0.6])
@@ -89,6 +113,7 @@ def main() -> None:
     document |= {"commuting": commuting, "not_commuting": general}
     out = ROOT / "benchmarks" / "results" / "fisher_efficiency.json"
     out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    (ROOT / "docs" / "_generated" / "fisher_efficiency.md").write_text(page(document), encoding="utf-8")
 
 
 if __name__ == "__main__":

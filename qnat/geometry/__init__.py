@@ -4,7 +4,7 @@ States are unnormalised log-densities K, ρ = exp(K) / Tr exp(K). Metrics are li
 normalised to the classical Fisher metric on commuting states. Axioms for classes of your own: `qnat.geometry.laws`.
 """
 
-from . import laws
+from . import families, laws
 from .divergence import (
     bregman,
     bures_distance,
@@ -77,6 +77,7 @@ __all__ = [
     "damped",
     "density_weights",
     "entropy",
+    "families",
     "fidelity",
     "fidelity_from_spectra",
     "free_energy",

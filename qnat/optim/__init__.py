@@ -10,6 +10,7 @@ from .proximal import proximal_descent as proximal_descent
 from .proximal import proximal_newton as proximal_newton
 from .qbang import qbang as qbang
 from .rate import with_rate as with_rate
+from .running import scale_by_running_metric as scale_by_running_metric
 from .spsa import qn_spsa as qn_spsa
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "qbang",
     "qn_spsa",
     "scale_by_metric",
+    "scale_by_running_metric",
     "with_rate",
 ]
