@@ -40,7 +40,7 @@ test: $(PACKAGE)  ## the everyday tests (ARGS="-k name" selects)
 
 .PHONY: slow
 slow: $(PACKAGE)  ## the statistical and kill tests
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: $(PACKAGE)  ## ruff: rules and format

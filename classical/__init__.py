@@ -4,8 +4,21 @@ import importlib
 from typing import Any
 
 _HOME = {
+    "BoltzmannMachine": "models.boltzmann",
+    "FisherMetric": "methods.fisher",
+    "HelmholtzFisher": "methods.wake_sleep",
+    "HelmholtzMachine": "models.helmholtz",
+    "HelmholtzTask": "methods.training",
+    "KroneckerFisher": "methods.fisher",
     "Layer": "models.network",
     "Network": "models.network",
+    "NetworkTask": "methods.training",
+    "OuterProductFisher": "methods.fisher",
+    "RestrictedBoltzmannMachine": "models.boltzmann",
+    "entropy_sgd": "methods.entropy_sgd",
+    "kfac": "methods.kfac",
+    "kld_wrm_q": "methods.kld_wrm",
+    "kld_wrm_so": "methods.kld_wrm",
     "load": "data",
 }
 __all__ = list(_HOME)

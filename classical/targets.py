@@ -53,7 +53,7 @@ def pairs(data: Data, kind: Kind) -> Pairs:
         )
     if not np.isin(labels[1], known).all():
         raise RefusedError(
-            f"Labels are out of range: a test item is of class {labels[1].max()}, and training items of 0 to {known[-1]}."
+            f"Labels are out of range: a test item has {labels[1].max()}, and training items 0 to {known[-1]}."
         )
     y, test_y = (np.eye(len(known))[part] for part in labels)
     return Pairs(data.train, y, data.test, test_y)
@@ -74,9 +74,7 @@ def bits(data: Data, threshold: float | None) -> Data:
     return data
 
 
-def check_batch(batch: int, data: Data) -> None:
+def check_batch(batch: int, items: int) -> None:
     """Refuses a batch larger than the data."""
-    if batch > len(data.train):
-        raise RefusedError(
-            f"A batch of {batch} items is larger than the data, which have {len(data.train)}; choose less."
-        )
+    if batch > items:
+        raise RefusedError(f"batch is {batch}, and the data have {items} items to train on; choose a smaller batch.")

@@ -17,3 +17,19 @@ _CACHE = (
 jax.config.update("jax_compilation_cache_dir", str(_CACHE))
 # even the smallest program: a second run of the suite then takes half the time
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+_room = 3e9
+"""Bytes at which a process forgets its compiled programs: hundreds of tests compile more than they share."""
+
+
+def _resident() -> float:
+    """Bytes in memory, where the system tells."""
+    statm = pathlib.Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0.0
+
+
+def pytest_runtest_teardown() -> None:
+    global _room  # noqa: PLW0603 (what is freed is not always given back: the next time is measured from here)
+    if _resident() > _room:
+        jax.clear_caches()
+        _room = _resident() + 2e9

@@ -7,6 +7,7 @@ gradients of a layer on those of the one above.
 Reference: J. Martens, R. Grosse, arXiv:1503.05671, section 4.3.
 """
 
+import itertools
 from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
@@ -83,7 +84,9 @@ class Tridiagonal(AbstractStructured):
     def inverse(self, shift: Float[Array, ""]) -> AbstractInverse:
         """(F̂ + λ)⁻¹ by its dense matrix: it is not tridiagonal, and only `tridiagonal_inverse` is cheap."""
         matrix = self.as_matrix()
-        return _Dense(jnp.linalg.cholesky(matrix + shift.astype(matrix.dtype) * jnp.eye(len(matrix))))
+        return _Dense(
+            jnp.linalg.cholesky(matrix + shift.astype(matrix.dtype) * jnp.eye(len(matrix), dtype=matrix.dtype))
+        )
 
 
 class TridiagonalInverse(AbstractInverse):
@@ -109,7 +112,9 @@ def tridiagonal_inverse(operator: AbstractStructured, shift: Float[Array, ""]) -
     An inverter for `qnat.optim.scale_by_running_metric`; without damping the factors have to be positive definite.
     """
     if not isinstance(operator, Tridiagonal):
-        raise ValueError(f"tridiagonal_inverse inverts a TridiagonalFisher; got a {type(operator).__name__}.")
+        raise ValueError(
+            f"tridiagonal_inverse inverts the operator of a TridiagonalFisher; got {type(operator).__name__}."
+        )
     blocks = [balanced(block, shift) for block in operator.blocks]
     regressions, conditionals = [], []
     for block, above, G, A in zip(blocks, blocks[1:], operator.G, operator.A, strict=False):
@@ -143,7 +148,9 @@ def _common(P: Float[Array, "n n"], C: Float[Array, "n n"]) -> tuple[Float[Array
 
 
 class TridiagonalFisher(AbstractMetric):
-    """K-FAC's Fisher with its first off-diagonal blocks, for `scale_by_running_metric(…, inverter=tridiagonal_inverse)`.
+    """K-FAC's Fisher with its first off-diagonal blocks.
+
+    For `scale_by_running_metric` with `inverter=tridiagonal_inverse`.
 
     Attributes:
         network: the model, of dense layers; `at` wants a batch (x, y).
@@ -164,9 +171,7 @@ class TridiagonalFisher(AbstractMetric):
         shapes = [(w.shape, w.dtype) for w in params]
 
         def between(axis: int) -> list[Array]:
-            return [
-                jnp.zeros((a[axis], b[axis]), dtype) for (a, dtype), (b, _) in zip(shapes, shapes[1:], strict=False)
-            ]
+            return [jnp.zeros((a[axis], b[axis]), dtype) for (a, dtype), (b, _) in itertools.pairwise(shapes)]
 
         blocks = [Kronecker(*(jnp.zeros((n, n), dtype) for n in shape)) for shape, dtype in shapes]
         return Tridiagonal(blocks, between(0), between(1))
@@ -177,7 +182,5 @@ class TridiagonalFisher(AbstractMetric):
         back = taps.pull(residuals(self.network, taps.outputs, y if self.targets == "data" else None, key))
         count = len(x)
         moments = [[a.T @ a / count for a in signals] for signals in (back, taps.features)]
-        crosses = [
-            [a.T @ b / count for a, b in zip(signals, signals[1:], strict=False)] for signals in (back, taps.features)
-        ]
+        crosses = [[a.T @ b / count for a, b in itertools.pairwise(signals)] for signals in (back, taps.features)]
         return Tridiagonal([Kronecker(G, A) for G, A in zip(*moments, strict=True)], *crosses)

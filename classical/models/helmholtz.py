@@ -1,11 +1,8 @@
 """Helmholtz machines: two sigmoid belief networks, one that generates data and one that recognises their causes."""
 
-from collections.abc import Sequence
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .boltzmann import all_bits
@@ -152,16 +149,3 @@ def _marginal(
     """log Σ_h p(h) Π σ(±logits(h)) for every row of bits."""
     constant = log_above - jnp.sum(jax.nn.softplus(logits), axis=-1)
     return jax.nn.logsumexp(bits @ logits.T + constant, axis=-1)
-
-
-def image_grid(pictures: Sequence[np.ndarray], shape: tuple[int, int], columns: int) -> np.ndarray:
-    """Pictures side by side in one array, a line of background between them."""
-    rows = -(-len(pictures) // columns)
-    height, width = shape[0] + 1, shape[1] + 1
-    grid = np.zeros((rows * height - 1, columns * width - 1))
-    for index, picture in enumerate(pictures):
-        row, column = divmod(index, columns)
-        grid[row * height : row * height + shape[0], column * width : column * width + shape[1]] = np.reshape(
-            picture, shape
-        )
-    return grid

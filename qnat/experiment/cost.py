@@ -10,6 +10,9 @@ from .result import Run
 DECADES = (1e-1, 1e-2, 1e-3)
 """Relative entropies, in nats, that a run is asked to get below."""
 
+_JUDGES = ("relative_entropy", "test_negative_log_likelihood", "test_loss", "loss")
+"""Curves that tell how good a run is, the first that there is; all in nats where they have a unit."""
+
 TRUE = "true_relative_entropy"
 """The curve of the error against the true state, where the loss knows another one."""
 
@@ -29,8 +32,14 @@ class Spread(NamedTuple):
 
 def main_curve(run: Run) -> tuple[str, Float[np.ndarray, "seeds rows"]]:
     """The name and values of the curve that tells how good a run is."""
-    name = "relative_entropy" if "relative_entropy" in run.curves else "loss"
+    name = next(name for name in _JUDGES if name in run.curves)
     return name, run.curves[name]
+
+
+def label_of(name: str) -> str:
+    """A curve in words, with its unit where it has one for sure."""
+    nats = name.endswith(("relative_entropy", "likelihood"))
+    return name.replace("_", " ") + (" (nats)" if nats else "")
 
 
 def decades(run: Run) -> tuple[float, ...]:

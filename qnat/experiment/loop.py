@@ -3,6 +3,7 @@
 import pathlib
 import re
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
@@ -17,6 +18,7 @@ from . import step as traced
 from .checkpoint import unpack
 from .curves import Curves
 from .errors import NonFiniteError
+from .feed import Feed
 from .folder import Folder, Memory
 from .pace import Pace
 from .progress import Interrupt, Silence, display
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 1.0
 """A checkpoint is made at most this often."""
+
+
+Supply = Feed | list[Iterator[Any]] | None
+"""The data of a run: stacked for compiled chunks, or a stream a seed, or none."""
 
 
 class Job(NamedTuple):
@@ -124,21 +130,18 @@ def _train(job: Job, record: dict[str, Any], place: Memory, progress: bool | Non
     curves = Curves(job.seeds, job.steps, job.every)
     state, first, spent = _begin(job, place, curves)
     place.status("running")
-    if _compiles(job):
-        jax.block_until_ready(_advance(job, state, None, first, 0))
+    streams = traced.data_streams(job.task, traced.seed_keys(job.seed, job.seeds), first)
+    feed = Feed(streams, traced.CAPACITY) if streams and job.task.traceable else streams
+    if job.task.traceable:
+        jax.block_until_ready(_advance(job, state, feed, first, 0))
     spent["compile"] += time.perf_counter() - began
     # JAX's small factorisations run in OpenBLAS, whose threads wait by spinning: on a busy machine that costs tenfold.
     calm = threadpool_limits(limits=1, user_api="blas")
     with calm, Interrupt().held() as interrupt, display(job.task.name, first, job.steps, progress) as bar:
-        state = _loop(job, record, place, curves, state, first, spent, interrupt, bar)
+        state = _loop(job, record, place, curves, state, feed, first, spent, interrupt, bar)
     result = _result(job, record, place, curves, state, spent)
     place.finish(result)
     return result
-
-
-def _compiles(job: Job) -> bool:
-    """Whether chunks are compiled programs; else each step is a call of Python."""
-    return job.task.traceable and job.task.batches(jax.random.key(job.seed)) is None
 
 
 def _begin(job: Job, place: Memory, curves: Curves) -> tuple[State, int, dict[str, float]]:
@@ -166,11 +169,13 @@ def _pick(tree: PyTree[Array], seed: int) -> PyTree[Array]:
     return jax.tree.map(lambda leaf: leaf[seed], tree)
 
 
-def _advance(job: Job, state: State, streams: Any, first: int, count: int) -> tuple[State, Record]:
-    if _compiles(job):
-        numbers = (jnp.asarray(n) for n in (first, count, job.every, job.steps))
-        return traced.advance(job.task, job.optimizer, state, *numbers)
-    return traced.advance_in_python(job.task, job.optimizer, state, streams, first, count, job.every, job.steps)
+def _advance(job: Job, state: State, feed: Supply, first: int, count: int) -> tuple[State, Record]:
+    if not job.task.traceable:
+        assert not isinstance(feed, Feed)
+        return traced.advance_in_python(job.task, job.optimizer, state, feed, first, count, job.every, job.steps)
+    begin, length, every, last = (jnp.asarray(n) for n in (first, count, job.every, job.steps))
+    batches = feed.take(count) if isinstance(feed, Feed) else None
+    return traced.advance(job.task, job.optimizer, state, begin, length, every, last, batches)
 
 
 def _loop(
@@ -179,6 +184,7 @@ def _loop(
     place: Memory,
     curves: Curves,
     state: State,
+    feed: Supply,
     first: int,
     spent: dict[str, float],
     interrupt: Interrupt,
@@ -187,12 +193,11 @@ def _loop(
     """Chunk after chunk until row `steps` is recorded; returns the final state."""
     before = spent["loop"]
     began = saved = time.perf_counter()
-    streams = None if _compiles(job) else traced.data_streams(job.task, traced.seed_keys(job.seed, job.seeds), first)
-    pace = Pace(job.every, traced.CAPACITY)
+    pace = Pace(job.every, feed.rows if isinstance(feed, Feed) else traced.CAPACITY)
     while first <= job.steps:
         count = pace.length(first, job.steps + 1 - first)
         chunk_began = time.perf_counter()
-        after, rows = jax.block_until_ready(_advance(job, state, streams, first, count))
+        after, rows = jax.block_until_ready(_advance(job, state, feed, first, count))
         pace.measured(count, time.perf_counter() - chunk_began)
         curves.add(first, count, rows)
         if (bad := curves.first_non_finite(first, count)) is not None:

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from .compare import Line
-from .cost import costs, decades, main_curve, prices, spread
+from .cost import costs, decades, label_of, main_curve, prices, spread
+from .plot_pictures import draw_pictures, pictures_of
 from .result import Run
 from .store import replace_file
 
@@ -56,18 +57,24 @@ def _words(name: str) -> str:
 
 
 def draw_run(run: Run, path: pathlib.Path) -> None:
-    """The main curve against the step and, where the task has it, the trained spectrum beside the exact one."""
+    """The main curve against the step and, where the task has them, the trained and exact spectrum, or pictures."""
     with mpl.rc_context(_STYLE):
         spectra = "spectrum" in run.artifacts and "exact_spectrum" in run.artifacts
-        figure = Figure(figsize=(7.4 if spectra else 4.2, 3.0), layout="constrained")
-        axes = figure.subplots(1, 2 if spectra else 1, squeeze=False)[0]
+        pictures = pictures_of(run)
+        panels = 2 if spectra or pictures else 1
+        figure = Figure(figsize=(7.4 if panels == 2 else 4.2, 3.0), layout="constrained")
+        axes = figure.subplots(1, panels, squeeze=False)[0]
         name, curve = main_curve(run)
         _draw_curve(axes[0], np.arange(run.steps + 1.0), curve, _COLOURS[0], each=True)
-        axes[0].set(xlabel="step", ylabel=_words(name) + (" (nats)" if name == "relative_entropy" else ""))
+        axes[0].set(xlabel="step", ylabel=label_of(name))
         if _least(curve) > 0:
             axes[0].set_yscale("log")
+            if np.nanmax(curve) < 10 * _least(curve):  # powers of ten would label one tick, or none
+                axes[0].yaxis.set_minor_formatter(ScalarFormatter())
         if spectra:
             _draw_spectra(axes[1], run)
+        elif pictures:
+            draw_pictures(axes[1], *pictures)
         _save(figure, path)
 
 
@@ -133,7 +140,7 @@ def draw_comparison(lines: Sequence[Line], path: pathlib.Path, thresholds: Seque
                 _draw_curve(axis, spent, main_curve(line.run)[1], shade=0.15 if len(series) <= 4 else 0.07, **look)
                 for level in levels:
                     _draw_price(axis, level, prices(line.run, level)[name], look["colour"])
-        _dress(axes, columns, names, _words(main_curve(lines[0].run)[0]), [main_curve(line.run)[1] for line in lines])
+        _dress(axes, columns, names, label_of(main_curve(lines[0].run)[0]), [main_curve(line.run)[1] for line in lines])
         _legend(figure, series, {line.start for line in lines})
         _save(figure, path)
 
@@ -164,7 +171,7 @@ def _dress(axes: np.ndarray, columns: list[str], names: list[str], judged: str, 
             axis.set_xlim(0, end)
             axis.set_xscale("symlog", linthresh=10.0 ** math.floor(math.log10(least)), linscale=0.35)
             if axis.get_subplotspec().is_first_col():
-                axis.set_ylabel(judged + (" (nats)" if judged == "relative entropy" else ""))
+                axis.set_ylabel(judged)
             axis.set_xlabel(_words(name) + (" of a seed" if name == "seconds" else ""))
             if positive:
                 axis.set_yscale("log")

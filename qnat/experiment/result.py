@@ -49,7 +49,7 @@ class Run:
 
     @property
     def known(self) -> dict[str, float]:
-        """The reference values by name, with "exact_" before the name of what was measured as well."""
+        """The reference values by name, with `exact_` before the name of what was measured as well."""
         return {f"exact_{n}" if n in self.final else n: value["value"] for n, value in self.reference.items()}
 
     def __repr__(self) -> str:

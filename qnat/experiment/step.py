@@ -145,30 +145,33 @@ def advance(
     count: Int[Array, ""],
     every: Int[Array, ""],
     last: Int[Array, ""],
+    batches: PyTree[Array] = None,
 ) -> tuple[State, Record]:
     """Rows first .. first + count − 1 of every seed; count = 0 compiles.
+
+    Args:
+        task, optimizer, states: what is run. first, count, every, last: as in `step`.
+        batches: (seeds, rows, ...), at least `count` rows; None for a task without data.
 
     Returns:
         the states after those rows, and their records, of shape (seeds, CAPACITY) with NaN beyond `count`.
     """
 
-    def one(state: State, index: Int[Array, ""]) -> tuple[State, Record]:
-        return step(task, optimizer, state, index, every, last)
+    def one_seed(state: State, batches: PyTree[Array]) -> tuple[State, Record]:
+        def one(state: State, i: Int[Array, ""]) -> tuple[State, Record]:
+            batch = jax.tree.map(lambda leaf: leaf[i], batches)
+            return step(task, optimizer, state, first + i, every, last, batch)
 
-    def one_seed(state: State) -> tuple[State, Record]:
-        row = jax.eval_shape(one, state, first)[1]
+        row = jax.eval_shape(one, state, count)[1]
         rows = jax.tree.map(lambda s: jnp.full(CAPACITY, jnp.nan, s.dtype), row)
 
         def body(i: Int[Array, ""], carry: tuple[State, Record]) -> tuple[State, Record]:
-            state, row = one(carry[0], first + i)
+            state, row = one(carry[0], i)
             return state, jax.tree.map(lambda buffer, new: buffer.at[i].set(new), carry[1], row)
 
         return jax.lax.fori_loop(0, count, body, (state, rows))
 
-    return jax.lax.map(one_seed, states)
-
-
-_compiled_step = eqx.filter_jit(step)
+    return jax.lax.map(lambda each: one_seed(*each), (states, batches))
 
 
 def advance_in_python(
@@ -181,18 +184,14 @@ def advance_in_python(
     every: int,
     last: int,
 ) -> tuple[State, Record]:
-    """`advance` for tasks with batches of data, or that JAX cannot trace: one call of Python a step."""
+    """`advance` for tasks that JAX cannot trace: one call of Python a step."""
     seeds = states.key.shape[0]
     after, records = [], []
     for seed in range(seeds):
         state = jax.tree.map(lambda leaf, seed=seed: leaf[seed], states)
         for index in range(first, first + count):
             batch = next(batches[seed]) if batches else None
-            if task.traceable:
-                row, period, end = (jnp.asarray(n) for n in (index, every, last))
-                state, record = _compiled_step(task, optimizer, state, row, period, end, batch)
-            else:
-                state, record = step(task, optimizer, state, index, every, last, batch)
+            state, record = step(task, optimizer, state, index, every, last, batch)
             records.append(record)
         after.append(state)
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *after), _stacked(records, seeds)

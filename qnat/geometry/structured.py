@@ -128,11 +128,13 @@ def balanced(operator: Kronecker, shift: Float[Array, ""]) -> Kronecker:
     return Kronecker(added(operator.G, root / balance), added(operator.A, root * balance))
 
 
-def factored_inverse(operator: Kronecker, shift: Float[Array, ""]) -> AbstractInverse:
+def factored_inverse(operator: AbstractStructured, shift: Float[Array, ""]) -> AbstractInverse:
     """The inverse of `balanced`, near (G ⊗ A + λ)⁻¹.
 
     Two Cholesky factorisations in place of two diagonalisations, and more damping where just one factor is small.
     """
+    if not isinstance(operator, Kronecker):
+        raise ValueError(f"factored_inverse inverts Kronecker products; got {type(operator).__name__}.")
     damped = balanced(operator, shift)
     return _Factored(jnp.linalg.cholesky(damped.G), jnp.linalg.cholesky(damped.A))
 

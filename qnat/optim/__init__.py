@@ -9,6 +9,7 @@ from .precondition import scale_by_metric as scale_by_metric
 from .proximal import proximal_descent as proximal_descent
 from .proximal import proximal_newton as proximal_newton
 from .qbang import qbang as qbang
+from .rate import chain as chain
 from .rate import with_rate as with_rate
 from .running import scale_by_running_metric as scale_by_running_metric
 from .spsa import qn_spsa as qn_spsa
@@ -16,6 +17,7 @@ from .spsa import qn_spsa as qn_spsa
 __all__ = [
     "Diagnostics",
     "adaptive",
+    "chain",
     "laws",
     "mirror_descent",
     "natural_gradient",

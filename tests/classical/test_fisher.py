@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from classical.methods.fisher import FisherMetric, KroneckerFisher, OuterProductFisher
 from classical.models.network import Layer, Network
 from qnat.geometry import laws
 from qnat.geometry.families import Bernoulli, Categorical, Normal
+from qnat.geometry.structured import OuterProducts, Rows
+from qnat.optim import natural_gradient
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "kfac_tiny.json").read_text())
 NETWORK = Network(2, (Layer(2), Layer(3, "linear")), Categorical())
@@ -52,6 +55,7 @@ def test_metrics_obey_the_laws(network):
         laws.check_metric(metric, params, batch=(x, y), key=jax.random.key(3))
 
 
+@pytest.mark.slow
 def test_rows_of_a_convolution_are_its_gradients():
     params, y = CONVOLUTION.init(jax.random.key(4)), jnp.ones((6, 4))
     rows = OuterProductFisher(CONVOLUTION, "data").at(params, (PICTURES, y)).rows
@@ -112,3 +116,47 @@ def test_the_empirical_fisher_is_another_matrix():
     exact = FisherMetric(network).at(params, (x, y)).as_matrix()
     empirical = OuterProductFisher(network, "data").at(params, (x, y)).as_matrix()
     assert float(jnp.linalg.norm(empirical - exact) / jnp.linalg.norm(exact)) > 0.3
+
+
+@pytest.mark.parametrize("case", ["dense", "convolution"])
+def test_subsampled_ng_woodbury(case):
+    # the default solver inverts by Woodbury's identity, and the step is that of the dense matrix
+    network, x = (NETWORK, X) if case == "dense" else (CONVOLUTION, PICTURES)
+    params, damping = (WEIGHTS, GOLDEN["lam"]) if case == "dense" else (network.init(jax.random.key(4)), 0.05)
+    y = Y if case == "dense" else jax.random.bernoulli(jax.random.key(12), 0.5, (6, 4)).astype(float)
+    gradient = jax.grad(network.loss)(params, x, y)
+    kronecker = [KroneckerFisher(network, "data")] if case == "dense" else []
+    for metric in (OuterProductFisher(network), *kronecker):
+        transform = natural_gradient(1.0, metric, damping=damping, trust=None, box=None, accept=None)
+        key = jax.random.key(13)
+        change, matrix = jax.jit(
+            lambda g, metric=metric, transform=transform, key=key: (
+                transform.update(g, transform.init(params), params, batch=(x, y), key=key)[0],
+                metric.at(params, (x, y), key=key).as_matrix(),
+            )
+        )(gradient)
+        wanted = -jnp.linalg.solve(matrix + damping * jnp.eye(len(matrix)), ravel_pytree(gradient)[0])
+        np.testing.assert_allclose(ravel_pytree(change)[0], wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_exact_natural_gradient_golden():
+    transform = natural_gradient(1.0, FisherMetric(NETWORK), damping=GOLDEN["lam"], trust=None, box=None, accept=None)
+    gradient = jax.grad(NETWORK.loss)(WEIGHTS, X, Y)
+    change, _ = transform.update(gradient, transform.init(WEIGHTS), WEIGHTS, batch=(X, Y))
+    np.testing.assert_allclose(-ravel_pytree(change)[0], jnp.array(GOLDEN["exact_damped_natgrad"]), rtol=1e-11)
+
+
+def test_outer_products_of_all_targets_are_the_exact_fisher():
+    # every class as data, weighted by its probability: Woodbury's rows make the golden natural gradient too
+    probabilities = jax.nn.softmax(NETWORK(WEIGHTS, X))
+    parts = [
+        OuterProductFisher(NETWORK, "data").at(WEIGHTS, (X, jnp.eye(3)[jnp.full(len(X), k)])).rows for k in range(3)
+    ]
+    roots = [jnp.sqrt(3 * probabilities[:, k])[:, None] for k in range(3)]
+    back = [jnp.concatenate([r * p.back[i] for r, p in zip(roots, parts, strict=True)]) for i in range(2)]
+    inputs = [jnp.concatenate([p.inputs[i] for p in parts]) for i in range(2)]
+    operator = OuterProducts(Rows(back, inputs))
+    np.testing.assert_allclose(operator.as_matrix(), GOLDEN["F_exact"], atol=1e-15)
+    gradient = jax.grad(NETWORK.loss)(WEIGHTS, X, Y)
+    found = operator.inverse(jnp.asarray(GOLDEN["lam"]))(gradient)
+    np.testing.assert_allclose(ravel_pytree(found)[0], jnp.array(GOLDEN["exact_damped_natgrad"]), rtol=1e-11)

@@ -130,6 +130,7 @@ def test_reweighted_wake_follows_the_gradient_of_the_likelihood():
     np.testing.assert_allclose(flat(found["generator"]), flat(wanted), atol=5e-3)
 
 
+@pytest.mark.slow
 def test_the_metric_obeys_the_laws_and_approaches_the_exact_one():
     machine = MACHINES["pm1"]
     metric = HelmholtzFisher(machine, len(X), samples=4000)

@@ -1,5 +1,6 @@
 """The block tridiagonal inverse of K-FAC against its golden numbers and its defining blocks."""
 
+import itertools
 import json
 import pathlib
 
@@ -41,7 +42,7 @@ def test_tridiag_blocks():
     np.testing.assert_allclose(flat(inverse(V)), GOLDEN["Finv_v"], rtol=1e-10)
     matrix = dense(inverse)
     ends = np.cumsum([0, 6, 4, 6])
-    blocks = [[matrix[a:b, c:d] for c, d in zip(ends, ends[1:])] for a, b in zip(ends, ends[1:])]
+    blocks = [[matrix[a:b, c:d] for c, d in itertools.pairwise(ends)] for a, b in itertools.pairwise(ends)]
     np.testing.assert_allclose(blocks[0][2], 0, atol=1e-12)  # tridiagonal
     chain = jnp.linalg.inv(matrix)
     for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2)):
@@ -56,6 +57,14 @@ def test_the_operator_obeys_the_laws_and_is_inverted_densely():
     np.testing.assert_allclose((CHAIN.as_matrix() + 0.1 * jnp.eye(16)) @ found, flat(V), atol=1e-12)
 
 
+def test_single_precision_stays_single():
+    single, vector = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (CHAIN, V))
+    for invert in (Tridiagonal.inverse, tridiagonal_inverse):
+        found, wanted = invert(single, jnp.asarray(0.1))(vector), invert(CHAIN, jnp.asarray(0.1))(V)
+        assert flat(found).dtype == jnp.float32
+        np.testing.assert_allclose(flat(found), flat(wanted), rtol=1e-3, atol=1e-3)
+
+
 def test_damping_goes_into_the_diagonal_factors():
     shift = jnp.asarray(0.1)
     damped = Tridiagonal([balanced(block, shift) for block in CHAIN.blocks], CHAIN.G, CHAIN.A)
@@ -63,11 +72,12 @@ def test_damping_goes_into_the_diagonal_factors():
     np.testing.assert_allclose(flat(tridiagonal_inverse(CHAIN, shift)(V)), wanted, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_the_metric_has_the_blocks_of_kfac_and_obeys_the_laws():
     params, x = NETWORK.init(jax.random.key(1)), jax.random.normal(jax.random.key(2), (9, 4))
     y = jax.random.bernoulli(jax.random.key(3), 0.5, (9, 4)).astype(float)
     metric = TridiagonalFisher(NETWORK, "data")
-    laws.check_metric(metric, params, batch=(x, y))
+    laws.check_metric(metric, params, batch=(x, y), key=jax.random.key(8))
     found = metric.at(params, (x, y))
     for ours, theirs in zip(found.blocks, KroneckerFisher(NETWORK, "data").at(params, (x, y)).leaves(), strict=True):
         np.testing.assert_allclose(ours.as_matrix(), theirs.as_matrix(), atol=1e-14)
@@ -76,6 +86,7 @@ def test_the_metric_has_the_blocks_of_kfac_and_obeys_the_laws():
     assert [g.shape for g in found.G] == [(3, 2), (2, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [None, 0.95])
 def test_it_drives_a_running_metric(memory):
     x = jax.random.bernoulli(jax.random.key(4), 0.5, (32, 4)).astype(float)
@@ -107,5 +118,5 @@ def test_what_it_cannot_do_is_refused():
     convolution = Network((1, 3, 3), (Layer(2, kernel=2), Layer(2, "linear")), Categorical())
     with pytest.raises(ValueError, match="one of dense layers; use KroneckerFisher"):
         TridiagonalFisher(convolution)
-    with pytest.raises(ValueError, match="got a Kronecker"):
+    with pytest.raises(ValueError, match="of a TridiagonalFisher; got Kronecker"):
         tridiagonal_inverse(CHAIN.blocks[0], jnp.asarray(0.1))

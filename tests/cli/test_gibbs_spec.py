@@ -204,6 +204,7 @@ def test_random_hamiltonians_differ_by_their_instance():
     assert not np.allclose(first, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ansatz", ["hva", "hea"])
 def test_a_network_and_the_hamiltonian_ansatz_train(ansatz):
     found = GibbsSpec(n=2, latent="mlp", ansatz=ansatz, layers=2, steps=8).run()
@@ -248,6 +249,7 @@ def test_every_pair_of_model_and_optimizer_descends(model, optimizer):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", ["layer", "diagonal", "latent"])
 def test_parts_of_the_metric_descend_too(blocks):
     found = GibbsSpec(n=2, blocks=blocks, layers=1, steps=8).run()

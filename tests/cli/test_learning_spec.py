@@ -107,6 +107,7 @@ def test_exact_data_give_the_couplings_back(capsys):
     assert 0 < found["fisher_min"] < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [{"data": "counts", "shots": 90000}, {"data": "shadows", "shots": 90000, "groups": 9}, {"data": "fair.json"}],
@@ -123,6 +124,7 @@ def test_measured_data_come_with_error_bars(given):
         assert np.abs(off).max() < 4
 
 
+@pytest.mark.slow
 def test_a_latent_model_learns_from_the_exact_state():
     run = LearningSpec(model="qhbm", n=2, steps=25).run()
     assert run.final["relative_entropy"] < 1e-3

@@ -155,6 +155,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert not pathlib.Path("refused").exists()
 
 
+@pytest.mark.slow
 def test_recursive_data_are_resumed_with_the_steps_that_made_them(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     given = ["run", "sequence", *_TINY, "--kind", "quench", "--data", "recursive"]

@@ -109,7 +109,7 @@ class _Regression(Task):
 
 
 @pytest.mark.parametrize("outside", [False, True])
-def test_steps_in_python_with_batches(outside, tmp_path, paced):
+def test_steps_with_batches_resume_in_and_outside_of_jax(outside, tmp_path, paced):
     task = _Regression(outside)
     whole = run(task, SGD, steps=40, seed=0, seeds=2, every=5)
     assert max(whole.final["error"]) < 0.1

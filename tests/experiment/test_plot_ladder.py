@@ -113,6 +113,7 @@ def test_without_a_ladder_or_pairs_nothing_is_drawn(drawn):
     assert not drawn(entries)
 
 
+@pytest.mark.slow
 def test_a_sweep_draws_its_ladder_and_removes_the_old_figure(quadratic, tmp_path):
     class Measured(type(quadratic())):
         def artifacts(self, params):

@@ -108,6 +108,7 @@ def test_a_sweep_from_first_rung_to_table_and_figure(spec_class, tmp_path, capsy
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+@pytest.mark.slow
 def test_a_sweep_compiles_once(spec_class, tmp_path):
     run_sweep(plan(spec_class, {"stiffness": ["1"]}, None), tmp_path / "one")
     before = traced.advance._cached._cache_size()
@@ -115,6 +116,7 @@ def test_a_sweep_compiles_once(spec_class, tmp_path):
     assert traced.advance._cached._cache_size() <= before + 1  # at most one more, for initial parameters
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_ends_in_the_bits_of_a_whole_one(spec_class, tmp_path, monkeypatch):
     rungs = plan(spec_class, _VALUES, "scaled")
     run_sweep(rungs, tmp_path / "whole")
@@ -134,6 +136,7 @@ def test_an_interrupted_sweep_ends_in_the_bits_of_a_whole_one(spec_class, tmp_pa
         assert whole.read_bytes() == cut.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_failed_rung_skips_what_stands_on_it_and_no_more(spec_class, tmp_path, monkeypatch, capsys):
     def failing(self, *arguments, **options):
         if self.stiffness == 2.0 and self.rate == 0.1:
@@ -146,6 +149,7 @@ def test_a_failed_rung_skips_what_stands_on_it_and_no_more(spec_class, tmp_path,
     assert "The loss is nan at step 3." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_folders_of_sweeps_are_guarded(spec_class, tmp_path):
     rungs = plan(spec_class, {"rate": ["0.1", "0.2"], "steps": ["2"]}, None)
     run_sweep(rungs, tmp_path / "s")

@@ -168,6 +168,7 @@ def test_a_tuned_sweep_uses_the_best_rate_and_tells_its_trials(sweep, tmp_path, 
     assert touched == {f"optimizer=scaled_learning_rate={rate}" for rate in (10.0, 32.0)}
 
 
+@pytest.mark.slow
 def test_an_interrupted_tuning_goes_on_where_it_was(sweep, tmp_path, monkeypatch):
     whole = sweep("whole", "plain", "fixed")
 
@@ -192,6 +193,7 @@ def test_an_interrupted_tuning_goes_on_where_it_was(sweep, tmp_path, monkeypatch
     assert timeless(cut["tuning"]["runs"]) == timeless(whole["tuning"]["runs"])
 
 
+@pytest.mark.slow
 def test_folders_of_tuned_sweeps_are_guarded(tmp_path):
     def rungs(steps, optimizers=("plain", "scaled")):
         return plan(BowlSpec, {"optimizer": list(optimizers), "steps": [steps]}, None)
@@ -240,6 +242,7 @@ def test_what_cannot_be_tuned_is_refused(spec, values, message):
         check_tunable(spec, values)
 
 
+@pytest.mark.slow
 def test_a_comparison_tells_the_price_of_every_threshold(tmp_path, capsys):
     values = {"optimizer": ["plain", "fixed"], "height": ["1", "2"], "steps": ["8"], "seeds": ["3"]}
     run_sweep(plan(BowlSpec, values, None), tmp_path / "s")

@@ -61,6 +61,7 @@ def test_relative_entropy_of_nearly_pure_states():
     assert relative_entropy(K_rho, K_rho) == 0
 
 
+@pytest.mark.slow
 def test_spectral_form_handles_zero_eigenvalues_of_the_first_state():
     log_p, log_q = jnp.array([0.0, -jnp.inf]), jnp.log(jnp.array([0.25, 0.75]))
     assert relative_entropy_from_spectra(log_p, log_q, jnp.eye(2)) == pytest.approx(np.log(4), rel=1e-15)
@@ -100,6 +101,7 @@ def test_free_energy_is_minus_log_z_plus_relative_entropy(hermitian):
     assert entropy(jnp.diag(jnp.array([40.0, 0.0]))) == pytest.approx(41 * np.exp(-40), rel=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spectrum", [(0.3, -1.0, 0.7), (0.5, 0.5, -1.0), (0.0, 0.0, 0.0)], ids=str)
 def test_gradients_against_differences(hermitian, spectrum):
     _, V = jnp.linalg.eigh(hermitian(4, 3))

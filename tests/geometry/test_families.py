@@ -35,6 +35,30 @@ def test_gaussian_charts_invert_each_other():
         np.testing.assert_allclose(back, there, rtol=1e-12)
 
 
+def test_gamma_chart_roundtrip():
+    family = families.Gamma()
+    shapes = jnp.array([0.02, 0.3, 1.0, 7.0, 400.0])
+    theta = jnp.stack([shapes - 1, -jnp.array([0.1, 30.0, 1.0, 2.5, 8.0])], axis=-1)
+    back = family.to_primal(family.to_dual(theta))
+    np.testing.assert_allclose(back[:, 0] + 1, shapes, rtol=1e-11)
+    np.testing.assert_allclose(back[:, 1], theta[:, 1], rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_families_in_single_precision(name):
+    family, theta = FAMILIES[name]
+    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), theta)
+    eta = family.to_dual(single)
+    for found, wanted in zip(jax.tree.leaves(eta), jax.tree.leaves(family.to_dual(theta)), strict=True):
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    for found, wanted in zip(
+        *(jax.tree.leaves(family.to_primal(e)) for e in (eta, family.to_dual(theta))), strict=True
+    ):
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=1e-4)
+
+
 def _scipy(name, theta):
     if name == "normal":
         return [scipy.stats.norm(loc) for loc in theta]
@@ -78,6 +102,7 @@ def test_samples_have_the_mean_parameters(name):
         assert np.all(np.abs(found.mean(axis=0) - wanted) < 4 * error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bernoulli", "normal", "poisson", "gamma"])
 def test_the_hessian_of_the_potential_is_the_covariance_of_the_statistics(name):
     family, theta = FAMILIES[name]

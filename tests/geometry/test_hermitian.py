@@ -68,6 +68,7 @@ def test_second_derivative_of_the_state_agrees_with_differences(hermitian, spect
     np.testing.assert_allclose(bend, (slope(K + h * second) - slope(K - h * second)) / (2 * h), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_derivatives_survive_vmap_and_reverse_mode(hermitian):
     K = jnp.stack([hermitian(seed, 3) for seed in range(4)] + [jnp.zeros((3, 3))])
     weight = hermitian(9, 3)

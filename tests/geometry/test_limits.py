@@ -54,6 +54,7 @@ def test_state_and_metrics_of_the_circuit(golden, unitary):
         assert jnp.abs(found[:3, 3:]).max() < 1e-14
 
 
+@pytest.mark.slow
 def test_pure_limit(golden, unitary):
     """Latent energies t(s₀ + s₁ − s₀s₁/2); traces of circuit blocks, over Fubini–Study of the dominant eigenvector."""
     angles = jnp.array(golden("metrics_qhbm")["params"][3:])

@@ -17,6 +17,7 @@ def positive(seed, size):
 
 
 class TestTruncatedCG:
+    @pytest.mark.slow
     def test_stops_at_the_first_residual_below_rtol(self):
         operator, b = damped(positive(3, 6), 1.0), jnp.arange(6.0)
         norms = []
@@ -106,6 +107,7 @@ class TestJacobi:
         assert solution.stats["num_steps"] == 1
         np.testing.assert_allclose(solution.value, b / jnp.array([1e-4, 1.0, 50.0]), rtol=1e-12)
 
+    @pytest.mark.slow
     def test_saves_products_where_parameters_have_different_units(self):
         units = 10.0 ** jnp.linspace(-2, 2, 12)
         inner = positive(5, 12).as_matrix() / 12 + jnp.eye(12)

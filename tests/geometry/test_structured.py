@@ -66,3 +66,16 @@ def test_factored_damping_balances_the_factors():
     vector = normal(9, 3, 4)
     wanted = jnp.linalg.solve(jnp.kron(G, A), vector.ravel()).reshape(3, 4)
     np.testing.assert_allclose(factored_inverse(operator, shift)(vector), wanted, rtol=1e-12)
+    with pytest.raises(ValueError, match="got UnitBlocks"):
+        factored_inverse(OPERATORS["units, dense"], shift)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_inverses_in_single_precision(name):
+    single, double = (jax.tree.map(lambda leaf, t=t: leaf.astype(t), OPERATORS[name]) for t in (jnp.float32, float))
+    vector = jax.tree.map(lambda s: normal(9, *s.shape), double.in_structure())
+    found = single.inverse(jnp.asarray(0.1))(jax.tree.map(lambda leaf: leaf.astype(jnp.float32), vector))
+    wanted = double.inverse(jnp.asarray(0.1))(vector)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        assert one.dtype == jnp.float32
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)

@@ -97,6 +97,7 @@ def test_the_converged_proximal_path_is_chaotic():
     assert TASK.value_and_grad(jax.tree.map(lambda x: x[4], one))[0] + LOG_Z > PATHS["qhbm_vqt"][CHAOTIC][0]["loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner_steps", [20, 400, 4000])
 def test_the_safeguarded_proximal_step_is_safe_at_any_depth(inner_steps):
     """What ruins the plain method, a converged inner loop, costs the safeguarded one nothing."""
@@ -150,6 +151,7 @@ def test_family_paths(name):
     np.testing.assert_allclose(values, [row["loss"] for row in rows], rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PATHS["qpmd_to_ngd_relative_error"])
 def test_proximal_steps_tend_to_natural_ones(name):
     """(v₊ − v)/η → −F⁻¹g to first order in η, in both directions of the divergence."""

@@ -62,6 +62,7 @@ def swapped(new, old):
     return MODEL.relative_entropy(old, new)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "divergence", [MODEL.relative_entropy, swapped, jax.checkpoint(MODEL.relative_entropy)], ids=["to", "from", "again"]
 )
@@ -91,6 +92,7 @@ def test_recomputing_products_need_no_memory_for_every_parameter():
     assert bytes_of(DivergenceMetric(jax.checkpoint(model.relative_entropy))) < rows / 5
 
 
+@pytest.mark.slow
 def test_conjugate_gradients_agree_with_cholesky():
     vector = UNRAVEL(jnp.sin(jnp.arange(FLAT.size)))
 
@@ -139,6 +141,7 @@ def test_a_warm_start_saves_products():
     assert products[1] < 0.7 * products[0], products
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [lx.CG(1e-8, 1e-8, max_steps=1), lx.Cholesky()], ids=["too few steps", "indefinite"])
 def test_a_failed_solve_makes_no_step(solver):
     """Unless the gradient itself is broken, which must show."""

@@ -36,6 +36,7 @@ def test_natural_gradient_of_the_free_energy_contracts_exactly(rate):
     np.testing.assert_allclose(one_step(task, plain(1.0, HessianMetric(FAMILY.mirror)), theta), exact, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_safeguards_do_not_spoil_the_exact_step():
     """With trust radius and damping the same problem ends in a handful of tried steps, from a degenerate start."""
     task = ThermalTask(FAMILY, TFIM, beta=2.0)
@@ -97,6 +98,7 @@ def test_divergences_induce_the_bkm_metric_in_both_directions():
         np.testing.assert_allclose(DivergenceMetric(divergence).at(theta).as_matrix(), wanted, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_thermal_learning_with_local_generators():
     """A family of all local Paulis around a Hamiltonian of its own: the safeguarded step finds it at once."""
     hamiltonian = tfim(1, 3, field=0.7, periodic=True)

@@ -13,7 +13,7 @@ from classical.methods.wake_sleep import HelmholtzFisher
 from classical.models.helmholtz import HelmholtzMachine
 from classical.models.network import Layer, Network
 from qnat.geometry.families import Categorical
-from qnat.geometry.structured import factored_inverse
+from qnat.geometry.structured import exact_inverse, factored_inverse
 from qnat.optim.running import scale_by_running_metric
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "kfac_tiny.json").read_text())
@@ -63,6 +63,7 @@ def test_inverses_are_renewed_in_the_warm_up_and_then_on_time():
     assert changed == [1, 4, 8]
 
 
+@pytest.mark.slow
 def test_the_average_starts_with_the_first_operator_and_forgets():
     transform = scale_by_running_metric(KFAC, memory=0.5)
     state, average = transform.init(WEIGHTS), None
@@ -77,6 +78,7 @@ def test_the_average_starts_with_the_first_operator_and_forgets():
     np.testing.assert_allclose(state.operator.leaves()[1].A, average[1], rtol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("items", [2, 16])
 def test_without_memory_the_newest_metric_counts(items):
     machine = HelmholtzMachine((6, 4, 2))
@@ -91,6 +93,21 @@ def test_without_memory_the_newest_metric_counts(items):
     np.testing.assert_allclose(flat(found)[0], wanted, rtol=1e-10)
     again, _ = transform.update(params, state, params, batch=x, key=jax.random.key(3))
     np.testing.assert_array_equal(flat(again)[0], flat(found)[0])
+
+
+@pytest.mark.parametrize("inverter", [exact_inverse, factored_inverse])
+def test_single_precision_stays_single(inverter):
+    weights, batch = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (WEIGHTS, BATCH))
+    transform = scale_by_running_metric(KFAC, damping=0.1, inverter=inverter)
+    gradient = jax.grad(NETWORK.loss)(weights, *batch)
+    step = jax.jit(lambda g, s: transform.update(g, s, weights, batch=batch))
+    state = transform.init(weights)
+    for _ in range(2):
+        found, state = step(gradient, state)
+    wanted = transform.update(jax.grad(NETWORK.loss)(WEIGHTS, *BATCH), transform.init(WEIGHTS), WEIGHTS, batch=BATCH)[0]
+    for one, other in zip(found, wanted, strict=True):
+        assert one.dtype == jnp.float32
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
 def test_bad_numbers_are_refused():

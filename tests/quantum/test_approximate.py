@@ -28,6 +28,7 @@ def full():
     return matrix(FULL)  # angles stand before latents, in the order of their names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", ["layer", "diagonal", "latent"])
 def test_they_keep_what_they_say_and_pass_the_laws(blocks, full):
     count = MODEL.circuit.num_angles
@@ -60,6 +61,7 @@ def test_the_diagonal_of_commuting_rotations_on_other_wires_is_all_of_it():
     np.testing.assert_allclose(found, matrix(metric, params), atol=1e-14)
 
 
+@pytest.mark.slow
 def test_latent_blocks_are_classical_natural_gradient_beside_plain_descent():
     task = ThermalTask(MODEL, PauliSum.from_terms([("ZZ", -1.0), ("XI", -0.7), ("IX", -0.7)]), beta=1.3)
     value, grads = task.value_and_grad(PARAMS)

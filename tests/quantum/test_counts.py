@@ -78,6 +78,7 @@ def test_a_mean_is_pooled_over_all_settings_that_measure_it():
     assert found.covariance[0, 1] == pytest.approx(common / (60 * 40) * np.sqrt(60 * 40 / (59 * 39)), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_estimates_have_no_bias_and_the_covariance_that_they_claim(sigma):
     settings = ("XZ", "ZZ", "YY", "XY")
     runs = [

@@ -28,6 +28,7 @@ def test_golden_free_fermions():
         assert density == pytest.approx(row["f_density"], rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", [0.5, 1.0, 1.7])
 @pytest.mark.parametrize("periodic", [False, True])
 def test_free_fermions_equal_diagonalisation(field, periodic):

@@ -33,6 +33,7 @@ def test_strings_and_matrices_are_one_family(families):
     np.testing.assert_allclose(pull, jax.grad(lambda t: matrices.free_energy(t, -K, 1.0))(2 * theta), atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bkm", "sld", "wigner_yanase", "harmonic", "sandwiched:0.75"])
 def test_metrics_by_strings_by_matrices_and_by_the_log_density(families, kind):
     strings, matrices, theta = families
@@ -45,6 +46,7 @@ def test_metrics_by_strings_by_matrices_and_by_the_log_density(families, kind):
         np.testing.assert_allclose(wanted, HessianMetric(strings.mirror).at(theta).as_matrix(), atol=1e-13)
 
 
+@pytest.mark.slow
 def test_metric_at_infinite_temperature_and_in_single_precision(families):
     strings, _, theta = families
     norms = jnp.diag(strings.generators.coefficients**2)

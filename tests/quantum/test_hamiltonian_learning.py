@@ -43,12 +43,14 @@ def thermal_task(model, sigma=SIGMA, **given):
     return LearningTask(model, sigma, **given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [FAMILY, MATRICES, LatentGibbs(hea(3, layers=1), order=2)])
 def test_tasks_pass_the_laws(model):
     truth = TRUE if isinstance(model, GibbsFamily) else None
     laws.check_task(thermal_task(model, theta_true=truth), key=jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_a_ridge_and_measured_moments_pass_the_laws():
     moments = Moments(STRINGS, exact_moments(SIGMA, STRINGS).values, 1e-4 * np.eye(len(STRINGS)), 1000)
     laws.check_task(LearningTask(FAMILY, moments, truth=SIGMA, ridge=0.1), key=jax.random.key(0))
@@ -87,11 +89,13 @@ def test_natural_gradient_ends_at_the_maximum_likelihood():
     np.testing.assert_allclose(spectrum, trained.artifacts["exact_modular_spectrum"], atol=1e-10)
 
 
+@pytest.mark.slow
 def test_mirror_descent_matches_the_moments_in_one_step():
     task = thermal_task(FAMILY, theta_true=TRUE)
     assert run(task, mirror_descent(1.0, FAMILY.mirror), steps=1, seed=3).final["parameter_error"] < 1e-10
 
 
+@pytest.mark.slow
 def test_pretraining_on_more_never_hurts():
     strings = local_strings(2)
     family = GibbsFamily(PauliSum.from_strings(strings))
@@ -107,6 +111,7 @@ def test_pretraining_on_more_never_hurts():
     np.testing.assert_array_equal(started.init(jax.random.key(0)), starts[2])
 
 
+@pytest.mark.slow
 def test_errors_are_those_that_the_sandwich_claims():
     family = qubit("X", "Z")
     theta = jnp.array([-0.5, -0.8])
@@ -203,6 +208,7 @@ def test_a_matrix_that_is_no_state_is_refused(sigma, message):
         LearningTask(qubit("X", "Z"), sigma)
 
 
+@pytest.mark.slow
 def test_a_pure_state_has_no_gibbs_state_but_a_latent_model_approaches_it():
     up = np.diag([1.0, 0.0])
     with pytest.raises(ValueError, match="on the boundary"):
@@ -225,6 +231,7 @@ def fermion_chain():
     return reduced_density_matrix(levels[:, 0], block), fermion_block(hopping, block).energies
 
 
+@pytest.mark.slow
 def test_a_local_family_learns_the_entanglement_hamiltonian_of_free_fermions(fermion_chain):
     sigma, energies = fermion_chain
     family = GibbsFamily(PauliSum.from_strings(local_strings(3)))
@@ -240,6 +247,7 @@ def test_a_local_family_learns_the_entanglement_hamiltonian_of_free_fermions(fer
     assert max(abs(bonds[s]) for s in bonds if s not in ("XXI", "YYI", "IXX", "IYY")) < 1e-9
 
 
+@pytest.mark.slow
 def test_a_latent_model_learns_the_entanglement_spectrum(fermion_chain):
     sigma, energies = fermion_chain
     task = LearningTask(LatentGibbs(real(3, layers=4), order=3), sigma)

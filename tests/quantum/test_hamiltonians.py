@@ -43,6 +43,7 @@ def test_golden_thermal_data(name):
         np.testing.assert_allclose(energies, GOLDEN[name]["spectrum"], atol=1e-13)
 
 
+@pytest.mark.slow
 def test_golden_thermal_data_of_nine_sites():
     check_golden("tfim2d_3x3_open", tfim(3, 3))
 

@@ -30,6 +30,7 @@ def test_stored_vector():
     np.testing.assert_allclose(energy, GOLDEN["deterministic"]["energy_num"], rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hamiltonian", [tfim(1, 4), COMPLEX], ids=["real", "complex"])
 def test_exponentials_of_a_batch_are_those_of_the_matrix(hamiltonian):
     rng = np.random.default_rng(0)
@@ -48,6 +49,7 @@ def test_a_real_hamiltonian_keeps_one_plane():
     np.testing.assert_allclose(found.states[0, :, 0], wanted, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_basis_is_orthonormal_and_tridiagonalises():
     state = jax.random.normal(jax.random.key(0), (256, 1))
     space = lanczos(H, state, krylov=40)
@@ -65,6 +67,7 @@ def test_the_basis_is_orthonormal_and_tridiagonalises():
         moment = H.matrix() @ moment
 
 
+@pytest.mark.slow
 def test_an_exhausted_space_is_exact():
     """Two qubits have four dimensions, an eigenstate one: more Krylov vectors add nothing, not even noise."""
     small, state = tfim(1, 2), jnp.array([1.0, 0.3, -0.2, 0.5])
@@ -75,6 +78,7 @@ def test_an_exhausted_space_is_exact():
         assert found.residual == 0
 
 
+@pytest.mark.slow
 def test_the_residual_tells_when_the_space_is_too_small():
     state = jax.random.normal(jax.random.key(1), (1, 256, 1))
     wanted = scipy.linalg.expm(-np.asarray(H.matrix())) @ state[0, :, 0]
@@ -86,6 +90,7 @@ def test_the_residual_tells_when_the_space_is_too_small():
         lanczos(H, state[0], krylov=0)
 
 
+@pytest.mark.slow
 def test_no_matrix_is_ever_made():
     """At fourteen qubits a matrix would take 2 GB; the compiled program asks for the basis and a few states."""
     n, krylov = 14, 8

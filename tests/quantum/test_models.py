@@ -109,6 +109,7 @@ def test_bkm_is_the_hessian_of_relative_entropy():
     np.testing.assert_allclose(blocks, latent_first(LatentMetric(MODEL, "bkm").at(PARAMS)), atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 @pytest.mark.parametrize("kind", ["bkm", "sld", "wigner_yanase"])
 def test_latent_metric_passes_the_laws(kind, dtype):
@@ -236,6 +237,7 @@ def test_family_at_infinite_temperature():
 NETWORK = LatentGibbs(Circuit(3, (rotation("Y", 0), cnot(0, 1), rotation("Y", 1), cnot(1, 2)), 2), hidden=4)
 
 
+@pytest.mark.slow
 def test_a_network_energy_has_the_metric_of_its_log_density():
     params = NETWORK.init(jax.random.key(0), scale=0.7)
     found = NETWORK.frame(params).metric("bkm").as_matrix()

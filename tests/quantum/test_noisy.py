@@ -123,12 +123,14 @@ def test_weak_noise_tends_to_the_pure_state_linearly():
     assert distance[1e-3] / distance[1e-5] == pytest.approx(100, rel=0.05)
 
 
+@pytest.mark.slow
 def test_more_noise_never_lengthens_a_direction():
     params = {"angles": ANGLES}
     weak, strong = (matrix(noisy(p).metric("sld"), params) for p in (0.1, 0.3))
     assert np.linalg.eigvalsh(weak - strong)[0] > -1e-12
 
 
+@pytest.mark.slow
 def test_noise_breaks_the_blocks_of_latent_and_angles():
     params = {"latent": jnp.array([0.3, -0.5, 0.4]), "angles": ANGLES}
 
@@ -139,6 +141,7 @@ def test_noise_breaks_the_blocks_of_latent_and_angles():
     assert cross(noisy(0.1, order=2)) > 1e-3
 
 
+@pytest.mark.slow
 def test_hilbert_schmidt_approximates_sld_of_nearly_pure_states():
     """The traces differ by less than the missing purity; over √purity once more it sees the dominant eigenvector."""
     params = {"angles": ANGLES}

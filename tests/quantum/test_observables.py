@@ -120,6 +120,7 @@ def test_curie_law_and_one_qubit():
         assert float(found["specific_heat"]) == pytest.approx((beta * h * sech) ** 2, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_a_trained_state_that_is_exact_has_exact_observables():
     """A family that holds the Gibbs state, at the point that is it; one and several seeds agree."""
     hamiltonian, beta = tfim(1, 3, field=0.8), 1.1

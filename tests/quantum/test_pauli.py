@@ -181,6 +181,7 @@ def size(request):
     return SIZES[request.param]
 
 
+@pytest.mark.slow
 @hypothesis.given(
     n=st.integers(1, 6),
     count=st.integers(1, 20),

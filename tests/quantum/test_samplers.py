@@ -64,6 +64,7 @@ def test_chains_that_disagree_are_worth_little():
     assert float(mean(stuck).standard_error) > 0.1
 
 
+@pytest.mark.slow
 def test_moves_leave_the_distribution_as_it_is():
     states = jnp.asarray(TABLE)
     p = jax.nn.softmax(-frustrated(states))

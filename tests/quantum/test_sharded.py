@@ -90,6 +90,7 @@ def test_precisions_modes_and_batches_equal_one_device():
     assert max(errors.values()) < 1e-12, errors
 
 
+@pytest.mark.slow
 def test_no_device_holds_more_than_its_share():
     (found,) = results(start(8, "memory", "16"))
     for name, most in (("evolution", 5), ("gradient", 12)):
@@ -99,6 +100,7 @@ def test_no_device_holds_more_than_its_share():
         assert found[name]["largest"] <= 2, found  # a shard of two planes
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_device():
     with socket.socket() as probe:
         probe.bind(("localhost", 0))

@@ -59,6 +59,7 @@ TEMPERATURES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", TEMPERATURES)
 def test_errors_are_those_of_theory(row):
     """The variance of one vector is the purity; pooled energies follow first order, the ratios of single ones do not

@@ -27,13 +27,11 @@ def thermal_observables(
         hamiltonian: H. beta: inverse temperature, in inverse units of energy.
 
     Returns:
-        energy_density: ⟨H⟩/n.
-        specific_heat: β² (⟨H²⟩ − ⟨H⟩²)/n; −β² ∂energy_density/∂β where ρ is thermal. Boltzmann's constant is 1.
-        magnetisation_x, magnetisation_z: mₐ = ⟨Mₐ⟩/n, Mₐ = Σᵢ σᵢᵃ.
-        susceptibility_x, susceptibility_z: β Cov(Mₐ, Mₐ)/n with the Bogoliubov–Kubo–Mori covariance: the isothermal
-            ∂mₐ/∂h of the Gibbs state of H − h Mₐ, in 1/energy.
-        correlations_zz: (n, n) ⟨ZᵢZⱼ⟩, magnetisations not subtracted, 1 on the diagonal.
-        bloch_vectors: (n, 3) ⟨Xᵢ⟩, ⟨Yᵢ⟩, ⟨Zᵢ⟩; the marginal of qubit i is (1 + ⟨Xᵢ⟩X + ⟨Yᵢ⟩Y + ⟨Zᵢ⟩Z)/2.
+        By name: `energy_density` ⟨H⟩/n; `specific_heat` β² (⟨H²⟩ − ⟨H⟩²)/n, which is −β² ∂⟨H⟩/∂β/n where ρ is thermal;
+        `magnetisation_x`, `magnetisation_z` mₐ = ⟨Mₐ⟩/n, Mₐ = Σᵢ σᵢᵃ; `susceptibility_x`, `susceptibility_z`
+        β Cov(Mₐ, Mₐ)/n with the Bogoliubov–Kubo–Mori covariance, the isothermal ∂mₐ/∂h of the Gibbs state of H − h Mₐ,
+        in 1/energy; `correlations_zz` (n, n) ⟨ZᵢZⱼ⟩, magnetisations not subtracted; `bloch_vectors` (n, 3) ⟨Xᵢ⟩, ⟨Yᵢ⟩,
+        ⟨Zᵢ⟩, so that the marginal of qubit i is (1 + ⟨Xᵢ⟩X + ⟨Yᵢ⟩Y + ⟨Zᵢ⟩Z)/2.
     """
     n = log_p.size.bit_length() - 1
     p = jnp.exp(log_p)

@@ -64,13 +64,13 @@ class VariationalSpec(SystemSpec):
         description="layers of the circuit (default: up to 4 qubits enough to reach every eigenframe, then 16)",
     )
     optimizer: Optimizer = Field("natural", description="optimiser")
-    metric: str | None = Field(
-        "bkm", description=f"metric of natural and qbang: {', '.join(METRICS)}, wyd:p or sandwiched:a"
-    )
     blocks: Literal["full", "layer", "diagonal", "latent"] | None = Field(
         "full",
         description="circuit block of the metric of natural: full, a block a layer, its diagonal, or none (latent: the "
         "classical natural gradient, plain gradient on the angles)",
+    )
+    metric: str | None = Field(
+        "bkm", description=f"metric of natural and qbang: {', '.join(METRICS)}, wyd:p or sandwiched:a"
     )
     learning_rate: float | None = Field(
         None, gt=0, description="default " + ", ".join(f"{rate:g} ({name})" for name, rate in _LEARNING_RATES.items())

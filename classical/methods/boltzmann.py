@@ -1,0 +1,110 @@
+"""Learning a Boltzmann machine: the relative entropy from a distribution, exactly."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from qnat.experiment.task import Reference, Task
+from qnat.geometry import AbstractMetric, EuclideanMetric, HessianMetric, kl
+
+from ..models.boltzmann import BoltzmannMachine
+
+_SMALLEST_VARIANCE = 1e-10
+"""Of a combination of statistics; where it is smaller, θ has run away to infinity."""
+
+
+class BoltzmannTask(Task):
+    """Minimise KL(p‖p_θ), p a distribution over all states of the machine: that of a model, or of data.
+
+    It is convex in θ, its gradient the mean parameters less those of p, its Hessian the Fisher metric. The task
+    "learning" of the quantum branch is the same problem with generators that need not commute.
+
+    Attributes:
+        machine: the model. log_p: (2^n,) log p, −∞ where p is zero. moments: (P,) its mean parameters.
+        theta_true: (P,) the θ of p if it is known. least: the relative entropy at maximum likelihood.
+    """
+
+    name = "boltzmann"
+    machine: BoltzmannMachine
+    log_p: Float[Array, " states"]
+    moments: Float[Array, " P"]
+    theta_true: Float[Array, " P"] | None
+    least: Float[Array, ""]
+
+    def __init__(
+        self,
+        machine: BoltzmannMachine,
+        log_p: Float[ArrayLike, " states"],
+        *,
+        theta_true: Float[ArrayLike, " P"] | None = None,
+    ) -> None:
+        """A task from log-probabilities, of any normalisation.
+
+        Raises:
+            ValueError: no machine has the moments of the distribution.
+        """
+        self.machine = machine
+        self.log_p = jax.nn.log_softmax(jnp.asarray(log_p, float))
+        self.moments = machine.exponential_family.statistics @ jnp.exp(self.log_p)
+        self.theta_true = None if theta_true is None else jnp.asarray(theta_true, float)
+        self.least = self._loss(_best(machine, self.moments) if self.theta_true is None else self.theta_true)
+
+    def init(self, key: PRNGKeyArray) -> Float[Array, " P"]:
+        return self.machine.init(key)
+
+    def value_and_grad(
+        self, params: Float[Array, " P"], batch: None = None, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, ""], Float[Array, " P"]]:
+        return jax.value_and_grad(self._loss)(params)
+
+    def _loss(self, theta: Float[Array, " P"]) -> Float[Array, ""]:
+        return kl(self.log_p, self.machine.log_probs(theta))
+
+    @property
+    def metrics(self) -> Mapping[str, AbstractMetric]:
+        """Fisher's metric and the Euclidean one."""
+        return {"fisher": HessianMetric(self.machine), "euclidean": EuclideanMetric()}
+
+    def evaluate(self, params: Float[Array, " P"]) -> dict[str, Float[Array, ""]]:
+        """The relative entropy, the smallest eigenvalue of the Fisher matrix, and |θ − θ_true| where it is known."""
+        fisher = HessianMetric(self.machine).at(params).as_matrix()
+        found = {"relative_entropy": self._loss(params), "fisher_min": jnp.linalg.eigvalsh(fisher)[0]}
+        if self.theta_true is not None:
+            found["parameter_error"] = jnp.linalg.norm(params - self.theta_true)
+        return found
+
+    def artifacts(self, params: Float[Array, " P"]) -> dict[str, Array]:
+        """θ, its true value, and the probabilities of all states in the model and in the data."""
+        found = {
+            "theta": params,
+            "probabilities": jnp.exp(self.machine.log_probs(params)),
+            "data_probabilities": jnp.exp(self.log_p),
+        }
+        return found if self.theta_true is None else found | {"theta_true": self.theta_true}
+
+    @property
+    def reference(self) -> Mapping[str, Reference]:
+        """The least relative entropy that the machine has."""
+        return {"loss": Reference(self.least, "maximum likelihood", 1e-12)}
+
+
+def _best(machine: BoltzmannMachine, moments: Float[Array, " P"]) -> Float[Array, " P"]:
+    """The θ of maximum likelihood; moments on the boundary of those that machines have belong to none."""
+    best = machine.to_primal(moments)
+    variances = jnp.linalg.eigvalsh(HessianMetric(machine).at(best).as_matrix())
+    if not bool(variances[0] > _SMALLEST_VARIANCE):  # NaN: no solution at all
+        raise ValueError(
+            "No Boltzmann machine has the moments of these data, in which some patterns of interacting units never "
+            "occur; give more data, or a machine of lower order."
+        )
+    return best
+
+
+def empirical(x: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " states"]:
+    """Logarithm of how often every state occurs among the rows of bits, in the order of `all_bits`; −∞ for never."""
+    places = (x @ 2.0 ** np.arange(x.shape[1])[::-1]).astype(int)
+    with np.errstate(divide="ignore"):
+        return np.log(np.bincount(places, minlength=2 ** x.shape[1]) / len(x))

@@ -1,0 +1,113 @@
+"""The task and the optimiser that a NetworkSpec describes."""
+
+import math
+from typing import Any
+
+import optax
+
+from qnat.experiment.task import Task
+from qnat.geometry.families import AbstractExponentialFamily, Bernoulli, Categorical, Normal
+from qnat.geometry.solvers import Direct
+from qnat.geometry.structured import exact_inverse, factored_inverse
+from qnat.optim import natural_gradient, with_rate
+from qnat.optim.rate import chain
+from qnat.optim.running import scale_by_running_metric
+
+from ..methods.entropy_sgd import entropy_sgd
+from ..methods.fisher import KroneckerFisher, OuterProductFisher, Targets
+from ..methods.kfac import kfac
+from ..methods.kld_wrm import kld_wrm_q, kld_wrm_so
+from ..methods.training import NetworkTask
+from ..models.network import Layer, Network
+from .network import NetworkSpec
+
+_FAMILIES: dict[str, AbstractExponentialFamily] = {
+    "autoencode": Bernoulli(),
+    "classify": Categorical(),
+    "regress": Normal(),
+}
+_TARGETS: dict[str, Targets] = {"sampled": "sampled", "exact": "exact", "empirical": "data"}
+# made once: a jitted loop knows a transform by its identity
+_ADAM = optax.with_extra_args_support(optax.scale_by_adam())
+
+
+def _given(value: Any) -> Any:
+    assert value is not None  # the spec fills in what its optimiser uses
+    return value
+
+
+def task(spec: NetworkSpec) -> NetworkTask:
+    """The loss of the network on the data."""
+    pairs, hidden = spec.pairs(), spec.hidden
+    width = pairs.x.shape[1]
+    side = math.isqrt(width)
+    code = min(layer.units for layer in hidden) if spec.kind == "autoencode" else 0
+    layers = [
+        Layer(layer.units, "linear" if layer.units == code else spec.activation, layer.kernel, layer.stride)
+        for layer in hidden
+    ]
+    network = Network(
+        width if hidden[0].kernel is None else (1, side, side),
+        (*layers, Layer(pairs.y.shape[1], "linear")),
+        _FAMILIES[spec.kind],
+    )
+    return NetworkTask(network, pairs.x, pairs.y, pairs.test_x, pairs.test_y, batch=spec.batch)
+
+
+def transform(spec: NetworkSpec, task: Task) -> optax.GradientTransformation:
+    """The optimiser; its numbers are traced, but for those of optax's own."""
+    assert isinstance(task, NetworkTask)
+    name = spec.optimizer
+    if name == "kfac_full":
+        metric = KroneckerFisher(task.network, _TARGETS[_given(spec.metric)])
+        return kfac(metric, damping=_given(spec.damping), refresh=_given(spec.refresh))
+    rate = _given(spec.learning_rate)
+    if name in ("kfac", "foof"):
+        # momentum of gradients, not of directions: an old direction belongs to an inverse that is gone
+        return with_rate(chain(_trace(spec), _direction(spec, task.network)), rate)
+    if name.startswith("kld_wrm"):
+        return _kld_wrm(spec, task.network, rate)
+    if name == "natural":
+        fisher = OuterProductFisher(task.network, "data" if spec.metric == "empirical" else "sampled")
+        damping = _given(spec.damping)
+        return natural_gradient(rate, fisher, damping=damping, solver=Direct(), trust=None, box=None, accept=None)
+    if name == "entropy_sgd":
+        return entropy_sgd(
+            rate, inner_steps=_given(spec.inner_steps), gamma=_given(spec.scope), noise=_given(spec.noise)
+        )
+    # biases are the last columns of the matrices, so that trust ratios of layers need no mask for vectors
+    return {
+        "sgd": lambda: with_rate(_trace(spec), rate),
+        "adam": lambda: with_rate(_ADAM, rate),
+        "lars": lambda: optax.lars(rate),
+        "lamb": lambda: optax.lamb(rate),
+    }[name]()
+
+
+def _trace(spec: NetworkSpec) -> optax.GradientTransformation:
+    return optax.trace(_given(spec.momentum))
+
+
+def _direction(spec: NetworkSpec, network: Network) -> optax.GradientTransformation:
+    """The gradient, preconditioned by the averaged Fisher matrix."""
+    if spec.optimizer == "foof":
+        metric = KroneckerFisher(network, outputs=False)
+    else:
+        metric = KroneckerFisher(network, _TARGETS[_given(spec.metric)])
+    return scale_by_running_metric(
+        metric,
+        damping=_given(spec.damping),
+        memory=_given(spec.memory),
+        refresh=_given(spec.refresh),
+        inverter=factored_inverse if spec.factored else exact_inverse,
+    )
+
+
+def _kld_wrm(spec: NetworkSpec, network: Network, rate: float) -> optax.GradientTransformation:
+    metric = KroneckerFisher(network, _TARGETS[_given(spec.metric)])
+    rho, damping = _given(spec.memory), _given(spec.damping)
+    if spec.optimizer == "kld_wrm_so":
+        return kld_wrm_so(rate, metric, rho=rho, damping=damping, refresh=_given(spec.refresh))
+    return kld_wrm_q(
+        rate, metric, rho=rho, damping=damping, network=network if spec.optimizer == "kld_wrm_qe" else None
+    )

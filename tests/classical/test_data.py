@@ -1,0 +1,153 @@
+"""Readers of the usual file formats, and what becomes of the data; every file is made here."""
+
+import gzip
+
+import numpy as np
+import pytest
+import scipy.io
+
+from classical.data import Data, load
+from classical.targets import bits, check_batch, pairs
+from qnat.experiment import RefusedError
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (6, 2, 2)).astype(np.uint8)
+
+
+def idx(array):
+    """An IDX file of unsigned bytes."""
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+
+
+def write_mnist(folder, *, suffix="", pack=bytes):
+    for part, items in (("train", GREY[:4]), ("t10k", GREY[4:])):
+        (folder / f"{part}-images-idx3-ubyte{suffix}").write_bytes(pack(idx(items)))
+        (folder / f"{part}-labels-idx1-ubyte{suffix}").write_bytes(pack(idx(np.arange(len(items), dtype=np.uint8))))
+
+
+def test_the_digits_are_there():
+    data = load("digits")
+    assert (data.train.shape, data.test.shape, data.image) == ((1500, 64), (297, 64), (8, 8))
+    assert (data.train.min(), data.train.max()) == (0, 1)
+    assert set(data.train_labels) == set(range(10))
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress)])
+def test_idx_files(tmp_path, suffix, pack):
+    write_mnist(tmp_path, suffix=suffix, pack=pack)
+    data = load(str(tmp_path))
+    np.testing.assert_array_equal(data.train, GREY[:4].reshape(4, 4) / 255)
+    np.testing.assert_array_equal(data.test, GREY[4:].reshape(2, 4) / 255)
+    np.testing.assert_array_equal(data.train_labels, range(4))
+
+
+def test_matlab_files(tmp_path):
+    items = RNG.integers(0, 2, (5, 3))
+    for part, rows in (("train", items[:3]), ("test", items[3:])):
+        scipy.io.savemat(tmp_path / f"binarized_{part}.mat", {"X": rows})
+    data = load(str(tmp_path))
+    np.testing.assert_array_equal(np.concatenate([data.train, data.test]), items)
+    assert data.is_binary
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress)])
+def test_density_estimation_files(tmp_path, suffix, pack):
+    (tmp_path / f"toy.train.data{suffix}").write_bytes(pack(b"0,1,1\n1,0,0\n"))
+    (tmp_path / f"toy.test.data{suffix}").write_bytes(pack(b"1,1,1\n"))
+    data = load(str(tmp_path / "toy"))
+    np.testing.assert_array_equal(data.train, [[0, 1, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(data.test, [[1, 1, 1]])
+
+
+def test_numeric_columns_are_standardised_by_the_training_rows(tmp_path):
+    table = np.column_stack([RNG.normal(5, 3, 20), np.full(20, 7.0), np.tile([1, 2], 10)])
+    np.savetxt(tmp_path / "toy.data-numeric", table)
+    data = load(str(tmp_path / "toy.data-numeric"))
+    assert (len(data.train), len(data.test)) == (16, 4)
+    np.testing.assert_allclose(data.train.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(data.train.std(axis=0), [1, 0], atol=1e-12)
+    np.testing.assert_array_equal(data.test_labels, [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, float])
+def test_numpy_files(tmp_path, dtype):
+    items = (GREY.reshape(6, 4) if dtype is np.uint8 else RNG.normal(size=(6, 4))).astype(dtype)
+    np.save(tmp_path / "toy.npy", items)
+    data = load(str(tmp_path / "toy.npy"))
+    scale = 255 if dtype is np.uint8 else 1
+    np.testing.assert_array_equal(np.concatenate([data.train, data.test]) * scale, items)
+    assert len(data.test) == 2
+
+
+def test_unknown_and_damaged_files_are_refused_in_one_sentence(tmp_path):
+    with pytest.raises(RefusedError, match=r"Unknown data set 'nothing'; use digits, or a path: .*MNIST"):
+        load("nothing")
+    write_mnist(tmp_path)
+    path = tmp_path / "t10k-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RefusedError, match="t10k-images-idx3-ubyte is not an IDX file of unsigned bytes"):
+        load(str(tmp_path))
+    path.unlink()
+    with pytest.raises(RefusedError, match="lacks some of MNIST's four files"):
+        load(str(tmp_path))
+    write_mnist(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros(3, np.uint8)))
+    with pytest.raises(RefusedError, match="4 items and 3 labels"):
+        load(str(tmp_path))
+    (tmp_path / "toy.train.data").write_text("0,1\n1,x\n")
+    with pytest.raises(RefusedError, match="needs both"):
+        load(str(tmp_path / "toy"))
+    (tmp_path / "toy.test.data").write_text("0,1\n")
+    with pytest.raises(RefusedError, match="Cannot read the data in"):
+        load(str(tmp_path / "toy"))
+    (tmp_path / "toy.train.data").write_text("0,1,1\n")
+    with pytest.raises(RefusedError, match="have 3 and 2 values"):
+        load(str(tmp_path / "toy"))
+    (tmp_path / "toy.train.data").write_text("0,nan\n")
+    with pytest.raises(RefusedError, match="not finite"):
+        load(str(tmp_path / "toy"))
+    np.save(tmp_path / "toy.npy", np.zeros((3, 2, 2)))
+    with pytest.raises(RefusedError, match="one row an item is wanted"):
+        load(str(tmp_path / "toy.npy"))
+
+
+UNIT = RNG.random((6, 4))
+
+
+def test_targets_of_every_kind():
+    labels = np.array([0, 1, 2, 0]), np.array([2, 1])
+    data = Data(UNIT[:4], UNIT[4:], *labels)
+    found = pairs(data, "autoencode")
+    assert found.y is found.x
+    np.testing.assert_array_equal(pairs(data, "classify").test_y, [[0, 0, 1], [0, 1, 0]])
+    np.testing.assert_array_equal(pairs(data, "regress").y, [[0], [1], [2], [0]])
+    found = pairs(Data(UNIT[:4], UNIT[4:]), "regress")
+    np.testing.assert_array_equal(np.hstack([found.x, found.y]), UNIT[:4])
+    assert found.test_x.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "message"),
+    [
+        (Data(UNIT[:4], UNIT[4:]), "classify", "no labels to classify"),
+        (Data(2 * UNIT, UNIT), "autoencode", "outside"),
+        (Data(UNIT[:2], UNIT[2:4], np.array([0, 9]), np.array([0, 9])), "classify", "2 classes go from 0 to 9"),
+        (Data(UNIT[:2], UNIT[2:4], np.array([0, 1]), np.array([0, 2])), "classify", "test item has 2"),
+        (Data(UNIT[:2], UNIT[2:4], np.array([-1, 0]), np.array([0, 0])), "classify", "2 classes go from -1 to 0"),
+    ],
+)
+def test_bad_targets_are_refused(data, kind, message):
+    with pytest.raises(RefusedError, match=message):
+        pairs(data, kind)
+
+
+def test_bits_and_batches():
+    data = Data(UNIT[:4], UNIT[4:])
+    with pytest.raises(RefusedError, match="--threshold"):
+        bits(data, None)
+    found = bits(data, 0.5)
+    np.testing.assert_array_equal(found.train, UNIT[:4] >= 0.5)
+    assert bits(found, None) is found
+    check_batch(4, 4)
+    with pytest.raises(RefusedError, match="batch is 5, and the data have 4"):
+        check_batch(5, 4)

@@ -1,0 +1,75 @@
+"""Entropy-SGD against its limits, its recursion by hand, and the local entropy of a quadratic."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from classical.methods.entropy_sgd import entropy_sgd
+
+CURVATURE = jnp.array([1.0, 3.0])
+START = {"w": jnp.array([1.0, -2.0])}
+
+
+def walk(transform, steps, curvature=CURVATURE):
+    """The parameters after every step of descent on ½ Σ c w²."""
+
+    @jax.jit
+    def step(params, state, key):
+        updates, state = transform.update({"w": curvature * params["w"]}, state, params, key=key)
+        return optax.apply_updates(params, updates), state
+
+    params, state, found = START, transform.init(START), []
+    for key in jax.random.split(jax.random.key(0), steps):
+        params, state = step(params, state, key)
+        found.append(params["w"])
+    return np.stack(found)
+
+
+def test_without_inner_steps_it_is_gradient_descent():
+    found = walk(entropy_sgd(0.1, inner_steps=0, momentum=False), 3)
+    np.testing.assert_allclose(found, walk(optax.with_extra_args_support(optax.sgd(0.1)), 3), rtol=1e-14)
+    found = walk(entropy_sgd(0.1, inner_steps=0), 3)
+    nesterov = optax.with_extra_args_support(optax.sgd(0.1, momentum=0.9, nesterov=True))
+    np.testing.assert_allclose(found, walk(nesterov, 3), rtol=1e-14)
+
+
+def test_one_inner_step_without_noise_is_a_scaled_gradient():
+    found = walk(entropy_sgd(2.0, inner_steps=1, inner_rate=0.3, noise=0.0, momentum=False), 3)
+    wanted = START["w"] * (1 - 2.0 * 0.25 * 0.3 * CURVATURE) ** np.arange(1, 4)[:, None]
+    np.testing.assert_allclose(found, wanted, rtol=1e-14)
+
+
+def test_the_recursion_by_hand():
+    gamma, rate = 0.5, 0.1
+    found = walk(
+        entropy_sgd(0.7, inner_steps=2, inner_rate=rate, gamma=gamma, growth=1.0, noise=0.0, momentum=False), 4
+    )
+    centre, wanted = START["w"], []
+    for move in range(2):
+        place = mean = centre
+        for inner in range(2):
+            place = place - rate * (CURVATURE * place - gamma * 2**move * (centre - place))
+            mean = 0.75 * mean + 0.25 * place
+            centre = centre - 0.7 * (centre - mean) if inner else centre
+            wanted.append(centre if inner else place)
+    np.testing.assert_allclose(found, wanted, rtol=1e-14)
+
+
+def test_noise_has_its_size():
+    # no gradient and no spring: steps are noise of variance 2η′ε²
+    transform = entropy_sgd(1.0, inner_steps=10**6, inner_rate=0.1, gamma=0.0, noise=0.01)
+    params = {"w": jnp.zeros(200_000)}
+    updates, _ = transform.update(params, transform.init(params), params, key=jax.random.key(1))
+    variance = 2 * 0.1 * 0.01**2
+    error = variance * np.sqrt(2 / 200_000)
+    assert abs(float(jnp.var(updates["w"])) - variance) < 4 * error
+
+
+def test_a_walk_needs_a_key_and_a_length():
+    transform = entropy_sgd(0.1)
+    with pytest.raises(ValueError, match="pass params= and key="):
+        transform.update(START, transform.init(START), START)
+    with pytest.raises(ValueError, match="inner_steps = -1"):
+        entropy_sgd(0.1, inner_steps=-1)

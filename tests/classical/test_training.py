@@ -1,0 +1,126 @@
+"""Networks and Helmholtz machines as tasks: batches, losses, curves, and one run of each."""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from classical.methods.training import HelmholtzTask, NetworkTask, epochs
+from classical.models.helmholtz import HelmholtzMachine
+from classical.models.network import Layer, Network
+from qnat.experiment import laws, run
+from qnat.geometry.families import Bernoulli, Categorical, Normal
+
+X = jax.random.bernoulli(jax.random.key(0), 0.5, (30, 9)).astype(float)
+LABELS = jnp.eye(3)[jax.random.randint(jax.random.key(1), (30,), 0, 3)]
+FAMILIES = {"autoencode": (Bernoulli(), X), "classify": (Categorical(), LABELS), "regress": (Normal(), X[:, :1])}
+MACHINE = HelmholtzMachine((9, 4, 3))
+HELMHOLTZ = HelmholtzTask(MACHINE, X[:20], X[20:], batch=8, samples=5)
+SGD = optax.sgd(0.1)
+
+
+def network_task(kind, batch=8):
+    family, y = FAMILIES[kind]
+    network = Network(9, (Layer(4), Layer(y.shape[1], "linear")), family)
+    return NetworkTask(network, X[:20], y[:20], X[20:], y[20:], batch=batch)
+
+
+def test_an_epoch_shows_every_item_once_in_an_order_of_its_own():
+    items = np.arange(10)
+    stream = epochs((items, items**2), 5, jax.random.key(2))
+    first, second = ([next(stream), next(stream)] for _ in range(2))
+    for epoch in (first, second):
+        assert sorted(np.concatenate([x for x, _ in epoch])) == list(items)
+        assert all((y == x**2).all() for x, y in epoch)
+    assert (first[0][0] != second[0][0]).any()
+    again = epochs((items, items), 5, jax.random.key(2))
+    np.testing.assert_array_equal(first[0][0], next(again)[0])
+    # what does not fill a batch is left out
+    stream = epochs((items,), 4, jax.random.key(3))
+    assert len({int(i) for (x,) in itertools.islice(stream, 2) for i in x}) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [*map(network_task, FAMILIES), HELMHOLTZ])
+def test_tasks_obey_the_laws(task):
+    laws.check_task(task, key=jax.random.key(4), has_loss=isinstance(task, NetworkTask))
+
+
+def test_the_network_is_evaluated_on_all_items():
+    task = network_task("classify")
+    params = task.init(jax.random.key(6))
+    found = eqx.filter_jit(task.evaluate)(params)
+    outputs = task.network(params, X)
+    losses = -jnp.sum(LABELS * jax.nn.log_softmax(outputs), axis=1)
+    right = (outputs.argmax(1) == LABELS.argmax(1)).astype(float)
+    wanted = {"train_loss": losses[:20].mean(), "test_loss": losses[20:].mean(), "test_accuracy": right[20:].mean()}
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert float(found[name]) == pytest.approx(float(value), rel=1e-14), name
+
+
+def test_an_autoencoder_shows_items_beside_their_reconstructions():
+    task = network_task("autoencode")
+    params = task.init(jax.random.key(7))
+    pictures = task.artifacts(params)["reconstructions"]
+    assert pictures.shape == (20, 3, 3)
+    np.testing.assert_array_equal(pictures[::2].reshape(10, 9), X[20:])
+    np.testing.assert_allclose(pictures[1::2].reshape(10, 9), jax.nn.sigmoid(task.network(params, X[20:])))
+    assert network_task("regress").artifacts(params) == {}
+
+
+def test_the_likelihood_is_exact_or_says_how_it_was_sampled(monkeypatch):
+    params = HELMHOLTZ.init(jax.random.key(8))
+    exact = eqx.filter_jit(HELMHOLTZ.evaluate)(params)
+    assert exact.keys() == {"test_negative_log_likelihood"}
+    monkeypatch.setattr("classical.models.helmholtz._ENUMERABLE", 1)
+    task = HelmholtzTask(MACHINE, X[:20], X[20:], batch=8, likelihood_samples=3000)
+    sampled = eqx.filter_jit(task.evaluate)(params)
+    assert float(sampled["likelihood_samples"]) == 3000
+    # log of a mean of weights: its error is about the relative standard error of that mean
+    gap = sampled["test_negative_log_likelihood"] - exact["test_negative_log_likelihood"]
+    assert abs(float(gap)) < 0.05
+
+
+def test_samples_are_pictures_of_probabilities():
+    params = HELMHOLTZ.init(jax.random.key(9))
+    samples = HELMHOLTZ.artifacts(params)["samples"]
+    assert samples.shape[1:] == (3, 3)
+    assert 0 < float(samples.min()) < float(samples.max()) < 1
+    # not square: rows of bits
+    other = HelmholtzTask(HelmholtzMachine((8, 2)), X[:20, :8], X[20:, :8], batch=8)
+    assert other.artifacts(other.init(jax.random.key(9)))["samples"].shape[1:] == (8,)
+
+
+def test_runs_improve_record_and_resume(tmp_path):
+    task = network_task("autoencode")
+    whole = run(task, SGD, steps=30, seed=0, seeds=2, every=10)
+    curve = whole.curves["test_loss"]
+    assert np.flatnonzero(~np.isnan(curve[0])).tolist() == [0, 10, 20, 30]
+    assert (whole.curves["train_loss"][:, -1] < whole.curves["train_loss"][:, 0] - 0.1).all()
+    run(task, SGD, steps=17, seed=0, seeds=2, every=10, out=tmp_path / "r")
+    more = run(task, SGD, steps=30, seed=0, seeds=2, every=10, out=tmp_path / "r", resume=True)
+    np.testing.assert_array_equal(more.curves["loss"], whole.curves["loss"])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: network_task("classify", batch=21), "between 1 and 20 items"),
+        (lambda: network_task("classify", batch=0), "between 1 and 20 items"),
+        (lambda: HelmholtzTask(MACHINE, X, X, batch=31), "between 1 and 30 items"),
+        (lambda: HelmholtzTask(MACHINE, X / 2, X, batch=8), "models bits"),
+        (lambda: HelmholtzTask(MACHINE, X[:, :8], X, batch=8), "8 bits do not fit 9 visible units"),
+        (
+            lambda: NetworkTask(network_task("classify").network, X, X, X, X, batch=2),
+            "3 outputs and the targets have 9",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,153 @@
+"""NetworkSpec and HelmholtzSpec: what follows from what was given, what is refused, and one run of each."""
+
+import gzip
+import json
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from classical.tasks.bibliography import ENTRIES
+from classical.tasks.helmholtz import HelmholtzSpec
+from classical.tasks.network import NetworkSpec
+from qnat.cli import main
+from qnat.experiment import Run
+
+OPTIMIZERS = NetworkSpec.model_fields["optimizer"].annotation.__args__
+USED = ("damping", "factored", "metric", "memory", "refresh", "momentum", "inner_steps", "scope", "noise")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Every command runs in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def bits(tmp_path):
+    """A file of 20 items of nine bits."""
+    np.save(tmp_path / "bits.npy", np.random.default_rng(0).integers(0, 2, (20, 9)).astype(float))
+    return "bits.npy"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "used"),
+    [
+        ("kfac", 0.03, {"damping", "factored", "metric", "memory", "refresh", "momentum"}),
+        ("kfac_full", None, {"damping", "metric", "refresh"}),
+        ("foof", 0.03, {"damping", "memory", "refresh", "momentum"}),
+        ("natural", 0.3, {"damping", "metric"}),
+        ("kld_wrm_q", 0.1, {"damping", "metric", "memory"}),
+        ("sgd", 0.03, {"momentum"}),
+        ("adam", 0.01, set()),
+        ("entropy_sgd", 1.0, {"inner_steps", "scope", "noise"}),
+    ],
+)
+def test_each_optimizer_has_its_own_options(optimizer, rate, used):
+    spec = NetworkSpec(optimizer=optimizer)
+    assert spec.learning_rate == rate
+    assert {name for name in USED if getattr(spec, name) is not None} == used
+    assert NetworkSpec(**{n: v for n, v in spec.record().items() if n != "task"}) == spec
+
+
+def test_defaults_of_helmholtz_machines():
+    spec = HelmholtzSpec()
+    assert (spec.threshold, spec.samples, spec.learning_rate, spec.damping, spec.refresh) == (0.5, 10, 0.1, 0.2, 50)
+    assert HelmholtzSpec(layers="48-32-24").learning_rate == 0.2
+    plain = HelmholtzSpec(algorithm="ws", optimizer="sgd")
+    assert (plain.samples, plain.learning_rate, plain.damping, plain.refresh) == (1, 0.5, None, None)
+
+
+def test_layers_become_a_network():
+    network = NetworkSpec().task().network
+    assert [(layer.units, layer.activation) for layer in network.layers] == [
+        *((48, "tanh"), (24, "tanh"), (8, "linear"), (24, "tanh"), (48, "tanh"), (64, "linear"))
+    ]
+    network = NetworkSpec(kind="classify", layers="c8k3s2-32", activation="relu").task().network
+    assert network.inputs == (1, 8, 8)
+    assert [(layer.units, layer.kernel, layer.stride) for layer in network.layers] == [
+        *((8, 3, 2), (32, None, 1), (10, None, 1))
+    ]
+    assert NetworkSpec(kind="regress").task().y.shape == (1500, 1)
+
+
+@pytest.mark.parametrize("spec", [*(NetworkSpec(optimizer=name) for name in OPTIMIZERS), HelmholtzSpec()])
+def test_every_optimizer_has_a_transform_and_citations(spec):
+    task = spec.task()
+    transform = spec.transform(task)
+    jax.eval_shape(transform.init, jax.eval_shape(task.init, jax.random.key(0)))
+    assert spec.citations().items() <= ENTRIES.items()
+    assert "Bradbury2018" in spec.citations()
+
+
+def refusal(arguments, capsys):
+    """The sentence on standard error; nothing was written."""
+    assert main(["run", *arguments, "--out", "refused"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("network --data cifar", "Unknown data set 'cifar'; use digits, or a path"),
+        ("helmholtz --data cifar", "Unknown data set 'cifar'; use digits, or a path"),
+        ("network --batch 1501", "batch is 1501, and the data have 1500 items"),
+        ("helmholtz --batch 1501", "batch is 1501, and the data have 1500 items"),
+        ("network --data bits.npy --kind classify --batch 2", "no labels to classify"),
+        ("network --refresh 0", "refresh is '0'; it must be at least 1"),
+        ("helmholtz --refresh 0", "refresh is '0'; it must be at least 1"),
+        ("network --damping 0", "damping is '0'; it must be greater than 0"),
+        ("helmholtz --damping -1", "damping is '-1'; it must be greater than 0"),
+        ("helmholtz --data grey.npy --batch 2", "grey values where bits are needed; give a threshold, such as --thres"),
+        ("network --data loud.npy --batch 2", r"outside \[0, 1\]"),
+        ("network --data cube.npy", r"have the shape \(4, 2, 2\); one row an item is wanted"),
+        ("network --data short.npy", "Cannot read the data in short.npy"),
+        ("network --data letters --kind classify --batch 2", "Labels are out of range: a test item has 7"),
+        ("network --layers 3-x", "'x' is not a layer"),
+        ("helmholtz --layers 3-0", "'3-0' is not a list of layers"),
+        ("network --kind classify --layers c8k9", "Patches of side 9 do not fit into 8 x 8"),
+        ("helmholtz --algorithm ws --samples 3", "samples is 3, but ws draws one"),
+        ("network --optimizer natural --metric exact", "metric exact is not used with optimizer natural"),
+        ("network --optimizer adam --damping 1", "damping is not used with optimizer adam"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(arguments, message, bits, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    np.save("grey.npy", rng.random((10, 4)))
+    np.save("loud.npy", 2 + rng.random((10, 4)))
+    np.save("cube.npy", rng.random((5, 2, 2)))
+    (tmp_path / "short.npy").write_bytes((tmp_path / "grey.npy").read_bytes()[:150])
+    for part, labels in (("train", [0, 1, 0, 1]), ("t10k", [0, 7])):
+        write_mnist(tmp_path / "letters", part, np.zeros((len(labels), 2, 2)), labels)
+    before = sorted(tmp_path.iterdir())
+    assert re.search(message, refusal(arguments.split(), capsys))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def write_mnist(folder, part, images, labels):
+    folder.mkdir(exist_ok=True)
+    for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
+        array = np.asarray(values, np.uint8)
+        head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+        (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(head + array.tobytes()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "curve", "pictures"),
+    [
+        ("network --layers 4 --batch 5 --steps 20 --every 5", "test_loss", "reconstructions"),
+        ("helmholtz --layers 3-2 --batch 5 --steps 20 --every 5", "test_negative_log_likelihood", "samples"),
+    ],
+)
+def test_a_run_from_words_to_figure(arguments, curve, pictures, bits, tmp_path, capsys):
+    assert main(["run", *arguments.split(), "--data", bits, "--json", "--out", "r"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert np.isfinite(found[curve])
+    assert (tmp_path / "r" / "figure.png").stat().st_size > 5000
+    run = Run.load(tmp_path / "r")
+    assert run.artifacts[pictures].shape[1:] == (3, 3)
+    assert run.curves[curve][0, -1] == found[curve]
