@@ -69,7 +69,7 @@ def draw_run(run: Run, path: pathlib.Path) -> None:
         axes[0].set(xlabel="step", ylabel=label_of(name))
         if _least(curve) > 0:
             axes[0].set_yscale("log")
-            if np.nanmax(curve) < 10 * _least(curve):  # powers of ten would label one tick, or none
+            if np.nanmax(curve, initial=0) < 10 * _least(curve):  # powers of ten would label one tick, or none
                 axes[0].yaxis.set_minor_formatter(ScalarFormatter())
         if spectra:
             _draw_spectra(axes[1], run)
