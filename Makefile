@@ -39,7 +39,7 @@ test: $(PACKAGE)  ## the everyday tests (ARGS="-k name" selects)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: slow
-slow: $(PACKAGE)  ## the statistical and kill tests
+slow: $(PACKAGE)  ## every method in depth, statistics, kills; what `make test` leaves out
 	$(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 .PHONY: lint

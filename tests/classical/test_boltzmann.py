@@ -8,6 +8,8 @@ import pytest
 from classical.models.boltzmann import BoltzmannMachine, RestrictedBoltzmannMachine, all_bits, subsets
 from qnat.geometry import HessianMetric, laws
 
+pytestmark = pytest.mark.slow
+
 MACHINES = {
     "pairs": BoltzmannMachine(4, subsets(4, 2)),
     "triples": BoltzmannMachine(3, subsets(3, 3)),

@@ -19,6 +19,8 @@ from qnat.geometry.families import Bernoulli, Categorical
 from qnat.geometry.structured import Kronecker, balanced
 from qnat.optim.running import scale_by_running_metric
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "kfac_tridiag.json").read_text())
 G, A = ([[jnp.array(block) for block in row] for row in GOLDEN[name]] for name in ("G", "A"))
 CHAIN = Tridiagonal(
@@ -72,7 +74,6 @@ def test_damping_goes_into_the_diagonal_factors():
     np.testing.assert_allclose(flat(tridiagonal_inverse(CHAIN, shift)(V)), wanted, rtol=1e-11)
 
 
-@pytest.mark.slow
 def test_the_metric_has_the_blocks_of_kfac_and_obeys_the_laws():
     params, x = NETWORK.init(jax.random.key(1)), jax.random.normal(jax.random.key(2), (9, 4))
     y = jax.random.bernoulli(jax.random.key(3), 0.5, (9, 4)).astype(float)
@@ -86,7 +87,6 @@ def test_the_metric_has_the_blocks_of_kfac_and_obeys_the_laws():
     assert [g.shape for g in found.G] == [(3, 2), (2, 4)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("memory", [None, 0.95])
 def test_it_drives_a_running_metric(memory):
     x = jax.random.bernoulli(jax.random.key(4), 0.5, (32, 4)).astype(float)

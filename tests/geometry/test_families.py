@@ -8,6 +8,8 @@ import scipy.stats
 
 from qnat.geometry import families, laws
 
+pytestmark = pytest.mark.slow
+
 _L = jnp.array([[1.3, 0.2], [-0.4, 0.8]])
 FAMILIES = {
     "bernoulli": (families.Bernoulli(), jnp.array([0.3, -1.2, 2.0])),
@@ -102,7 +104,6 @@ def test_samples_have_the_mean_parameters(name):
         assert np.all(np.abs(found.mean(axis=0) - wanted) < 4 * error)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bernoulli", "normal", "poisson", "gamma"])
 def test_the_hessian_of_the_potential_is_the_covariance_of_the_statistics(name):
     family, theta = FAMILIES[name]

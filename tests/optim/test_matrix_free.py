@@ -23,6 +23,8 @@ from qnat.geometry import (
 from qnat.optim import natural_gradient, scale_by_metric
 from qnat.quantum import GibbsFamily, LatentGibbs, LatentMetric, ThermalTask, hea, real, tfim
 
+pytestmark = pytest.mark.slow
+
 MODEL = LatentGibbs(real(2, layers=3), 2)
 PARAMS = MODEL.init(jax.random.key(0), scale=0.5)
 FLAT, UNRAVEL = ravel_pytree(PARAMS)
@@ -62,7 +64,6 @@ def swapped(new, old):
     return MODEL.relative_entropy(old, new)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "divergence", [MODEL.relative_entropy, swapped, jax.checkpoint(MODEL.relative_entropy)], ids=["to", "from", "again"]
 )
@@ -77,7 +78,6 @@ def test_hessian_products_elsewhere_are_another_operator():
     assert jnp.abs(columns(elsewhere, away) - matrix(LatentMetric(MODEL), away)).max() > 0.1
 
 
-@pytest.mark.slow
 def test_recomputing_products_need_no_memory_for_every_parameter():
     """Frames take P·d² numbers, stored intermediates nearly as many; a checkpointed divergence recomputes them."""
     model = LatentGibbs(real(6, layers=8), 2)
@@ -92,7 +92,6 @@ def test_recomputing_products_need_no_memory_for_every_parameter():
     assert bytes_of(DivergenceMetric(jax.checkpoint(model.relative_entropy))) < rows / 5
 
 
-@pytest.mark.slow
 def test_conjugate_gradients_agree_with_cholesky():
     vector = UNRAVEL(jnp.sin(jnp.arange(FLAT.size)))
 
@@ -141,7 +140,6 @@ def test_a_warm_start_saves_products():
     assert products[1] < 0.7 * products[0], products
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("solver", [lx.CG(1e-8, 1e-8, max_steps=1), lx.Cholesky()], ids=["too few steps", "indefinite"])
 def test_a_failed_solve_makes_no_step(solver):
     """Unless the gradient itself is broken, which must show."""
@@ -166,7 +164,6 @@ def test_a_failed_solve_makes_no_step(solver):
     assert state.diagnostics.accepted == 0
 
 
-@pytest.mark.slow
 def test_blockwise_natural_gradient_with_everything():
     """Blocks, preconditioner and warm start: the same steps as Cholesky's, and the diagonal in the bill."""
     task = ThermalTask(MODEL, tfim(1, 2), beta=1.0)

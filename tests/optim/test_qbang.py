@@ -12,6 +12,8 @@ from qnat.optim import qbang
 from qnat.quantum import PauliSum, PureMetric, PureState
 from qnat.quantum.ansatz import real
 
+pytestmark = pytest.mark.slow
+
 MODEL = PureState(real(3, 2))
 START = MODEL.init(jax.random.key(0), scale=0.5)
 HAMILTONIAN = PauliSum.from_terms([("ZZI", -1.0), ("IZZ", -1.0), ("XII", -0.8), ("IXI", -0.8), ("IIX", -0.8)])

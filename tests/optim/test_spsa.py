@@ -17,6 +17,8 @@ from qnat.optim.spsa import directions, spsa_gradient, spsa_metric
 from qnat.quantum import Circuit, GibbsFamily, PauliSum, PureMetric, PureState
 from qnat.quantum.circuit import rotation
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 STORED = json.loads((GOLDEN / "limits.json").read_text())["spsa_metric"]
 BKM = jnp.array(json.loads((GOLDEN / "metrics_qhbm.json").read_text())["metrics"]["BKM"])
@@ -44,7 +46,6 @@ def mean_gradient(value_fn, step):
     return jax.vmap(lambda h: spsa_gradient(value_fn, POINT, h, jnp.asarray(step)))(SIGNS).mean(0)
 
 
-@pytest.mark.slow
 def test_the_mean_metric_of_the_relative_entropy_is_bkm_to_second_order():
     wanted = HessianMetric(FAMILY.mirror).at(POINT).as_matrix()
     coarse, fine = (np.abs(m - wanted).max() for m in mean_metrics(RELATIVE_ENTROPY, (0.04, 0.02)))
@@ -52,7 +53,6 @@ def test_the_mean_metric_of_the_relative_entropy_is_bkm_to_second_order():
     assert coarse / fine == pytest.approx(4, rel=0.05)
 
 
-@pytest.mark.slow
 def test_the_mean_gradient_is_the_gradient_to_second_order():
     def loss(x):
         return jnp.sin(x[0]) * jnp.exp(x[1]) + x[2] ** 3
@@ -127,7 +127,6 @@ class Replay:
         return next(self.rows).reshape(size)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("blocking", [True, False])
 def test_steps_are_those_of_pennylane(blocking):
     """With a large rate, so that steps are blocked; without blocking, so that they are not."""
@@ -147,7 +146,6 @@ def test_steps_are_those_of_pennylane(blocking):
     assert (diagnostics.accepted.min() == 0) == blocking
 
 
-@pytest.mark.slow
 def test_the_example_of_pennylane_ends_where_theirs_does():
     """RX and CRY under ⟨ZZ⟩ with rate 0.05, from near the maximum: about −0.998 after 50 steps."""
     keys = jax.random.split(jax.random.key(1), 8)
@@ -167,7 +165,6 @@ def test_the_infidelity_gives_the_metric_of_pure_states():
     assert coarse / fine == pytest.approx(4, rel=0.05)
 
 
-@pytest.mark.slow
 def test_mixed_states_learn_with_the_relative_entropy():
     """A Gibbs family finds its data by function values alone."""
     data = jnp.array([0.8, -0.5, 0.3])

@@ -13,6 +13,8 @@ from qnat.quantum.ansatz import real
 from qnat.quantum.circuit import rotation
 from qnat.quantum.models import ApproximateMetric
 
+pytestmark = pytest.mark.slow
+
 MODEL = LatentGibbs(real(2, 2), order=2)
 PARAMS = MODEL.init(jax.random.key(0), scale=0.7)
 FULL = LatentMetric(MODEL)
@@ -28,7 +30,6 @@ def full():
     return matrix(FULL)  # angles stand before latents, in the order of their names
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("blocks", ["layer", "diagonal", "latent"])
 def test_they_keep_what_they_say_and_pass_the_laws(blocks, full):
     count = MODEL.circuit.num_angles
@@ -61,7 +62,6 @@ def test_the_diagonal_of_commuting_rotations_on_other_wires_is_all_of_it():
     np.testing.assert_allclose(found, matrix(metric, params), atol=1e-14)
 
 
-@pytest.mark.slow
 def test_latent_blocks_are_classical_natural_gradient_beside_plain_descent():
     task = ThermalTask(MODEL, PauliSum.from_terms([("ZZ", -1.0), ("XI", -0.7), ("IX", -0.7)]), beta=1.3)
     value, grads = task.value_and_grad(PARAMS)

@@ -10,6 +10,8 @@ from qnat.optim import natural_gradient
 from qnat.quantum import DeviceThermalTask, LatentGibbs, ThermalTask, hea, tfim
 from qnat.quantum.backends.pennylane import PennyLane
 
+pytestmark = pytest.mark.slow
+
 MODEL = LatentGibbs(hea(2, 1), order=2)
 HAMILTONIAN = tfim(1, 2, field=0.7)
 
@@ -26,7 +28,6 @@ def test_value_and_gradient_equal_those_of_the_engine(name):
         np.testing.assert_allclose(grads[name], slopes[name], atol=1e-13)
 
 
-@pytest.mark.slow
 def test_natural_gradient_on_a_device_takes_the_steps_of_the_engine():
     """The loop of Python and the compiled one, tried steps included."""
     tasks = (

@@ -9,6 +9,8 @@ from qnat.quantum import PauliSum, Statevector, tfim
 from qnat.quantum.backends.laws import random_circuit
 from qnat.quantum.measurement import Measurement, allocate, commuting_groups, estimate, in_basis
 
+pytestmark = pytest.mark.slow
+
 CIRCUIT = random_circuit(3, 8, 2, 0)
 ANGLES = jax.random.normal(jax.random.key(0), (CIRCUIT.num_angles,))
 BITS = jnp.array([0, 1, 0])
@@ -78,7 +80,6 @@ def test_without_noise_it_is_the_expectation():
     assert float(error) < 1e-6
 
 
-@pytest.mark.slow
 def test_estimates_are_unbiased_and_know_their_error():
     measure = jax.jit(lambda key: estimate(Statevector(), CIRCUIT, ANGLES, BITS, OBSERVABLE, shots=300, key=key))
     value, error = jax.vmap(measure)(jax.random.split(jax.random.key(1), 1000))
@@ -86,7 +87,6 @@ def test_estimates_are_unbiased_and_know_their_error():
     assert float(jnp.sqrt(jnp.mean(error**2)) / value.std()) == pytest.approx(1, abs=4 / np.sqrt(2000))
 
 
-@pytest.mark.slow
 def test_a_pilot_run_lowers_the_error():
     state = Statevector().state(CIRCUIT, ANGLES, BITS)
     plain = Measurement(OBSERVABLE, 1000)
@@ -98,7 +98,6 @@ def test_a_pilot_run_lowers_the_error():
     assert float(error) == pytest.approx(float(exact.sum()) ** 2 / 1000, rel=1e-2)
 
 
-@pytest.mark.slow
 def test_a_device_is_measured_by_its_own_samples():
     value, error = estimate(Device(), CIRCUIT, ANGLES, BITS, OBSERVABLE, shots=4000, key=jax.random.key(3))
     assert abs(float(value) - EXACT) < 4 * float(error)

@@ -25,6 +25,8 @@ from qnat.quantum.ansatz import hea
 from qnat.quantum.backends.laws import dense_unitary
 from qnat.quantum.circuit import cnot, rotation, swap
 
+pytestmark = pytest.mark.slow
+
 ANGLES = jax.random.normal(jax.random.key(0), (2 * hea(2, 1).num_angles,))
 PURE = PureState(hea(2, 2))
 INFINITE = ("bkm", "geometric", "harmonic", "wyd:0", "wyd:-0.5", "sandwiched:2")
@@ -76,7 +78,7 @@ def test_a_channel_finds_its_wires():
     np.testing.assert_allclose(channel(jnp.asarray(rho)), wanted, atol=1e-15)
 
 
-@pytest.mark.parametrize("kind", ["bkm", *(pytest.param(k, marks=pytest.mark.slow) for k in ("sld", "harmonic"))])
+@pytest.mark.parametrize("kind", ["bkm", *(pytest.param(k) for k in ("sld", "harmonic"))])
 def test_without_noise_the_general_path_gives_the_metric_of_the_latent_model(kind):
     model = LatentGibbs(hea(2, 2), order=2)
     params = {"latent": jnp.array([0.3, -0.5, 0.4]), "angles": ANGLES}
@@ -84,7 +86,7 @@ def test_without_noise_the_general_path_gives_the_metric_of_the_latent_model(kin
     np.testing.assert_allclose(found, matrix(LatentMetric(model, kind), params), atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [k if k == "sld" else pytest.param(k, marks=pytest.mark.slow) for k in FINITE])
+@pytest.mark.parametrize("kind", [k if k == "sld" else pytest.param(k) for k in FINITE])
 def test_a_pure_state_has_the_metrics_that_are_finite_there(kind):
     """2 c(1, 0) times Fubini–Study, which is half of c(1, 0) times the quantum Fisher information."""
     params = {"angles": ANGLES}
@@ -123,14 +125,12 @@ def test_weak_noise_tends_to_the_pure_state_linearly():
     assert distance[1e-3] / distance[1e-5] == pytest.approx(100, rel=0.05)
 
 
-@pytest.mark.slow
 def test_more_noise_never_lengthens_a_direction():
     params = {"angles": ANGLES}
     weak, strong = (matrix(noisy(p).metric("sld"), params) for p in (0.1, 0.3))
     assert np.linalg.eigvalsh(weak - strong)[0] > -1e-12
 
 
-@pytest.mark.slow
 def test_noise_breaks_the_blocks_of_latent_and_angles():
     params = {"latent": jnp.array([0.3, -0.5, 0.4]), "angles": ANGLES}
 
@@ -141,7 +141,6 @@ def test_noise_breaks_the_blocks_of_latent_and_angles():
     assert cross(noisy(0.1, order=2)) > 1e-3
 
 
-@pytest.mark.slow
 def test_hilbert_schmidt_approximates_sld_of_nearly_pure_states():
     """The traces differ by less than the missing purity; over √purity once more it sees the dominant eigenvector."""
     params = {"angles": ANGLES}
@@ -159,7 +158,6 @@ def test_hilbert_schmidt_approximates_sld_of_nearly_pure_states():
     assert np.trace(flat) / np.sqrt(purity) == pytest.approx(4 * np.sum(np.abs(mixed) ** 2), rel=1 - purity)
 
 
-@pytest.mark.slow
 def test_general_metrics_pass_the_laws():
     model, kind = NoisyState((Circuit(1, (rotation("X", 0), rotation("Z", 0))), depolarizing(0.2, 0))), "wigner_yanase"
     params = {"angles": jnp.array([0.7, -0.4])}

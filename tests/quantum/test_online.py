@@ -9,8 +9,9 @@ from qnat.geometry import HessianMetric, LogTraceExp
 from qnat.quantum import PauliSum
 from qnat.quantum.methods.online import online_natural_gradient
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("radius", [2.0, 0.3])
 def test_a_step_is_that_of_the_formula(radius):
     mirror = LogTraceExp(PauliSum.from_strings(["XI", "ZZ", "IY", "YY"]).matrices())

@@ -13,6 +13,8 @@ from qnat.quantum.circuit import cnot, hadamard, phase, rotation
 from qnat.quantum.engine import tangent_gram, tangents
 from qnat.quantum.models import PureMetric, PureState
 
+pytestmark = pytest.mark.slow
+
 LADDER = (*(rotation(p, w) for w in range(4) for p in "XYZ"), *(cnot(w, w + 1) for w in range(3)))
 CASES = {
     "one wire": random_circuit(1, 4, 2, 0),
@@ -56,9 +58,7 @@ def amplitudes(planes):
 EVERYDAY = ("one wire", "three wires", "real", "shared angles")
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in EVERYDAY else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
-)
+@pytest.mark.parametrize("name", [name if name in EVERYDAY else pytest.param(name) for name in CASES])
 def test_tangents_and_metric_equal_those_of_textbook_states(name):
     circuit, basis = CASES[name], 2 ** CASES[name].n - 2
     angles = jax.random.normal(jax.random.key(1), (circuit.num_angles,))
@@ -97,7 +97,7 @@ def test_precision_follows_the_angles():
     assert float(jnp.abs(single - gram(circuit, angles)).max()) < 100 * jnp.finfo(jnp.float32).eps
 
 
-@pytest.mark.parametrize("name", ["real", pytest.param("shared angles", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["real", pytest.param("shared angles")])
 def test_pure_metric_passes_the_laws(name):
     model = PureState(CASES[name])
     laws.check_metric(PureMetric(model), model.init(jax.random.key(4), scale=1.0), key=jax.random.key(5))

@@ -19,6 +19,8 @@ from qnat.quantum.methods.sampled_metric import SampledMetric, absolute
 from qnat.quantum.methods.score import score_gradient
 from qnat.quantum.methods.shift import parameter_shift, shifts
 
+pytestmark = pytest.mark.slow
+
 OBSERVABLE = PauliSum.from_terms([("ZXY", 0.7), ("IZI", -1.2), ("YIY", 0.4)])
 BITS = jnp.array([0, 1, 1])
 MODEL = LatentGibbs(hea(2, 2), order=2)
@@ -78,7 +80,6 @@ def test_controlled_rotations_take_four_terms_and_others_two():
     np.testing.assert_array_equal(np.bincount(shifts(every_kind()).angle), 2 * [2, 2, 4, 4, 2, 2, 2, 4])
 
 
-@pytest.mark.slow
 def test_measured_parameter_shift_is_unbiased_and_a_device_has_it_too():
     circuit = Circuit(3, (rotation("X", 0), rotation("YY", 0, 1), rotation("Y", 2, controls=(0,))))
     angles = jnp.array([0.4, 1.1, -0.7])
@@ -106,7 +107,6 @@ def test_score_gradient_has_the_leave_one_out_baseline():
     np.testing.assert_allclose(score_gradient(statistics, values, counts.astype(float)).value, wanted, atol=1e-14)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("noise", ["latent", "pauli"])
 def test_loss_and_gradient_are_unbiased_and_know_their_errors(noise):
     task = sampled(noise)
@@ -119,7 +119,6 @@ def test_loss_and_gradient_are_unbiased_and_know_their_errors(noise):
         np.testing.assert_allclose(jnp.sqrt(jnp.mean(error**2, 0)), spread, rtol=0.17, atol=1e-12)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("noise", "vanishes"), [("latent", True), ("pauli", False)])
 def test_latent_noise_vanishes_at_an_optimum_and_pauli_noise_does_not(noise, vanishes):
     # H = −Z₀Z₁: the latent distribution alone is thermal
@@ -134,7 +133,6 @@ def test_latent_noise_vanishes_at_an_optimum_and_pauli_noise_does_not(noise, van
     assert (float(gradient["angles"].value.std(0).max()) < 1e-12) == vanishes
 
 
-@pytest.mark.slow
 def test_a_device_gives_the_gradient_and_counts_its_shots():
     model = LatentGibbs(real(2, 1), order=1)
     params = model.init(jax.random.key(0), scale=0.5)
@@ -149,7 +147,6 @@ def test_a_device_gives_the_gradient_and_counts_its_shots():
         assert (abs(value - grads[name]) < 4 * error).all()
 
 
-@pytest.mark.slow
 def test_sampled_metric_is_unbiased_and_knows_its_errors():
     metric = SampledMetric(MODEL, 400)
     keys = jax.random.split(jax.random.key(0), 400)
@@ -173,7 +170,6 @@ def test_sampled_metric_is_safe_to_solve_with():
     np.testing.assert_allclose(np.linalg.eigvalsh(operator.blocks["angles"].as_matrix()), np.sort(abs(e)), atol=1e-14)
 
 
-@pytest.mark.slow
 def test_a_run_with_shots_trains():
     model = LatentGibbs(real(2, 3), order=2)
     task = SampledThermalTask(model, tfim(1, 2), 1.0, shots=500, noise="latent")

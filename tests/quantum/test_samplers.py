@@ -9,6 +9,8 @@ import pytest
 
 from qnat.quantum.models.samplers import autocorrelation_time, exchange, mean, sample_latent, sweep, to_spins
 
+pytestmark = pytest.mark.slow
+
 N = 5
 TABLE = 1.0 - 2.0 * (np.arange(2**N)[:, None] >> np.arange(N)[::-1] & 1)
 COUPLINGS = 0.4 * np.random.default_rng(0).normal(size=(N, N))
@@ -64,7 +66,6 @@ def test_chains_that_disagree_are_worth_little():
     assert float(mean(stuck).standard_error) > 0.1
 
 
-@pytest.mark.slow
 def test_moves_leave_the_distribution_as_it_is():
     states = jnp.asarray(TABLE)
     p = jax.nn.softmax(-frustrated(states))

@@ -17,6 +17,8 @@ from qnat.quantum.tasks.sequence import SequenceSpec
 from qnat.quantum.tasks.sequence_objects import task
 from qnat.quantum.tasks.system_objects import hamiltonian
 
+pytestmark = pytest.mark.slow
+
 H = tfim(1, 2, field=0.7)
 TIMES = jnp.array([0.0, 0.4, 1.1])
 RHO = gibbs_state(-1.3 * tfim(1, 2, coupling=0.3).matrix())
@@ -80,7 +82,6 @@ def test_trajectories_average_to_the_master_equation():
     np.testing.assert_array_equal(again, noisy)
 
 
-@pytest.mark.slow
 def test_a_task_with_two_states_learns_one_and_reports_both():
     model = LatentGibbs(hea(2, layers=2), order=2)
     data, true = closed_dynamics(H)(RHO, TIMES)[1:]
@@ -131,7 +132,6 @@ def runs_in(folder):
     return {entry.run.path.name: entry.run for entry in load_runs([folder])}
 
 
-@pytest.mark.slow
 def test_a_warm_run_begins_at_the_state_before_and_a_cold_one_does_not(small, tmp_path):
     spec = small(kind="ladder", elements=2)
     run_sweep(spec.rungs(), tmp_path)
@@ -163,7 +163,6 @@ def recursive(small, tmp_path_factory):
     return folder, spec
 
 
-@pytest.mark.slow
 def test_recursive_data_are_the_model_s_own_state_one_step_later(recursive):
     folder, spec = recursive
     runs = runs_in(folder)
@@ -185,7 +184,6 @@ def test_recursive_data_are_the_model_s_own_state_one_step_later(recursive):
                 assert curves["loss"][0, 0] == pytest.approx(relative_entropy(data, before), rel=1e-9)
 
 
-@pytest.mark.slow
 def test_a_recursive_sequence_goes_on_from_what_is_there_to_the_same_bits(recursive):
     folder, spec = recursive
     before = runs_in(folder)
@@ -217,7 +215,6 @@ def test_trajectories_are_noise_that_the_truth_has_not(small):
     assert 1e-4 < distance < 4 / np.sqrt(40)
 
 
-@pytest.mark.slow
 def test_a_family_learns_a_quench_up_to_what_it_contains():
     """One qubit: the family of X, Y and Z has every state; two that do not commute leave something."""
     spec = SequenceSpec(n=1, model="gibbs", hamiltonian="random", locality=1, kind="quench")
@@ -228,7 +225,6 @@ def test_a_family_learns_a_quench_up_to_what_it_contains():
     assert float(task(larger._one(2, {})).least) > 1e-3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "least"), [({}, 5), ({"ansatz": "hea", "layers": 7, "order": 2}, 3)], ids=["default", "seven layers"]
 )

@@ -16,6 +16,8 @@ from qnat.quantum.engine.affine import Affine
 from qnat.quantum.engine.exchange import echelon, exchange, groups, rank, split
 from qnat.quantum.engine.sharded import device_wires
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = pathlib.Path(__file__).with_name("sharded_process.py")
 TIMEOUT = 120  # seconds; a collective that waits for nobody fails the test
 
@@ -77,20 +79,18 @@ def test_an_exchange_is_what_all_to_all_does():
 # the last two number devices anew up to the end; the last one knows groups of 1, 2, 4 and 8
 @pytest.mark.parametrize(
     ("devices", "seed"),
-    [(4, 8), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 1), (2, 2), (8, 7)))],
+    [(4, 8), *(pytest.param(*case) for case in ((1, 1), (2, 2), (8, 7)))],
 )
 def test_any_number_of_devices_equals_one(devices, seed):
     (errors,) = results(start(8, "equality", str(devices), str(seed)))
     assert max(errors.values()) < 1e-12, errors
 
 
-@pytest.mark.slow
 def test_precisions_modes_and_batches_equal_one_device():
     (errors,) = results(start(8, "variants"))
     assert max(errors.values()) < 1e-12, errors
 
 
-@pytest.mark.slow
 def test_no_device_holds_more_than_its_share():
     (found,) = results(start(8, "memory", "16"))
     for name, most in (("evolution", 5), ("gradient", 12)):
@@ -100,7 +100,6 @@ def test_no_device_holds_more_than_its_share():
         assert found[name]["largest"] <= 2, found  # a shard of two planes
 
 
-@pytest.mark.slow
 def test_two_processes_equal_one_device():
     with socket.socket() as probe:
         probe.bind(("localhost", 0))

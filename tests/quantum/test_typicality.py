@@ -12,6 +12,8 @@ import scipy.linalg
 from qnat.quantum import PauliSum, exp_action, free_fermion_tfim, tfim, thermal, typical_bkm, typical_thermal
 from qnat.quantum.typicality import gaussian_state, jackknife, quadrature_nodes
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "typicality.json").read_text())
 H = tfim(1, 8)
 COMPLEX = PauliSum.from_terms([("XYII", 0.7), ("IZZI", -1.1), ("IIYX", 0.4), ("YIII", 0.9), ("IIIX", -0.8)])
@@ -59,7 +61,6 @@ TEMPERATURES = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("row", TEMPERATURES)
 def test_errors_are_those_of_theory(row):
     """The variance of one vector is the purity; pooled energies follow first order, the ratios of single ones do not
@@ -134,7 +135,6 @@ def test_refusals():
         typical_bkm(H, 1.0, [], vectors=2, key=jax.random.key(0))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("row", GOLDEN["lanczos"][1:], ids=lambda row: f"n={row['n']}, beta={row['beta']}")
 def test_larger_chains(row):
     found = typical_thermal(tfim(1, row["n"]), row["beta"], vectors=row["vectors"], krylov=30, key=jax.random.key(0))
@@ -144,7 +144,6 @@ def test_larger_chains(row):
     assert 0.5 < found.log_z_error * row["vectors"] ** 0.5 / row["relstd_Z_per_vector"] < 2
 
 
-@pytest.mark.slow
 def test_reported_errors_are_calibrated():
     """Over 200 repetitions, deviations in units of the reported errors have the variance of Student's t."""
     run = lambda key: typical_thermal(H, 0.5, vectors=16, krylov=20, key=key)  # noqa: E731

@@ -28,6 +28,8 @@ from qnat.quantum.ansatz import real
 from qnat.quantum.circuit import rotation
 from qnat.quantum.methods.varqite import mclachlan
 
+pytestmark = pytest.mark.slow
+
 ISING = PauliSum.from_terms([("ZZ", -1.0), ("XI", -0.7), ("IX", -0.7)])
 BETA = 1.2
 # X, Y, Z on a system wire, times 1, X, Z on its partner so that Y stands an odd number of times: real rotations, which
@@ -91,7 +93,6 @@ def test_the_distance_is_what_the_tangent_space_leaves():
     assert 0.1 < float(distance) < np.sqrt(variance)
 
 
-@pytest.mark.slow
 def test_redundant_angles_follow_exact_imaginary_time_from_any_start():
     """27 angles for the seven directions of a real state on three wires; the energy never rises."""
     model = PureState(real(3, 3))
@@ -163,7 +164,6 @@ class Means(AbstractMirrorMap):
         return self.mirror.to_dual(theta)
 
 
-@pytest.mark.slow
 def test_a_complete_family_follows_it_by_mirror_descent_in_its_expectations():
     mirror = COMPLETE.mirror
     target = jnp.array([float(jnp.trace(-BETA * ISING.matrix() @ G).real) / 4 for G in COMPLETE.generators])
