@@ -39,7 +39,7 @@ def stepper(loss_and_grad, transform, params, batch, steps):
     """(() -> seconds a step) of a compiled loop of `steps` steps, each with the next key."""
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def loop(params, state, key):
+    def loop(params, state, batch, key):
         def body(index, carry):
             params, state = carry
             step_key = jax.random.fold_in(key, index)
@@ -53,7 +53,7 @@ def stepper(loss_and_grad, transform, params, batch, steps):
 
     def run():
         began = time.perf_counter()
-        held[:] = jax.block_until_ready(loop(*held, jax.random.key(0)))
+        held[:] = jax.block_until_ready(loop(*held, batch, jax.random.key(0)))
         return (time.perf_counter() - began) / steps
 
     run()
