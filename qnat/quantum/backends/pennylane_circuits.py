@@ -193,7 +193,7 @@ def to_circuit(
         wires: labels in the order of our wires; those of the QNode's device by default, else 0, 1, …
 
     Returns:
-        (circuit, angles): one block, and angles(*args) → (P,) radians, which JAX can trace.
+        (circuit, angles): one block, and `angles(*args)` → (P,) radians, which JAX can trace.
 
     Raises:
         ValueError: mid-circuit measurements, state preparations, channels and gates without counterpart, by name.
