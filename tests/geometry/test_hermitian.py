@@ -9,7 +9,8 @@ import pytest
 from qnat.geometry import gibbs_state, log_density, log_mean, log_spectrum, log_trace_exp
 from qnat.geometry.hermitian import dot, log_sinhc
 
-DTYPES = (jnp.float32, jnp.float64, jnp.complex64, jnp.complex128)
+SINGLE = tuple(pytest.param(dtype, marks=pytest.mark.slow) for dtype in (jnp.float32, jnp.complex64))
+DTYPES = (*SINGLE, jnp.float64, jnp.complex128)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

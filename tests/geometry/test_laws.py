@@ -43,7 +43,9 @@ MONOTONE = (
 )
 STATISTICS = jnp.array([[1.0, 1.0, -1.0, -1.0], [1.0, -1.0, 1.0, -1.0]])
 
-both_precisions = pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64], ids=["float32", "float64"])
+both_precisions = pytest.mark.parametrize(
+    "dtype", [pytest.param(jnp.float32, id="float32", marks=pytest.mark.slow), pytest.param(jnp.float64, id="float64")]
+)
 
 
 def cast(tree, dtype):

@@ -67,7 +67,7 @@ ON_PYTREES = {
 }
 
 
-@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+@pytest.mark.parametrize("dtype", [jnp.float64, pytest.param(jnp.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ON_PYTREES)
 def test_laws_on_pytrees(name, dtype):
     optimizer, options = ON_PYTREES[name]
@@ -75,7 +75,7 @@ def test_laws_on_pytrees(name, dtype):
     laws.check_optimizer(optimizer, quadratic, params, minimum=0.0, **options)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+@pytest.mark.parametrize("dtype", [jnp.float64, pytest.param(jnp.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("accept", ["halve", None])
 def test_laws_of_mirror_descent(accept, dtype):
     """Maximum likelihood in an exponential family is convex, and mirror descent of unit rate solves it in one step."""
