@@ -7,10 +7,11 @@ import optax
 import pytest
 
 from classical.methods.fisher import KroneckerFisher
-from classical.models.boltzmann import BoltzmannMachine, RestrictedBoltzmannMachine, subsets
+from classical.models.boltzmann import BoltzmannMachine, RestrictedBoltzmannMachine
 from classical.models.network import Layer, Network
 from qnat.geometry import HessianMetric, LogTraceExp, NegativeEntropy, bregman, monotone_metric, relative_entropy
 from qnat.geometry.families import Categorical
+from qnat.geometry.spins import subsets
 from qnat.optim import mirror_descent, natural_gradient, scale_by_metric
 from qnat.quantum import GibbsFamily, PauliSum
 from qnat.quantum.methods.mirror import matrix_multiplicative_weights

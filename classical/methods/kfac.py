@@ -12,6 +12,7 @@ from optax.tree_utils import tree_vdot
 
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.structured import AbstractInverse, Kronecker, factored_inverse
+from qnat.optim.running import averaged
 
 from .fisher import FisherMetric, KroneckerFisher
 
@@ -126,11 +127,8 @@ class _Kfac(eqx.Module):
     ) -> tuple[PyTree[Array], KfacState]:
         if params is None or value is None or value_fn is None:
             raise ValueError("kfac looks at the loss; pass params=, value= and value_fn= to update.")
-        kept = jnp.minimum(1 - 1 / (state.step + 1), _MEMORY)
         new = self.metric.at(params, batch, key=key)
-        operator = jax.tree.map(
-            lambda a, b: kept.astype(b.dtype) * a + (1 - kept).astype(b.dtype) * b, state.operator, new
-        )
+        operator = averaged(state.operator, new, state.step, _MEMORY)
         fisher = FisherMetric(self.metric.network).at(params, batch)
 
         def attempt(inverses: list[AbstractInverse]) -> Rescaled:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from optax.tree_utils import tree_vdot
 
 from qnat.geometry.operators import BlockDiagonal
-from qnat.geometry.structured import AbstractStructured, exact_inverse
+from qnat.geometry.structured import AbstractStructured
 from qnat.optim.rate import ScalarOrSchedule, Schedule, rate_at, scaled, traced_rate
 from qnat.optim.running import StructuredMetric, scale_by_running_metric
 
@@ -122,7 +122,7 @@ class _Quadratic(eqx.Module):
         ratio = self.rho * _ratio(self.learning_rate, state.step)
         corrected = jax.tree.map(lambda g, w: g + ratio.astype(g.dtype) * w, updates, state.wake)
         system = jax.tree.map(lambda a, b: a + rate.astype(b.dtype) * b, average, new)
-        inverses = [exact_inverse(cast(AbstractStructured, block), self.damping) for block in system.leaves()]
+        inverses = [cast(AbstractStructured, block).inverse(self.damping) for block in system.leaves()]
         solved = [inverse(g) for inverse, g in zip(inverses, jax.tree.leaves(corrected), strict=True)]
         step = scaled(-rate, jax.tree.unflatten(jax.tree.structure(updates), solved))
         if self.network is not None:

@@ -5,24 +5,14 @@ import itertools
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from qnat.geometry.families import AbstractExponentialFamily
 from qnat.geometry.mirror import LogPartition
+from qnat.geometry.spins import all_bits
 
 _ENUMERABLE = 20
 """Units whose states are still summed over."""
-
-
-def all_bits(n: int) -> Float[np.ndarray, "states n"]:
-    """Every state of n bits, the first the most significant."""
-    return (np.arange(2**n)[:, None] >> np.arange(n)[::-1] & 1).astype(float)
-
-
-def subsets(n: int, order: int) -> tuple[tuple[int, ...], ...]:
-    """Every set of one to `order` of n units, by size, then lexicographically."""
-    return tuple(each for size in range(1, order + 1) for each in itertools.combinations(range(n), size))
 
 
 class BoltzmannMachine(AbstractExponentialFamily):

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .boltzmann import all_bits
+from qnat.geometry.spins import all_bits
 
 Weights = list[Float[Array, "out in"]]
 Params = dict[str, Weights]

@@ -1,6 +1,8 @@
 """BibTeX entries of what a classical run uses, by key."""
 
-ENTRIES = {
+from qnat.experiment.bibliography import SHARED
+
+ENTRIES = SHARED | {
     "Varady2022": """@article{Varady2022,
   title = {Natural reweighted wake--sleep},
   author = {V{\\'a}rady, Csongor and Volpi, Riccardo and Malag{\\`o}, Luigi and Ay, Nihat},
@@ -100,23 +102,6 @@ ENTRIES = {
   eprint = {1904.00962},
   archiveprefix = {arXiv}
 }""",  # noqa: E501
-    "Amari1998": """@article{Amari1998,
-  title = {Natural Gradient Works Efficiently in Learning},
-  author = {Amari, Shun-ichi},
-  journal = {Neural Computation},
-  volume = {10},
-  pages = {251--276},
-  year = {1998},
-  doi = {10.1162/089976698300017746}
-}""",
-    "Kingma2015": """@inproceedings{Kingma2015,
-  title = {Adam: A Method for Stochastic Optimization},
-  author = {Kingma, Diederik P. and Ba, Jimmy},
-  booktitle = {International Conference on Learning Representations},
-  year = {2015},
-  eprint = {1412.6980},
-  archiveprefix = {arXiv}
-}""",
     "Ackley1985": """@article{Ackley1985,
   title = {A learning algorithm for {Boltzmann} machines},
   author = {Ackley, David H. and Hinton, Geoffrey E. and Sejnowski, Terrence J.},
@@ -126,19 +111,6 @@ ENTRIES = {
   year = {1985},
   doi = {10.1207/s15516709cog0901_7}
 }""",
-    "Raskutti2013": """@misc{Raskutti2013,
-  title = {The information geometry of mirror descent},
-  author = {Raskutti, Garvesh and Mukherjee, Sayan},
-  year = {2013},
-  eprint = {1310.7780},
-  archiveprefix = {arXiv}
-}""",
-    "Bradbury2018": """@software{Bradbury2018,
-  title = {{JAX}: composable transformations of {Python}+{NumPy} programs},
-  author = {Bradbury, James and Frostig, Roy and Hawkins, Peter and Johnson, Matthew James and Leary, Chris and Maclaurin, Dougal and Necula, George and Paszke, Adam and VanderPlas, Jake and Wanderman-Milne, Skye and Zhang, Qiao},
-  year = {2018},
-  url = {http://github.com/jax-ml/jax}
-}""",  # noqa: E501
 }
 
 _USED = {

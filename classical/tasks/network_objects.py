@@ -7,7 +7,6 @@ import optax
 
 from qnat.experiment.task import Task
 from qnat.geometry.families import AbstractExponentialFamily, Bernoulli, Categorical, Normal
-from qnat.geometry.solvers import Direct
 from qnat.geometry.structured import exact_inverse, factored_inverse
 from qnat.optim import natural_gradient, with_rate
 from qnat.optim.rate import chain
@@ -70,7 +69,7 @@ def transform(spec: NetworkSpec, task: Task) -> optax.GradientTransformation:
     if name == "natural":
         fisher = OuterProductFisher(task.network, "data" if spec.metric == "empirical" else "sampled")
         damping = _given(spec.damping)
-        return natural_gradient(rate, fisher, damping=damping, solver=Direct(), trust=None, box=None, accept=None)
+        return natural_gradient(rate, fisher, damping=damping, trust=None, box=None, accept=None)
     if name == "entropy_sgd":
         return entropy_sgd(
             rate, inner_steps=_given(spec.inner_steps), gamma=_given(spec.scope), noise=_given(spec.noise)

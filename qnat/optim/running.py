@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.structured import AbstractInverse, Inverter, exact_inverse
@@ -31,6 +31,12 @@ class RunningMetricState(NamedTuple):
     step: Int[Array, ""]
     operator: lx.AbstractLinearOperator | None
     inverses: list[AbstractInverse]
+
+
+def averaged(operator: Any, new: Any, step: Int[Array, ""], memory: Float[ArrayLike, ""]) -> Any:
+    """The next average: it keeps `memory` of the old one, less at first, so that the first operator counts whole."""
+    kept = jnp.minimum(1 - 1 / (step + 1), memory)
+    return jax.tree.map(lambda a, b: kept.astype(b.dtype) * a + (1 - kept).astype(b.dtype) * b, operator, new)
 
 
 def _blocks(operator: lx.AbstractLinearOperator) -> list[Any]:
@@ -80,12 +86,8 @@ class _RunningMetric(eqx.Module):
         due = (state.step < self.warm_up) | (state.step % self.refresh == 0)
         operator = state.operator
         if self.averages:
-            # the first operator counts whole, so that the average is one of the operators seen
-            kept = jnp.minimum(1 - 1 / (state.step + 1), self.memory)
             new = self.metric.at(params, batch, key=key)
-            operator = jax.tree.map(
-                lambda a, b: kept.astype(b.dtype) * a + (1 - kept).astype(b.dtype) * b, operator, new
-            )
+            operator = averaged(operator, new, state.step, self.memory)
             inverses = jax.lax.cond(due, lambda: self._invert(operator), lambda: state.inverses)
         else:
             inverses = jax.lax.cond(

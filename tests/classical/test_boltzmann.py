@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classical.models.boltzmann import BoltzmannMachine, RestrictedBoltzmannMachine, all_bits, subsets
+from classical.models.boltzmann import BoltzmannMachine, RestrictedBoltzmannMachine
 from qnat.geometry import HessianMetric, laws
+from qnat.geometry.spins import all_bits, subsets
 
 pytestmark = pytest.mark.slow
 

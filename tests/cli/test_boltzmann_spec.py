@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from classical.models.boltzmann import all_bits
 from classical.tasks.boltzmann import BoltzmannSpec
 from qnat.cli import main
 from qnat.experiment import RefusedError, laws
 from qnat.experiment.spec import build
+from qnat.geometry.spins import all_bits
 
 
 @pytest.fixture(autouse=True)

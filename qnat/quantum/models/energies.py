@@ -1,25 +1,25 @@
 """Energies of the latent distribution p(b) ∝ exp(−E(b)), as functions of all spin configurations s = 1 − 2b at once."""
 
 import functools
-import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from qnat.geometry.spins import all_bits, subsets
+
 
 def spins(n: int) -> Float[np.ndarray, "d n"]:
     """The spins ±1 of every bit string, wire 0 the most significant bit."""
-    return 1.0 - 2.0 * (np.arange(2**n)[:, None] >> np.arange(n)[::-1] & 1)
+    return 1.0 - 2.0 * all_bits(n)
 
 
 @functools.lru_cache(maxsize=16)
 def spin_products(n: int, order: int) -> Float[np.ndarray, "d T"]:
     """Π_{i∈S} sᵢ for every bit string and every set 0 < |S| ≤ order, by size, then lexicographically."""
-    sets = [s for size in range(1, order + 1) for s in itertools.combinations(range(n), size)]
     table = spins(n)
-    return np.stack([table[:, list(s)].prod(1) for s in sets], axis=1)
+    return np.stack([table[:, list(each)].prod(1) for each in subsets(n, order)], axis=1)
 
 
 def network_init(key: PRNGKeyArray, n: int, hidden: int, scale: float) -> Float[Array, " T"]:

@@ -1,6 +1,8 @@
 """BibTeX entries of what a Gibbs sampling run uses, by key."""
 
-ENTRIES = {
+from qnat.experiment.bibliography import SHARED
+
+ENTRIES = SHARED | {
     "Sbahi2022": """@misc{Sbahi2022,
   title = {Provably efficient variational generative modeling of quantum many-body systems via quantum-probabilistic information geometry},
   author = {Sbahi, Faris M. and Martinez, Antonio J. and Patel, Sahil and Saberi, Dmitri and Yoo, Jae Hyeon and Roeder, Geoffrey and Verdon, Guillaume},
@@ -24,15 +26,6 @@ ENTRIES = {
   year = {2018},
   doi = {10.1103/PhysRevX.8.021050}
 }""",
-    "Amari1998": """@article{Amari1998,
-  title = {Natural Gradient Works Efficiently in Learning},
-  author = {Amari, Shun-ichi},
-  journal = {Neural Computation},
-  volume = {10},
-  pages = {251--276},
-  year = {1998},
-  doi = {10.1162/089976698300017746}
-}""",
     "Petz1996": """@article{Petz1996,
   title = {Monotone metrics on matrix spaces},
   author = {Petz, D{\\'e}nes},
@@ -41,21 +34,6 @@ ENTRIES = {
   pages = {81--96},
   year = {1996},
   doi = {10.1016/0024-3795(94)00211-8}
-}""",
-    "Raskutti2013": """@misc{Raskutti2013,
-  title = {The information geometry of mirror descent},
-  author = {Raskutti, Garvesh and Mukherjee, Sayan},
-  year = {2013},
-  eprint = {1310.7780},
-  archiveprefix = {arXiv}
-}""",
-    "Kingma2015": """@inproceedings{Kingma2015,
-  title = {Adam: A Method for Stochastic Optimization},
-  author = {Kingma, Diederik P. and Ba, Jimmy},
-  booktitle = {International Conference on Learning Representations},
-  year = {2015},
-  eprint = {1412.6980},
-  archiveprefix = {arXiv}
 }""",
     "Fitzek2024": """@article{Fitzek2024,
   title = {Optimizing Variational Quantum Algorithms with {qBang}: Efficiently Interweaving Metric and Momentum to Navigate Flat Energy Landscapes},
@@ -122,12 +100,6 @@ ENTRIES = {
   year = {2013},
   doi = {10.1016/j.cpc.2012.11.019}
 }""",
-    "Bradbury2018": """@software{Bradbury2018,
-  title = {{JAX}: composable transformations of {Python}+{NumPy} programs},
-  author = {Bradbury, James and Frostig, Roy and Hawkins, Peter and Johnson, Matthew James and Leary, Chris and Maclaurin, Dougal and Necula, George and Paszke, Adam and VanderPlas, Jake and Wanderman-Milne, Skye and Zhang, Qiao},
-  year = {2018},
-  url = {http://github.com/jax-ml/jax}
-}""",  # noqa: E501
 }
 
 _OPTIMIZERS = {
