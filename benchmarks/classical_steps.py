@@ -23,7 +23,7 @@ from classical.methods.wake_sleep import HelmholtzFisher, value_and_grad
 from classical.models.helmholtz import HelmholtzMachine
 from classical.models.network import Layer, Network
 from qnat.geometry.families import Bernoulli
-from qnat.geometry.structured import factored_inverse
+from qnat.geometry.kronecker import factored_inverse
 from qnat.optim import scale_by_running_metric
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from qnat.geometry.kronecker import Kronecker, RepeatedBlock
 from qnat.geometry.metric import AbstractMetric, PullbackMetric
 from qnat.geometry.operators import BlockDiagonal
-from qnat.geometry.structured import Kronecker, OuterProducts, Rows
+from qnat.geometry.structured import OuterProducts, Rows
 
 from ..models.network import Network, Signals, Taps, Weights
 
@@ -84,7 +85,9 @@ class KroneckerFisher(AbstractMetric):
         network: the model; `at` wants a batch (x, y).
         targets: of the scores: "exact" sums over the output distribution by as many backward passes as there are
             outputs, "sampled" draws one target an item, "data" makes the empirical Fisher.
-        outputs: False for G = 1, FOOF, which needs no scores.
+        outputs: False for blocks 1 ⊗ A, FOOF, which needs no scores.
+        items: of a batch that both moments are taken from, the first ones; None for all. An average over steps
+            loses little by an eighth of the batch.
 
     Reference: J. Martens, R. Grosse, arXiv:1503.05671; R. Grosse, J. Martens, arXiv:1602.01407; F. Benzing,
     arXiv:2201.12250.
@@ -93,18 +96,25 @@ class KroneckerFisher(AbstractMetric):
     network: Network
     targets: Targets = eqx.field(static=True, default="sampled")
     outputs: bool = eqx.field(static=True, default=True)
+    items: int | None = eqx.field(static=True, default=None)
 
     def start(self, params: Weights) -> BlockDiagonal:
         """The operator with zeros in it, for `scale_by_running_metric`."""
-        return BlockDiagonal([Kronecker(*(jnp.zeros((n, n), w.dtype) for n in w.shape)) for w in params])
+
+        def zeros(n: int, like: Array) -> Array:
+            return jnp.zeros((n, n), like.dtype)
+
+        if not self.outputs:
+            return BlockDiagonal([RepeatedBlock(zeros(w.shape[1], w), len(w)) for w in params])
+        return BlockDiagonal([Kronecker(*(zeros(n, w) for n in w.shape)) for w in params])
 
     def at(self, params: Weights, batch: Any = None, *, key: PRNGKeyArray | None = None) -> BlockDiagonal:
-        x, y = batch
+        x, y = jax.tree.map(lambda part: part[: self.items], batch)
         taps = self.network.taps(params, x)
         right = [_moment(a, summed=True) for a in taps.features]
         if not self.outputs:
-            left = [jnp.eye(len(w), dtype=w.dtype) for w in params]
-        elif self.targets == "exact":
+            return BlockDiagonal([RepeatedBlock(A, len(w)) for A, w in zip(right, params, strict=True)])
+        if self.targets == "exact":
             left = _exact(self.network, taps)
         else:
             found = residuals(self.network, taps.outputs, y if self.targets == "data" else None, key)

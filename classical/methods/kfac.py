@@ -10,8 +10,9 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from optax.tree_utils import tree_vdot
 
+from qnat.geometry.kronecker import Kronecker, factored_inverse
 from qnat.geometry.operators import BlockDiagonal
-from qnat.geometry.structured import AbstractInverse, Kronecker, factored_inverse
+from qnat.geometry.structured import AbstractInverse
 from qnat.optim.running import averaged
 
 from .fisher import FisherMetric, KroneckerFisher

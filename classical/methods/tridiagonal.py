@@ -17,8 +17,9 @@ import jax.scipy.linalg as jsl
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from qnat.geometry.kronecker import Diagonalised, Kronecker, balanced
 from qnat.geometry.metric import AbstractMetric
-from qnat.geometry.structured import AbstractInverse, AbstractStructured, Diagonalised, Kronecker, balanced
+from qnat.geometry.structured import AbstractInverse, AbstractStructured
 
 from ..models.network import Network, Weights
 from .fisher import residuals

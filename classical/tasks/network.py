@@ -59,6 +59,7 @@ class NetworkSpec(RunSpec):
         ("optimizer", (*_AVERAGED, "kfac_full", "natural"), ("damping",)),
         ("optimizer", _LABELLED, ("metric",)),
         ("optimizer", _AVERAGED, ("memory",)),
+        ("optimizer", (*_AVERAGED, "kfac_full"), ("metric_items",)),
         ("optimizer", ("kfac", "kfac_full", "foof", "kld_wrm_so"), ("refresh",)),
         ("optimizer", ("kfac",), ("factored",)),
         ("optimizer", ("kfac", "foof", "sgd"), ("momentum",)),
@@ -119,6 +120,9 @@ class NetworkSpec(RunSpec):
         "sampled",
         description="Fisher matrix: targets sampled from the model, all of them in their proportion, or those of the "
         "data",
+    )
+    metric_items: int | None = Field(
+        None, ge=1, description="items of a batch that the Fisher matrix is taken from (default all)"
     )
     memory: float | None = Field(
         None,
@@ -198,6 +202,8 @@ class NetworkSpec(RunSpec):
 
         pairs = self.pairs()
         check_batch(self.batch, len(pairs.x))
+        if self.metric_items is not None and self.metric_items > self.batch:
+            raise ValueError(f"metric_items is {self.metric_items}, but a batch has {self.batch}; take at most those.")
         side = round(pairs.x.shape[1] ** 0.5)
         for layer in self.hidden:
             if layer.kernel is None:

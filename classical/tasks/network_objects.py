@@ -1,5 +1,6 @@
 """The task and the optimiser that a NetworkSpec describes."""
 
+import functools
 import math
 from typing import Any
 
@@ -7,7 +8,8 @@ import optax
 
 from qnat.experiment.task import Task
 from qnat.geometry.families import AbstractExponentialFamily, Bernoulli, Categorical, Normal
-from qnat.geometry.structured import exact_inverse, factored_inverse
+from qnat.geometry.kronecker import factored_inverse
+from qnat.geometry.structured import exact_inverse
 from qnat.optim import natural_gradient, with_rate
 from qnat.optim.rate import chain
 from qnat.optim.running import scale_by_running_metric
@@ -28,6 +30,7 @@ _FAMILIES: dict[str, AbstractExponentialFamily] = {
 _TARGETS: dict[str, Targets] = {"sampled": "sampled", "exact": "exact", "empirical": "data"}
 # made once: a jitted loop knows a transform by its identity
 _ADAM = optax.with_extra_args_support(optax.scale_by_adam())
+_trace = functools.cache(optax.trace)
 
 
 def _given(value: Any) -> Any:
@@ -58,12 +61,12 @@ def transform(spec: NetworkSpec, task: Task) -> optax.GradientTransformation:
     assert isinstance(task, NetworkTask)
     name = spec.optimizer
     if name == "kfac_full":
-        metric = KroneckerFisher(task.network, _TARGETS[_given(spec.metric)])
+        metric = _kronecker(spec, task.network)
         return kfac(metric, damping=_given(spec.damping), refresh=_given(spec.refresh))
     rate = _given(spec.learning_rate)
     if name in ("kfac", "foof"):
         # momentum of gradients, not of directions: an old direction belongs to an inverse that is gone
-        return with_rate(chain(_trace(spec), _direction(spec, task.network)), rate)
+        return with_rate(chain(_trace(_given(spec.momentum)), _direction(spec, task.network)), rate)
     if name.startswith("kld_wrm"):
         return _kld_wrm(spec, task.network, rate)
     if name == "natural":
@@ -76,25 +79,23 @@ def transform(spec: NetworkSpec, task: Task) -> optax.GradientTransformation:
         )
     # biases are the last columns of the matrices, so that trust ratios of layers need no mask for vectors
     return {
-        "sgd": lambda: with_rate(_trace(spec), rate),
+        "sgd": lambda: with_rate(_trace(_given(spec.momentum)), rate),
         "adam": lambda: with_rate(_ADAM, rate),
         "lars": lambda: optax.lars(rate),
         "lamb": lambda: optax.lamb(rate),
     }[name]()
 
 
-def _trace(spec: NetworkSpec) -> optax.GradientTransformation:
-    return optax.trace(_given(spec.momentum))
+def _kronecker(spec: NetworkSpec, network: Network) -> KroneckerFisher:
+    if spec.optimizer == "foof":
+        return KroneckerFisher(network, outputs=False, items=spec.metric_items)
+    return KroneckerFisher(network, _TARGETS[_given(spec.metric)], items=spec.metric_items)
 
 
 def _direction(spec: NetworkSpec, network: Network) -> optax.GradientTransformation:
     """The gradient, preconditioned by the averaged Fisher matrix."""
-    if spec.optimizer == "foof":
-        metric = KroneckerFisher(network, outputs=False)
-    else:
-        metric = KroneckerFisher(network, _TARGETS[_given(spec.metric)])
     return scale_by_running_metric(
-        metric,
+        _kronecker(spec, network),
         damping=_given(spec.damping),
         memory=_given(spec.memory),
         refresh=_given(spec.refresh),
@@ -103,7 +104,7 @@ def _direction(spec: NetworkSpec, network: Network) -> optax.GradientTransformat
 
 
 def _kld_wrm(spec: NetworkSpec, network: Network, rate: float) -> optax.GradientTransformation:
-    metric = KroneckerFisher(network, _TARGETS[_given(spec.metric)])
+    metric = _kronecker(spec, network)
     rho, damping = _given(spec.memory), _given(spec.damping)
     if spec.optimizer == "kld_wrm_so":
         return kld_wrm_so(rate, metric, rho=rho, damping=damping, refresh=_given(spec.refresh))

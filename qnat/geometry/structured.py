@@ -1,7 +1,7 @@
 """Positive semidefinite operators that know how to invert themselves plus a multiple of the identity.
 
-They are the Fisher blocks of layers: a Kronecker product of two factors, a mean of outer products of given rows
-(inverted by Woodbury's identity), and one small block a unit. Vectors are weight matrices (out, in) with the bias as
+They are the Fisher blocks of layers: a mean of outer products of given rows (inverted by Woodbury's identity), one
+small block a unit, and in `kronecker` products of two factors. Vectors are weight matrices (out, in) with the bias as
 the last column, or lists of them; matrices are in row-major order, so that a layer's block is G ⊗ A.
 """
 
@@ -65,78 +65,6 @@ class Shifted(lx.AbstractLinearOperator):
 
     def out_structure(self) -> PyTree[jax.ShapeDtypeStruct]:
         return self.operator.in_structure()
-
-
-class Diagonalised(AbstractInverse):
-    """V ↦ L (LᵀVR / values) Rᵀ: a sum of Kronecker products whose factors are diagonal in the same two bases."""
-
-    left: Float[Array, "m m"]
-    right: Float[Array, "n n"]
-    values: Float[Array, "m n"]
-
-    def __call__(self, vector: Float[Array, "m n"]) -> Float[Array, "m n"]:
-        return self.left @ (self.left.T @ vector @ self.right / self.values) @ self.right.T
-
-
-class Kronecker(AbstractStructured):
-    """V ↦ G V A on (m, n) matrices: G ⊗ A for positive semidefinite factors.
-
-    Reference: J. Martens, R. Grosse, arXiv:1503.05671.
-    """
-
-    G: Float[Array, "m m"]
-    A: Float[Array, "n n"]
-
-    def mv(self, vector: Float[Array, "m n"]) -> Float[Array, "m n"]:
-        return self.G @ vector @ self.A
-
-    def as_matrix(self) -> Float[Array, "mn mn"]:
-        return jnp.kron(self.G, self.A)
-
-    def in_structure(self) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((len(self.G), len(self.A)), jnp.result_type(self.G, self.A))
-
-    def inverse(self, shift: Float[Array, ""]) -> AbstractInverse:
-        (g, left), (a, right) = jnp.linalg.eigh(self.G), jnp.linalg.eigh(self.A)
-        # rounding makes null directions slightly negative
-        products = jnp.maximum(g, 0)[:, None] * jnp.maximum(a, 0)
-        return Diagonalised(left, right, products + shift.astype(products.dtype))
-
-
-class _Factored(AbstractInverse):
-    """Cholesky factors of both damped factors."""
-
-    left: Float[Array, "m m"]
-    right: Float[Array, "n n"]
-
-    def __call__(self, vector: Float[Array, "m n"]) -> Float[Array, "m n"]:
-        half = jsl.cho_solve((self.left, True), vector)
-        return jsl.cho_solve((self.right, True), half.T).T
-
-
-def balanced(operator: Kronecker, shift: Float[Array, ""]) -> Kronecker:
-    """(G + √λ/π) ⊗ (A + π√λ), π² the ratio of the mean eigenvalues of A and G: "factored Tikhonov" damping.
-
-    Reference: J. Martens, R. Grosse, arXiv:1503.05671, section 6.3.
-    """
-    g, a = (jnp.maximum(jnp.trace(factor) / len(factor), 1e-30) for factor in (operator.G, operator.A))
-    root, balance = jnp.sqrt(shift).astype(g.dtype), jnp.sqrt(a / g)
-
-    def added(matrix: Float[Array, "k k"], damping: Float[Array, ""]) -> Float[Array, "k k"]:
-        return matrix + damping * jnp.eye(len(matrix), dtype=matrix.dtype)
-
-    return Kronecker(added(operator.G, root / balance), added(operator.A, root * balance))
-
-
-def factored_inverse(operator: AbstractStructured, shift: Float[Array, ""]) -> AbstractInverse:
-    """The inverse of `balanced`, near (G ⊗ A + λ)⁻¹.
-
-    Two Cholesky factorisations in place of two diagonalisations, and more damping where just one factor is small.
-    """
-    if not isinstance(operator, Kronecker):
-        raise ValueError(f"factored_inverse inverts Kronecker products; got {type(operator).__name__}.")
-    damped = balanced(operator, shift)
-    return _Factored(jnp.linalg.cholesky(damped.G), jnp.linalg.cholesky(damped.A))
 
 
 class _Woodbury(AbstractInverse):

@@ -88,6 +88,16 @@ def test_kfac_linear_gaussian_exact():
         np.testing.assert_allclose(metric.at(params, batch).as_matrix(), wanted, atol=1e-14)
 
 
+def test_the_moments_of_a_part_of_a_batch():
+    linear = Network(3, (Layer(2, "linear"),), Normal())
+    x, y = jax.random.normal(jax.random.key(6), (7, 3)), jax.random.normal(jax.random.key(7), (7, 2))
+    params = linear.init(jax.random.key(8))
+    for outputs in (True, False):
+        part = KroneckerFisher(linear, "data", outputs, items=4).at(params, (x, y))
+        whole = KroneckerFisher(linear, "data", outputs).at(params, (x[:4], y[:4]))
+        jax.tree.map(np.testing.assert_array_equal, part, whole)
+
+
 def test_mc_fisher_rate():
     # the error of the Monte Carlo Fisher falls as one over the root of the draws
     network = Network(6, (Layer(4), Layer(3, "linear")), Categorical())

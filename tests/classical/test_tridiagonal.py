@@ -16,7 +16,7 @@ from classical.methods.tridiagonal import Tridiagonal, TridiagonalFisher, tridia
 from classical.models.network import Layer, Network
 from qnat.geometry import laws
 from qnat.geometry.families import Bernoulli, Categorical
-from qnat.geometry.structured import Kronecker, balanced
+from qnat.geometry.kronecker import Kronecker, balanced
 from qnat.optim.running import scale_by_running_metric
 
 pytestmark = pytest.mark.slow

@@ -8,9 +8,10 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from qnat.geometry import laws
+from qnat.geometry.kronecker import Kronecker, RepeatedBlock, factored_inverse
 from qnat.geometry.operators import damped
 from qnat.geometry.solvers import Direct
-from qnat.geometry.structured import Kronecker, OuterProducts, Rows, UnitBlocks, factored_inverse
+from qnat.geometry.structured import OuterProducts, Rows, UnitBlocks
 
 
 def normal(seed, *shape):
@@ -25,6 +26,7 @@ def gram(seed, n, count):
 OPERATORS = {
     "kronecker": Kronecker(gram(0, 3, 7), gram(1, 4, 9)),
     "kronecker, singular": Kronecker(gram(0, 3, 2), gram(1, 4, 2)),
+    "repeated": RepeatedBlock(gram(1, 4, 9), 3),
     "outer products": OuterProducts(Rows([normal(2, 5, 2), normal(3, 5, 3)], [normal(4, 5, 4), normal(5, 5, 2)])),
     "convolution": OuterProducts(Rows([normal(2, 5, 6, 2), normal(3, 5, 3)], [normal(4, 5, 6, 4), normal(5, 5, 2)])),
     "units, dense": UnitBlocks(normal(6, 9, 4), jax.random.uniform(jax.random.key(7), (3, 9))),
