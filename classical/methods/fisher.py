@@ -130,9 +130,12 @@ def _moment(rows: Float[Array, "N *T n"], *, summed: bool = False) -> Float[Arra
 
 def _exact(network: Network, taps: Taps) -> list[Float[Array, "out out"]]:
     """Second moments of the scores over the output distribution: one backward pass a column of a root of its Fisher."""
-    fisher = jax.vmap(jax.hessian(network.family.potential))(taps.outputs)
-    values, vectors = jnp.linalg.eigh(fisher)
-    roots = vectors * jnp.sqrt(jnp.maximum(values, 0))[:, None, :]
+
+    def root(theta: Float[Array, " K"]) -> Float[Array, "K K"]:
+        values, vectors = jnp.linalg.eigh(jax.hessian(network.family.potential)(theta))
+        return vectors * jnp.sqrt(jnp.maximum(values, 0))
+
+    roots = jax.lax.map(root, taps.outputs)  # a batched eigh shares JAX's threads and can wait for itself
 
     def moments(column: Float[Array, "N K"]) -> list[Array]:
         signals: Signals = taps.pull(column)

@@ -18,7 +18,7 @@ from optax.tree_utils import tree_vdot
 
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.structured import AbstractStructured
-from qnat.optim.rate import ScalarOrSchedule, Schedule, rate_at, scaled, traced_rate
+from qnat.optim.rate import ScalarOrSchedule, Schedule, chain, rate_at, scaled, traced_rate, with_rate
 from qnat.optim.running import StructuredMetric, scale_by_running_metric
 
 from ..models.network import Network, Weights
@@ -74,11 +74,11 @@ def kld_wrm_so(
     """
     rate = traced_rate(learning_rate)
     differences = _Differences(rho, rate)
-    return optax.chain(
+    direction = chain(
         optax.GradientTransformationExtraArgs(differences.init, differences.update),
         scale_by_running_metric(metric, damping=damping, memory=rho, refresh=refresh, warm_up=warm_up),
-        optax.scale_by_learning_rate(learning_rate),
     )
+    return with_rate(direction, rate)
 
 
 class _QuadraticState(NamedTuple):

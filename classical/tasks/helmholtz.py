@@ -31,7 +31,7 @@ class HelmholtzSpec(RunSpec):
 
     task_name: ClassVar[str] = "helmholtz"
     used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
-        ("optimizer", ("natural", "natural_adam"), ("damping", "refresh")),
+        ("optimizer", ("natural", "natural_adam"), ("damping", "refresh", "metric_samples")),
     )
 
     data: str = Field(
@@ -67,6 +67,9 @@ class HelmholtzSpec(RunSpec):
         0.2, gt=0, description="alpha of natural: its metric is (F + alpha)/(1 + alpha), which alpha makes regular"
     )
     refresh: int | None = Field(50, ge=1, description="steps K from one Fisher matrix to the next")
+    metric_samples: int | None = Field(
+        None, ge=1, description="draws an item that the Fisher matrix is taken from (default those of the gradient)"
+    )
     steps: int = Field(1380, ge=0, description="optimiser steps")
     every: int = Field(46, ge=1, description="steps between evaluations")
 

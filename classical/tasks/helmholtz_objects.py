@@ -40,7 +40,7 @@ def transform(spec: HelmholtzSpec, task: Task) -> optax.GradientTransformation:
     if not spec.optimizer.startswith("natural"):
         return with_rate(above, spec.learning_rate)
     assert spec.damping is not None
-    metric = HelmholtzFisher(task.machine, task.batch, task.samples)
+    metric = HelmholtzFisher(task.machine, task.batch, spec.metric_samples or task.samples)
     natural = scale_by_running_metric(metric, damping=spec.damping, memory=None, refresh=spec.refresh or 1, warm_up=0)
     # the metric (F + α)/(1 + α); Adam does not feel the factor
     factor = 1.0 if above is _ADAM else 1 + spec.damping

@@ -6,10 +6,9 @@ Vectors are weight matrices V (out, in), and G ⊗ A takes V to G V A.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.scipy.linalg as jsl
 from jaxtyping import Array, Float
 
-from .structured import AbstractInverse, AbstractStructured
+from .structured import AbstractInverse, AbstractStructured, positive_inverse, shifted
 
 
 class Diagonalised(AbstractInverse):
@@ -78,7 +77,7 @@ class RepeatedBlock(AbstractStructured):
         return jax.ShapeDtypeStruct((self.rows, len(self.A)), self.A.dtype)
 
     def inverse(self, shift: Float[Array, ""]) -> AbstractInverse:
-        return _Repeated(_inverse(self.A + shift.astype(self.A.dtype) * jnp.eye(len(self.A), dtype=self.A.dtype)))
+        return _Repeated(positive_inverse(shifted(self.A, shift)))
 
 
 class _Repeated(AbstractInverse):
@@ -88,23 +87,14 @@ class _Repeated(AbstractInverse):
         return vector @ self.right
 
 
-def _inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
-    """Of a positive definite matrix, by Cholesky."""
-    return jsl.cho_solve((jnp.linalg.cholesky(matrix), True), jnp.eye(len(matrix), dtype=matrix.dtype))
-
-
 def balanced(operator: Kronecker, shift: Float[Array, ""]) -> Kronecker:
     """(G + √λ/π) ⊗ (A + π√λ), π² the ratio of the mean eigenvalues of A and G: "factored Tikhonov" damping.
 
     Reference: J. Martens, R. Grosse, arXiv:1503.05671, section 6.3.
     """
     g, a = (jnp.maximum(jnp.trace(factor) / len(factor), 1e-30) for factor in (operator.G, operator.A))
-    root, balance = jnp.sqrt(shift).astype(g.dtype), jnp.sqrt(a / g)
-
-    def added(matrix: Float[Array, "k k"], damping: Float[Array, ""]) -> Float[Array, "k k"]:
-        return matrix + damping * jnp.eye(len(matrix), dtype=matrix.dtype)
-
-    return Kronecker(added(operator.G, root / balance), added(operator.A, root * balance))
+    root, balance = jnp.sqrt(shift), jnp.sqrt(a / g)
+    return Kronecker(shifted(operator.G, root / balance), shifted(operator.A, root * balance))
 
 
 def factored_inverse(operator: AbstractStructured, shift: Float[Array, ""]) -> AbstractInverse:
@@ -115,4 +105,4 @@ def factored_inverse(operator: AbstractStructured, shift: Float[Array, ""]) -> A
     if not isinstance(operator, Kronecker):
         raise ValueError(f"factored_inverse inverts Kronecker products; got {type(operator).__name__}.")
     damped = balanced(operator, shift)
-    return _Factored(_inverse(damped.G), _inverse(damped.A))
+    return _Factored(positive_inverse(damped.G), positive_inverse(damped.A))

@@ -139,22 +139,25 @@ class OuterProducts(AbstractStructured):
 
 
 class _DenseUnits(AbstractInverse):
-    factors: Float[Array, "out in in"]
+    inverses: Float[Array, "out in in"]
 
     def __call__(self, vector: Float[Array, "out in"]) -> Float[Array, "out in"]:
-        return jax.vmap(lambda factor, v: jsl.cho_solve((factor, True), v))(self.factors, vector)
+        return _each(self.inverses, vector)
 
 
 class _WoodburyUnits(AbstractInverse):
     features: Float[Array, "M in"]
     roots: Float[Array, "out M"]
-    factors: Float[Array, "out M M"]
+    inverses: Float[Array, "out M M"]
     shift: Float[Array, ""]
 
     def __call__(self, vector: Float[Array, "out in"]) -> Float[Array, "out in"]:
-        projected = self.roots * (vector @ self.features.T)
-        inner = jax.vmap(lambda factor, v: jsl.cho_solve((factor, True), v))(self.factors, projected)
+        inner = _each(self.inverses, self.roots * (vector @ self.features.T))
         return (vector - (self.roots * inner) @ self.features) / self.shift.astype(vector.dtype)
+
+
+def _each(matrices: Float[Array, "out n n"], vectors: Float[Array, "out n"]) -> Float[Array, "out n"]:
+    return jnp.einsum("oij,oj->oi", matrices, vectors)
 
 
 class UnitBlocks(AbstractStructured):
@@ -186,13 +189,32 @@ class UnitBlocks(AbstractStructured):
     def inverse(self, shift: Float[Array, ""]) -> AbstractInverse:
         count, width = self.features.shape
         shift = jnp.asarray(shift, self.in_structure().dtype)
+
+        # Unit by unit: batched factorisations share JAX's threads, and on a CPU two at a time wait for each other for
+        # ever (jaxlib 0.10). The inverses in full spare every later step the factorisation's triangular solves.
         if width <= count:
-            return _DenseUnits(jnp.linalg.cholesky(self._blocks() + shift * jnp.eye(width, dtype=shift.dtype)))
+
+            def dense(weights: Float[Array, " M"]) -> Float[Array, "in in"]:
+                return positive_inverse(shifted((weights * self.features.T) @ self.features, shift))
+
+            return _DenseUnits(jax.lax.map(dense, self.weights))
         # with the roots of the weights on both sides nothing is divided by a weight, which may be zero
-        roots = jnp.sqrt(self.weights)
-        gram = roots[:, :, None] * (self.features @ self.features.T) * roots[:, None, :]
-        factors = jnp.linalg.cholesky(gram + shift * jnp.eye(count, dtype=shift.dtype))
-        return _WoodburyUnits(self.features, roots, factors, shift)
+        roots, gram = jnp.sqrt(self.weights), self.features @ self.features.T
+
+        def inner(root: Float[Array, " M"]) -> Float[Array, "M M"]:
+            return positive_inverse(shifted(root[:, None] * gram * root, shift))
+
+        return _WoodburyUnits(self.features, roots, jax.lax.map(inner, roots), shift)
+
+
+def shifted(matrix: Float[Array, "n n"], shift: Float[Array, ""]) -> Float[Array, "n n"]:
+    """A + λ in the precision of A."""
+    return matrix + shift.astype(matrix.dtype) * jnp.eye(len(matrix), dtype=matrix.dtype)
+
+
+def positive_inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """The inverse in full of a positive definite matrix, by Cholesky."""
+    return jsl.cho_solve((jnp.linalg.cholesky(matrix), True), jnp.eye(len(matrix), dtype=matrix.dtype))
 
 
 Inverter = Callable[[AbstractStructured, Float[Array, ""]], AbstractInverse]

@@ -1,0 +1,162 @@
+"""The classical methods at their papers' scale: MNIST, under one budget of time each.
+
+An autoencoder 784-500-300-100-30 and back by K-FAC and by Adam, and the Helmholtz machine with the layers of the
+authors of natural reweighted wake–sleep by NRWS, RWS, and RWS with Adam. In single precision, on whatever device JAX
+finds. Of each method, a few settings run for a short while on seed 100, the best of them is timed and trained on seed 0
+for as many epochs as fit into the budget. Likelihoods are importance-sampled, with as many draws as the table says.
+
+Usage: python benchmarks/classical_scale.py MNIST_FOLDER BINARISED_MNIST_FOLDER [--minutes 10] [--only NAME ...]
+Writes benchmarks/results/classical_scale.json, the table and the figure of the docs.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import pathlib
+import platform
+import time
+
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+
+from classical.tasks.helmholtz import HelmholtzSpec
+from classical.tasks.network import NetworkSpec
+
+ROOT = pathlib.Path(__file__).parents[1]
+TUNING, SEED = 100, 0
+CURVE_DRAWS, FINAL_DRAWS = 10, 1000
+AUTOENCODER = {"layers": "500-300-100-30-100-300-500", "batch": 500}
+MACHINE = {"layers": "300-200-100-75-50-35-25-20-15-10-10", "likelihood_samples": CURVE_DRAWS}
+KFAC, NATURAL = {"optimizer": "kfac", "metric_items": 64}, {"optimizer": "natural", "metric_samples": 2}
+# (spec, what is fixed, the grid, steps of an epoch, steps of the short runs)
+NETWORK, HELMHOLTZ = (NetworkSpec, AUTOENCODER, 120, 240), (HelmholtzSpec, MACHINE, 1562, 1000)
+METHODS = {
+    "K-FAC": (*NETWORK, KFAC, {"learning_rate": [0.03, 0.1], "damping": [0.1, 0.3, 1.0]}),
+    "Adam": (*NETWORK, {"optimizer": "adam"}, {"learning_rate": [3e-4, 1e-3, 3e-3]}),
+    "NRWS": (*HELMHOLTZ, NATURAL, {"learning_rate": [3e-3, 0.01, 0.03]}),
+    "RWS": (*HELMHOLTZ, {"optimizer": "sgd"}, {"learning_rate": [0.01, 0.03, 0.1]}),
+    "RWS + Adam": (*HELMHOLTZ, {"optimizer": "adam"}, {"learning_rate": [1e-3, 3e-3, 0.01]}),
+}
+CURVES = {"network": ["train_loss", "test_loss"], "helmholtz": ["test_negative_log_likelihood"]}
+
+
+def measured(name: str, data: dict[str, str], minutes: float) -> dict:
+    """The settings chosen, the curves, and the likelihoods of the trained machine."""
+    kind, fixed, epoch, short, optimizer, grid = METHODS[name]
+    known = {**fixed, **optimizer, "data": data[kind.task_name]}
+    trials = []
+    for values in itertools.product(*grid.values()):
+        chosen = dict(zip(grid, values, strict=True))
+        try:
+            trial = kind(**known, **chosen, seed=TUNING, steps=short, every=short).run(progress=False)
+            score = float(trial.curves[CURVES[kind.task_name][-1]][0, -1])
+        except ArithmeticError:
+            score = None
+        trials.append({**chosen, "score": score})
+        print(f"{name}: {trials[-1]}", flush=True)
+    best = min((t for t in trials if t["score"] is not None), key=lambda t: t["score"])
+    chosen = {key: best[key] for key in grid}
+    timed = kind(**known, **chosen, seed=SEED, steps=epoch, every=epoch).run(progress=False)
+    # the two evaluations of the timed epoch are one more than one epoch of the long run has
+    epochs = max(1, int(60 * minutes / timed.seconds))
+    spec = kind(**known, **chosen, seed=SEED, steps=epochs * epoch, every=epoch)
+    run = spec.run(progress=False)
+    found = {
+        "kind": kind.task_name,
+        "chosen": chosen,
+        "trials": trials,
+        "epochs": epochs,
+        "seconds": run.seconds,
+        "compile_seconds": run.compile_seconds,
+        "curves": {curve: run.curves[curve][0, ::epoch].tolist() for curve in CURVES[kind.task_name]},
+    }
+    if kind is HelmholtzSpec:
+        task = spec.task()
+        likelihood = task.machine.importance_log_likelihood(run.params, task.test_x, FINAL_DRAWS, key=jax.random.key(1))
+        found["test"] = -float(np.mean(likelihood))
+    return found
+
+
+def page(document: dict) -> str:
+    """The tables as markdown."""
+    log_p = "−log p"
+    heads = {
+        "network": "| Autoencoder, MNIST | chosen | epochs | s/epoch | train loss | test loss |",
+        "helmholtz": "| Helmholtz machine, binarised MNIST | chosen | epochs | s/epoch | "
+        f"{log_p}, {CURVE_DRAWS} draws | {log_p}, {FINAL_DRAWS} draws |",
+    }
+    lines = []
+    for kind, head in heads.items():
+        lines += [head, "|---|---|---|---|---|---|"]
+        for name, row in document["methods"].items():
+            if row["kind"] != kind:
+                continue
+            chosen = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in row["chosen"].items())
+            numbers = [row["curves"][curve][-1] for curve in CURVES[kind]] + ([row["test"]] if "test" in row else [])
+            cells = " | ".join(f"{value:.2f}" for value in numbers)
+            pace = row["seconds"] / row["epochs"]
+            lines.append(f"| {name} | {chosen} | {row['epochs']} | {pace:.1f} | {cells} |")
+        lines.append("")
+    grids = []
+    for name, (*_, grid) in METHODS.items():
+        values = (f"{key.replace('_', ' ')} {'/'.join(f'{v:g}' for v in values)}" for key, values in grid.items())
+        grids.append(f"{name}: {', '.join(values)}")
+    minutes, short = document["minutes"], f"{NETWORK[3]} and {HELMHOLTZ[3]} steps"
+    words = (
+        f"In nats, {minutes:g} minutes each, seed {SEED}; of the settings ({'; '.join(grids)}) those that were best on "
+        f"seed {TUNING} after {short}. Made by `python benchmarks/classical_scale.py mnist binarized_mnist --minutes "
+        f"{minutes:g}` with {document['machine']}."
+    )
+    return "\n".join([*lines, words, ""])
+
+
+def draw(document: dict) -> None:
+    """Test losses against time."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2), layout="constrained")
+    titles = {
+        "network": "Autoencoder, MNIST: test loss",
+        "helmholtz": f"Helmholtz machine: −log p, {CURVE_DRAWS} draws",
+    }
+    for panel, (kind, title) in zip(axes, titles.items(), strict=True):
+        for name, row in document["methods"].items():
+            if row["kind"] == kind:
+                curve = row["curves"][CURVES[kind][-1]]
+                panel.plot(np.linspace(0, row["seconds"] / 60, len(curve))[1:], curve[1:], label=name)
+        panel.set(title=title, xlabel="minutes", ylabel="nats")
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.legend(frameon=False)
+    figure.savefig(ROOT / "docs" / "_static" / "classical_scale.png", dpi=160)
+
+
+def main() -> None:
+    """Tunes, trains, writes after every method."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("mnist", help="folder of MNIST's IDX files")
+    parser.add_argument("binarised", help="folder of binarised MNIST (.mat)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of training, each method")
+    parser.add_argument("--only", nargs="+", choices=METHODS, default=list(METHODS), help="measure these again")
+    arguments = parser.parse_args()
+    data = {"network": arguments.mnist, "helmholtz": arguments.binarised}
+    out = ROOT / "benchmarks" / "results" / "classical_scale.json"
+    before = json.loads(out.read_text())["methods"] if out.exists() else {}
+    methods = {name: before[name] for name in METHODS if name in before and name not in arguments.only}
+    for name in arguments.only:
+        began = time.perf_counter()
+        methods[name] = measured(name, data, arguments.minutes)
+        row = methods[name]
+        print(f"{name}: {row['epochs']} epochs, {row.get('test', row['curves'])}, {time.perf_counter() - began:.0f} s")
+        document = {
+            "machine": f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {platform.machine()}, "
+            f"{os.cpu_count()} threads",
+            "minutes": arguments.minutes,
+            "methods": {name: methods[name] for name in METHODS if name in methods},
+        }
+        out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    (ROOT / "docs" / "_generated" / "classical_scale.md").write_text(page(document), encoding="utf-8")
+    draw(document)
+
+
+if __name__ == "__main__":
+    main()
