@@ -31,6 +31,9 @@ _TARGETS: dict[str, Targets] = {"sampled": "sampled", "exact": "exact", "empiric
 # made once: a jitted loop knows a transform by its identity
 _ADAM = optax.with_extra_args_support(optax.scale_by_adam())
 _trace = functools.cache(optax.trace)
+# optax.lars and optax.lamb without decay; biases are the last columns of the matrices, so that no vector needs a mask
+_LARS = optax.chain(optax.scale_by_trust_ratio(trust_coefficient=1e-3), optax.trace(0.9))
+_LAMB = optax.chain(optax.scale_by_adam(eps=1e-6), optax.scale_by_trust_ratio())
 
 
 def _given(value: Any) -> Any:
@@ -57,7 +60,7 @@ def task(spec: NetworkSpec) -> NetworkTask:
 
 
 def transform(spec: NetworkSpec, task: Task) -> optax.GradientTransformation:
-    """The optimiser; its numbers are traced, but for those of optax's own."""
+    """The optimiser, its numbers traced but for optax's own momentum."""
     assert isinstance(task, NetworkTask)
     name = spec.optimizer
     if name == "kfac_full":
@@ -77,13 +80,9 @@ def transform(spec: NetworkSpec, task: Task) -> optax.GradientTransformation:
         return entropy_sgd(
             rate, inner_steps=_given(spec.inner_steps), gamma=_given(spec.scope), noise=_given(spec.noise)
         )
-    # biases are the last columns of the matrices, so that trust ratios of layers need no mask for vectors
-    return {
-        "sgd": lambda: with_rate(_trace(_given(spec.momentum)), rate),
-        "adam": lambda: with_rate(_ADAM, rate),
-        "lars": lambda: optax.lars(rate),
-        "lamb": lambda: optax.lamb(rate),
-    }[name]()
+    if name == "sgd":
+        return with_rate(_trace(_given(spec.momentum)), rate)
+    return with_rate({"adam": _ADAM, "lars": _LARS, "lamb": _LAMB}[name], rate)
 
 
 def _kronecker(spec: NetworkSpec, network: Network) -> KroneckerFisher:

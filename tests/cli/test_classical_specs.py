@@ -4,8 +4,11 @@ import gzip
 import json
 import re
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from classical.tasks.bibliography import ENTRIES
@@ -81,6 +84,33 @@ def test_every_optimizer_has_a_transform_and_citations(spec):
     assert "Bradbury2018" in spec.citations()
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimisers_of_different_rates_share_a_compiled_loop(optimizer):
+    name = "damping" if optimizer == "kfac_full" else "learning_rate"
+    specs = [NetworkSpec(optimizer=optimizer, **{name: value}) for value in (0.1, 0.2)]
+    one, other = (eqx.partition(spec.transform(spec.task()), eqx.is_array)[1] for spec in specs)
+    assert eqx.tree_equal(one, other)
+
+
+@pytest.mark.parametrize(("optimizer", "theirs"), [("lars", optax.lars(20.0)), ("lamb", optax.lamb(0.02))])
+def test_trust_ratios_are_those_of_optax(optimizer, theirs):
+    spec = NetworkSpec(optimizer=optimizer)
+    ours, params = spec.transform(spec.task()), [jnp.arange(6.0).reshape(2, 3), jnp.ones((1, 3))]
+    states = [transform.init(params) for transform in (ours, theirs)]
+    for step in range(3):
+        gradient = jax.tree.map(lambda w, step=step: jnp.cos(w + step), params)
+        found = [t.update(gradient, s, params) for t, s in zip((ours, theirs), states, strict=True)]
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), *(updates for updates, _ in found))
+        states = [state for _, state in found]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_trains(optimizer):
+    run = NetworkSpec(optimizer=optimizer, layers="24-8-24", steps=60, every=60).run(progress=False)
+    assert run.curves["test_loss"][0, -1] < 0.75 * run.curves["test_loss"][0, 0]
+
+
 def refusal(arguments, capsys):
     """The sentence on standard error; nothing was written."""
     assert main(["run", *arguments, "--out", "refused"]) == 2
@@ -100,6 +130,7 @@ def refusal(arguments, capsys):
         ("network --data bits.npy --kind classify --batch 2", "no labels to classify"),
         ("network --refresh 0", "refresh is '0'; it must be at least 1"),
         ("helmholtz --refresh 0", "refresh is '0'; it must be at least 1"),
+        ("network --metric-items 101", "metric_items is 101, but a batch has 100"),
         ("network --damping 0", "damping is '0'; it must be greater than 0"),
         ("helmholtz --damping -1", "damping is '-1'; it must be greater than 0"),
         ("helmholtz --data grey.npy --batch 2", "grey values where bits are needed; give a threshold, such as --thres"),

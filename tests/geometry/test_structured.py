@@ -1,5 +1,7 @@
 """Structured operators against their dense matrices."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import lineax as lx
@@ -47,6 +49,18 @@ def test_the_inverse_is_that_of_the_dense_matrix(name):
     found = lx.linear_solve(shifted, vector, Direct()).value
     wanted = jnp.linalg.solve(shifted.as_matrix(), ravel_pytree(vector)[0])
     np.testing.assert_allclose(ravel_pytree(found)[0], wanted, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_nothing_is_factorised_in_batches(name):
+    """On a CPU two batched factorisations at a time use up JAX's threads and wait for each other for ever."""
+    operator = OPERATORS[name]
+    vector = jax.tree.map(lambda s: normal(9, *s.shape), operator.in_structure())
+    text = str(jax.make_jaxpr(lambda o: o.inverse(jnp.asarray(0.1))(vector))(operator))
+    calls = re.findall(r":\w+\[([\d,]*)\] = (?:cholesky|eigh|triangular_solve|lu)\b", text)
+    calls += re.findall(r":\w+\[([\d,]*)\] \w+:\w+\[[\d,]*\] = eigh\b", text)
+    assert calls
+    assert all(shape.count(",") <= 1 for shape in calls)
 
 
 def test_rows_are_sums_of_outer_products_over_positions():
