@@ -33,7 +33,7 @@ _LEARNING_RATES = {
     "lamb": 0.02,
     "entropy_sgd": 1.0,
 }
-_DAMPINGS = {"natural": 10.0}
+_DAMPINGS = {"natural": 10.0, "foof": 0.03}
 _MEMORIES = {"kld_wrm_so": 0.33, "kld_wrm_q": 0.5, "kld_wrm_qe": 0.5}
 _LAYERS = {"autoencode": "48-24-8-24-48", "classify": "64-32", "regress": "64-32"}
 _LAYER = re.compile(r"(?P<units>[1-9]\d*)|c(?P<channels>[1-9]\d*)k(?P<kernel>[1-9]\d*)(s(?P<stride>[1-9]\d*))?")
