@@ -33,7 +33,7 @@ KFAC, NATURAL = {"optimizer": "kfac", "metric_items": 64}, {"optimizer": "natura
 # (spec, what is fixed, the grid, steps of an epoch, steps of the short runs)
 NETWORK, HELMHOLTZ = (NetworkSpec, AUTOENCODER, 120, 240), (HelmholtzSpec, MACHINE, 1562, 1000)
 METHODS = {
-    "K-FAC": (*NETWORK, KFAC, {"learning_rate": [0.03, 0.1], "damping": [0.1, 0.3, 1.0]}),
+    "K-FAC": (*NETWORK, KFAC, {"learning_rate": [0.01, 0.03], "damping": [0.1, 0.3]}),
     "Adam": (*NETWORK, {"optimizer": "adam"}, {"learning_rate": [3e-4, 1e-3, 3e-3]}),
     "NRWS": (*HELMHOLTZ, NATURAL, {"learning_rate": [3e-3, 0.01, 0.03]}),
     "RWS": (*HELMHOLTZ, {"optimizer": "sgd"}, {"learning_rate": [0.01, 0.03, 0.1]}),
@@ -58,9 +58,12 @@ def measured(name: str, data: dict[str, str], minutes: float) -> dict:
         print(f"{name}: {trials[-1]}", flush=True)
     best = min((t for t in trials if t["score"] is not None), key=lambda t: t["score"])
     chosen = {key: best[key] for key in grid}
-    timed = kind(**known, **chosen, seed=SEED, steps=epoch, every=epoch).run(progress=False)
-    # the two evaluations of the timed epoch are one more than one epoch of the long run has
-    epochs = max(1, int(60 * minutes / timed.seconds))
+    # one epoch costs more than the next: it has a warm-up and an evaluation before it
+    first, third = (
+        kind(**known, **chosen, seed=SEED, steps=count * epoch, every=epoch).run(progress=False).seconds
+        for count in (1, 3)
+    )
+    epochs = max(1, 1 + int((60 * minutes - first) / ((third - first) / 2)))
     spec = kind(**known, **chosen, seed=SEED, steps=epochs * epoch, every=epoch)
     run = spec.run(progress=False)
     found = {

@@ -1,5 +1,8 @@
 """Helmholtz machines: two sigmoid belief networks, one that generates data and one that recognises their causes."""
 
+import itertools
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -82,19 +85,23 @@ class HelmholtzMachine(eqx.Module):
 
     def dream(self, weights: Weights, count: int, *, key: PRNGKeyArray) -> States:
         """(count,) states from the generator, from the top down."""
-        keys = jax.random.split(key, len(weights))
-        bits = _draw(jnp.broadcast_to(weights[-1][:, 0], (count, len(weights[-1]))), keys[-1])
-        states = [bits]
-        for w, k in zip(weights[-2::-1], keys[-2::-1], strict=True):
-            states.append(_draw(self.features(states[-1]) @ w.T, k))
+        *below, top = self._uniform(self.sizes, (count,), weights[-1].dtype, key)
+        states = [_bits(weights[-1][:, 0], top)]
+        for w, uniform in zip(weights[-2::-1], below[::-1], strict=True):
+            states.append(_bits(self.features(states[-1]) @ w.T, uniform))
         return states[::-1]
 
     def recognise(self, weights: Weights, x: Float[Array, "*s n"], *, key: PRNGKeyArray) -> States:
         """States with the visible layer x and the rest from the recogniser, from the bottom up."""
         states = [x]
-        for w, k in zip(weights, jax.random.split(key, len(weights)), strict=True):
-            states.append(_draw(self.features(states[-1]) @ w.T, k))
+        for w, uniform in zip(weights, self._uniform(self.sizes[1:], x.shape[:-1], x.dtype, key), strict=True):
+            states.append(_bits(self.features(states[-1]) @ w.T, uniform))
         return states
+
+    def _uniform(self, sizes: tuple[int, ...], shape: tuple[int, ...], dtype: Any, key: PRNGKeyArray) -> States:
+        """Numbers in [0, 1) for the units of some layers, from one draw: draws are most of what there is to compile."""
+        numbers = jax.random.uniform(key, (*shape, sum(sizes)), dtype)
+        return jnp.split(numbers, list(itertools.accumulate(sizes))[:-1], axis=-1)
 
     def means(self, weights: Weights, states: States) -> Float[Array, "*s n"]:
         """Probabilities of the visible bits, given the layer above them: smoother pictures than the bits."""
@@ -139,8 +146,9 @@ def _log_bernoulli(logits: Float[Array, "*s n"], bits: Float[Array, "*s n"]) -> 
     return bits * logits - jax.nn.softplus(logits)
 
 
-def _draw(logits: Float[Array, "*s n"], key: PRNGKeyArray) -> Float[Array, "*s n"]:
-    return jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(logits.dtype)
+def _bits(logits: Float[Array, "*s n"], uniform: Float[Array, "*s n"]) -> Float[Array, "*s n"]:
+    """1 with the probability of the logits."""
+    return (uniform < jax.nn.sigmoid(logits)).astype(logits.dtype)
 
 
 def _marginal(
