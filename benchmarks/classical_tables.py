@@ -40,7 +40,7 @@ NETWORK = {
     "SO-KLD-WRM": ({"optimizer": "kld_wrm_so"}, {"learning_rate": [0.01, 0.03, 0.1], "damping": [1e-3, 3e-3, 1e-2]}),
     "Q-KLD-WRM": (
         {"optimizer": "kld_wrm_q"},
-        {"learning_rate": [0.05, 0.1], "damping": [3e-3, 1e-2], "memory": [0.2, 0.33, 0.5]},
+        {"learning_rate": [0.1, 0.2, 0.3], "damping": [1e-3, 3e-3, 1e-2], "memory": [0.33, 0.5]},
     ),
     "Adam": ({"optimizer": "adam"}, {"learning_rate": [3e-3, 0.01, 0.03]}),
     "gradient descent, momentum": ({"optimizer": "sgd"}, {"learning_rate": [0.01, 0.03, 0.1]}),

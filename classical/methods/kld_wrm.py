@@ -18,7 +18,7 @@ from optax.tree_utils import tree_vdot
 
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.structured import AbstractStructured
-from qnat.optim.rate import ScalarOrSchedule, Schedule, chain, rate_at, scaled, traced_rate, with_rate
+from qnat.optim.rate import ScalarOrSchedule, Schedule, chain, number, rate_at, scaled, traced_rate, with_rate
 from qnat.optim.running import StructuredMetric, scale_by_running_metric
 
 from ..models.network import Network, Weights
@@ -95,6 +95,7 @@ class _Quadratic(eqx.Module):
     metric: StructuredMetric
     rho: Scalar
     damping: Scalar
+    clip: Scalar
     inner_steps: int = eqx.field(static=True)
     network: Network | None
 
@@ -128,6 +129,8 @@ class _Quadratic(eqx.Module):
         if self.network is not None:
             step = self._refined(self.network, step, updates, params, new, state, rate, batch)
         pull = average.mv(step)
+        length = jnp.maximum(tree_vdot(step, pull), jnp.finfo(rate.dtype).tiny)
+        step, pull = (scaled(jnp.minimum(1.0, jnp.sqrt(self.clip / length)), tree) for tree in (step, pull))
         wake = jax.tree.map(lambda c, g, f: c - g + f / rate.astype(f.dtype), corrected, updates, pull)
         stored = [params, *state.stored[:-1]] if self.network is not None else []
         return step, _QuadraticState(state.step + 1, average, wake, stored)
@@ -177,6 +180,7 @@ def kld_wrm_q(
     *,
     rho: float = 0.5,
     damping: float = 1e-3,
+    clip: float | None = None,
     network: Network | None = None,
     inner_steps: int = 7,
 ) -> optax.GradientTransformationExtraArgs:
@@ -190,9 +194,10 @@ def kld_wrm_q(
         learning_rate: η = 1/λ, a number or a schedule.
         metric: such as `KroneckerFisher`. rho: memory of the average, in [0, 1).
         damping: added to F̄ + ηF, > 0.
+        clip: a longer step is shortened to sᵀF̄s = clip, half of which is a divergence in nats; None for no bound. F̄
+            looks back few batches only, and without a bound high rates fail.
         network: the model of the divergences, for QE. inner_steps: of QE.
     """
-    method = _Quadratic(
-        traced_rate(learning_rate), metric, jnp.asarray(rho, float), jnp.asarray(damping, float), inner_steps, network
-    )
+    bound = number(jnp.inf if clip is None else clip)
+    method = _Quadratic(traced_rate(learning_rate), metric, number(rho), number(damping), bound, inner_steps, network)
     return optax.GradientTransformationExtraArgs(method.init, method.update)

@@ -25,7 +25,7 @@ _LEARNING_RATES = {
     "foof": 0.03,
     "natural": 0.3,
     "kld_wrm_so": 0.03,
-    "kld_wrm_q": 0.1,
+    "kld_wrm_q": 0.2,
     "kld_wrm_qe": 0.1,
     "sgd": 0.03,
     "adam": 0.01,
@@ -33,8 +33,8 @@ _LEARNING_RATES = {
     "lamb": 0.02,
     "entropy_sgd": 1.0,
 }
-_DAMPINGS = {"natural": 10.0, "foof": 0.03}
-_MEMORIES = {"kld_wrm_so": 0.33, "kld_wrm_q": 0.5, "kld_wrm_qe": 0.5}
+_DAMPINGS = {"natural": 10.0, "foof": 0.03, "kld_wrm_q": 3e-3}
+_MEMORIES = {"kld_wrm_so": 0.33, "kld_wrm_q": 0.33, "kld_wrm_qe": 0.5}
 _LAYERS = {"autoencode": "48-24-8-24-48", "classify": "64-32", "regress": "64-32"}
 _LAYER = re.compile(r"(?P<units>[1-9]\d*)|c(?P<channels>[1-9]\d*)k(?P<kernel>[1-9]\d*)(s(?P<stride>[1-9]\d*))?")
 
@@ -62,6 +62,7 @@ class NetworkSpec(RunSpec):
         ("optimizer", (*_AVERAGED, "kfac_full"), ("metric_items",)),
         ("optimizer", ("kfac", "kfac_full", "foof", "kld_wrm_so"), ("refresh",)),
         ("optimizer", ("kfac",), ("factored",)),
+        ("optimizer", ("kld_wrm_q", "kld_wrm_qe"), ("clip",)),
         ("optimizer", ("kfac", "foof", "sgd"), ("momentum",)),
         ("optimizer", ("entropy_sgd",), ("inner_steps", "scope", "noise")),
     )
@@ -136,6 +137,9 @@ class NetworkSpec(RunSpec):
         None,
         ge=1,
         description="steps from one inverse of the Fisher matrix to the next (default 20, 1 for kld_wrm_so)",
+    )
+    clip: float | None = Field(
+        0.03, gt=0, description="longest step of kld_wrm_q: the square of its length in the metric"
     )
     momentum: float | None = Field(0.9, ge=0, lt=1, description="momentum")
     inner_steps: int | None = Field(20, ge=0, description="steps of the random walk of entropy_sgd, one gradient each")

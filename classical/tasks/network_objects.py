@@ -107,6 +107,5 @@ def _kld_wrm(spec: NetworkSpec, network: Network, rate: float) -> optax.Gradient
     rho, damping = _given(spec.memory), _given(spec.damping)
     if spec.optimizer == "kld_wrm_so":
         return kld_wrm_so(rate, metric, rho=rho, damping=damping, refresh=_given(spec.refresh))
-    return kld_wrm_q(
-        rate, metric, rho=rho, damping=damping, network=network if spec.optimizer == "kld_wrm_qe" else None
-    )
+    refined = network if spec.optimizer == "kld_wrm_qe" else None
+    return kld_wrm_q(rate, metric, rho=rho, damping=damping, clip=_given(spec.clip), network=refined)

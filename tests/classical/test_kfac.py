@@ -82,10 +82,10 @@ class Recorded:
         return BlockDiagonal([Dense(jnp.array(GOLDEN["kldwrm"]["F"])[batch])])
 
 
-def steps(method, rho):
+def steps(method, rho, **options):
     golden = GOLDEN["kldwrm"]
     rate = lambda step: 1 / jnp.array(golden["lam"])[step]  # noqa: E731
-    options = {"warm_up": 9} if method is kld_wrm_so else {}
+    options |= {"warm_up": 9} if method is kld_wrm_so else {}
     transform = method(rate, Recorded(), rho=rho, damping=0.0, **options)
     params, found = [jnp.zeros(3)], []
     state = transform.init(params)
@@ -121,6 +121,13 @@ def test_kldwrm_rho0():
         natural = -jnp.linalg.solve(jnp.array(golden["F"][k]), jnp.array(golden["g"][k]))
         np.testing.assert_allclose(so, natural / golden["lam"][k], rtol=1e-11)
         np.testing.assert_allclose(q, natural / (golden["lam"][k] + 1), rtol=1e-11)
+
+
+def test_kldwrm_clips_the_length_of_a_step():
+    free, clipped = steps(kld_wrm_q, 0.0)[0], steps(kld_wrm_q, 0.0, clip=1e-4)[0]
+    np.testing.assert_allclose(clipped @ jnp.array(GOLDEN["kldwrm"]["F"][0]) @ clipped, 1e-4, rtol=1e-11)
+    np.testing.assert_allclose(jnp.cross(free, clipped), 0, atol=1e-15)
+    np.testing.assert_array_equal(steps(kld_wrm_q, 0.5, clip=1e9), steps(kld_wrm_q, 0.5))
 
 
 AUTOENCODER = Network(16, (Layer(8), Layer(3, "linear"), Layer(8), Layer(16, "linear")), Bernoulli())

@@ -18,7 +18,7 @@ from qnat.cli import main
 from qnat.experiment import Run
 
 OPTIMIZERS = NetworkSpec.model_fields["optimizer"].annotation.__args__
-USED = ("damping", "factored", "metric", "memory", "refresh", "momentum", "inner_steps", "scope", "noise")
+USED = ("damping", "factored", "metric", "memory", "refresh", "clip", "momentum", "inner_steps", "scope", "noise")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def bits(tmp_path):
         ("kfac_full", None, {"damping", "metric", "refresh"}),
         ("foof", 0.03, {"damping", "memory", "refresh", "momentum"}),
         ("natural", 0.3, {"damping", "metric"}),
-        ("kld_wrm_q", 0.1, {"damping", "metric", "memory"}),
+        ("kld_wrm_q", 0.2, {"damping", "metric", "memory", "clip"}),
         ("sgd", 0.03, {"momentum"}),
         ("adam", 0.01, set()),
         ("entropy_sgd", 1.0, {"inner_steps", "scope", "noise"}),
