@@ -85,7 +85,7 @@ class HelmholtzMachine(eqx.Module):
 
     def dream(self, weights: Weights, count: int, *, key: PRNGKeyArray) -> States:
         """(count,) states from the generator, from the top down."""
-        *below, top = self._uniform(self.sizes, (count,), weights[-1].dtype, key)
+        *below, top = _uniform(self.sizes, (count,), weights[-1].dtype, key)
         states = [_bits(weights[-1][:, 0], top)]
         for w, uniform in zip(weights[-2::-1], below[::-1], strict=True):
             states.append(_bits(self.features(states[-1]) @ w.T, uniform))
@@ -94,14 +94,9 @@ class HelmholtzMachine(eqx.Module):
     def recognise(self, weights: Weights, x: Float[Array, "*s n"], *, key: PRNGKeyArray) -> States:
         """States with the visible layer x and the rest from the recogniser, from the bottom up."""
         states = [x]
-        for w, uniform in zip(weights, self._uniform(self.sizes[1:], x.shape[:-1], x.dtype, key), strict=True):
+        for w, uniform in zip(weights, _uniform(self.sizes[1:], x.shape[:-1], x.dtype, key), strict=True):
             states.append(_bits(self.features(states[-1]) @ w.T, uniform))
         return states
-
-    def _uniform(self, sizes: tuple[int, ...], shape: tuple[int, ...], dtype: Any, key: PRNGKeyArray) -> States:
-        """Numbers in [0, 1) for the units of some layers, from one draw: draws are most of what there is to compile."""
-        numbers = jax.random.uniform(key, (*shape, sum(sizes)), dtype)
-        return jnp.split(numbers, list(itertools.accumulate(sizes))[:-1], axis=-1)
 
     def means(self, weights: Weights, states: States) -> Float[Array, "*s n"]:
         """Probabilities of the visible bits, given the layer above them: smoother pictures than the bits."""
@@ -144,6 +139,12 @@ class HelmholtzMachine(eqx.Module):
 
 def _log_bernoulli(logits: Float[Array, "*s n"], bits: Float[Array, "*s n"]) -> Float[Array, "*s n"]:
     return bits * logits - jax.nn.softplus(logits)
+
+
+def _uniform(sizes: tuple[int, ...], shape: tuple[int, ...], dtype: Any, key: PRNGKeyArray) -> States:
+    """Numbers in [0, 1) for the units of some layers, from one draw: draws are most of what there is to compile."""
+    numbers = jax.random.uniform(key, (*shape, sum(sizes)), dtype)
+    return jnp.split(numbers, list(itertools.accumulate(sizes))[:-1], axis=-1)
 
 
 def _bits(logits: Float[Array, "*s n"], uniform: Float[Array, "*s n"]) -> Float[Array, "*s n"]:

@@ -4,7 +4,8 @@ A state is carried by an unnormalised log-density K, ρ = exp(K) / Tr exp(K): th
 eigenvalue to rounding, those of K lose none. Derivatives are divided differences in the eigenbasis of K (the
 Daleckii–Krein formula), hence exact where eigenvalues coincide, which automatic differentiation of `eigh` is not.
 
-Real symmetric K gives real results, complex Hermitian K complex ones. For batches use `jax.vmap`.
+Real symmetric K gives real results, complex Hermitian K complex ones. For batches use
+`jax.lax.map`: on a CPU, two batched factorisations at a time wait for each other for ever (jaxlib 0.10).
 
 Reference: Higham, Functions of Matrices (SIAM, 2008), theorem 3.11.
 """

@@ -54,8 +54,7 @@ class Shifted(lx.AbstractLinearOperator):
         return jax.tree.map(lambda a, v: a + self.shift.astype(v.dtype) * v, self.operator.mv(vector), vector)
 
     def as_matrix(self) -> Float[Array, "P P"]:
-        matrix = self.operator.as_matrix()
-        return matrix + self.shift.astype(matrix.dtype) * jnp.eye(matrix.shape[0], dtype=matrix.dtype)
+        return shifted(self.operator.as_matrix(), self.shift)
 
     def transpose(self) -> "Shifted":
         return self
