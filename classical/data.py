@@ -9,9 +9,10 @@ Nothing is downloaded. `load("digits")` needs no file; everything else is a path
 - a NumPy file `.npy` (also `.gz`) of one row an item.
 """
 
-import gzip
+import functools
 import math
 import pathlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,13 +20,11 @@ from jaxtyping import Float, Int
 
 from qnat.experiment.errors import RefusedError
 
-DIGITS_TRAIN = 1500
-_HELD_OUT = 0.2
-"""The part of a set without a split of its own that is kept for testing: its last rows."""
+from .headers import DIGITS, Source, header, idx_shape, opened, reading, source, split
 
 
 class Data(NamedTuple):
-    """Items in rows, in two parts.
+    """Items in rows, in two parts. Those of `load` are read-only.
 
     Attributes:
         train, test: (N, D) and (M, D), values in [0, 1] if they are images or bits.
@@ -56,80 +55,47 @@ class Data(NamedTuple):
 def load(name: str) -> Data:
     """A data set by name ("digits") or by path; the formats are those of this module.
 
+    The last two sets are remembered until their files change.
+
     Raises:
         RefusedError: there is no such set, or a file is not what its name says.
     """
-    if name == "digits":
-        return _digits()
-    path = pathlib.Path(name)
-    for find in (_mnist, _matlab, _density, _numeric, _numpy):
-        try:
-            found = find(path)
-        except (OSError, ValueError, EOFError) as error:
-            if isinstance(error, RefusedError):
-                raise
-            raise RefusedError(f"Cannot read the data in {path} ({error}); give a whole file.") from None
-        if found is not None:
-            return _checked(path, found)
-    raise RefusedError(
-        f"Unknown data set '{name}'; use digits, or a path: a folder of MNIST (IDX files) or binarised MNIST (.mat), "
-        "FOLDER/NAME of NAME.train.data and NAME.test.data, german.data-numeric, or a .npy file."
-    )
+    found = source(name)
+    return _load(found, found.stamps())
 
 
-def _checked(path: pathlib.Path, data: Data) -> Data:
-    for part, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
-        if part.ndim != 2 or not part.size:
-            raise RefusedError(f"The data in {path} have the shape {part.shape}; one row an item is wanted, (N, D).")
-        if labels is not None and len(labels) != len(part):
-            raise RefusedError(f"{path} has {len(part)} items and {len(labels)} labels; give one label an item.")
-        if not np.isfinite(part).all():
-            raise RefusedError(f"The data in {path} hold values that are not finite; remove those items.")
-    if data.train.shape[1] != data.test.shape[1]:
-        raise RefusedError(
-            f"Training and test items in {path} have {data.train.shape[1]} and {data.test.shape[1]} values; "
-            "give files of one set."
-        )
+@functools.lru_cache(maxsize=2)
+def _load(found: Source, _stamps: tuple[tuple[int, int], ...]) -> Data:
+    header(found.name)  # refuses shapes that do not fit
+    with reading(found.name):
+        data = _READERS[found.format](*found.files)
+    if not all(np.isfinite(part).all() for part in (data.train, data.test)):
+        raise RefusedError(f"The data in {found.name} hold values that are not finite; remove those items.")
+    for part in data:
+        if part is not None:
+            part.setflags(write=False)
     return data
 
 
 def _digits() -> Data:
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
+    digits, first = load_digits(), DIGITS.train
     pixels, labels = digits.data / 16.0, digits.target
-    return Data(pixels[:DIGITS_TRAIN], pixels[DIGITS_TRAIN:], labels[:DIGITS_TRAIN], labels[DIGITS_TRAIN:])
+    return Data(pixels[:first], pixels[first:], labels[:first], labels[first:])
 
 
-def _bytes(path: pathlib.Path) -> bytes | None:
-    """The content of a file or of its gzipped form; None if there is neither."""
-    zipped = path if path.suffix == ".gz" else path.with_name(path.name + ".gz")
-    if zipped.is_file():
-        return gzip.decompress(zipped.read_bytes())
-    return path.read_bytes() if path.is_file() else None
+def _idx(path: pathlib.Path) -> np.ndarray:
+    shape = idx_shape(path)
+    with opened(path) as file:
+        content = file.read()[4 + 4 * len(shape) :]
+    if len(content) != math.prod(shape):
+        raise ValueError(f"{path.name.removesuffix('.gz')} is not an IDX file of unsigned bytes")
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _idx(path: pathlib.Path) -> np.ndarray | None:
-    """An IDX file: two zeros, a type (8: unsigned bytes), the number of axes, their lengths, the values."""
-    content = _bytes(path)
-    if content is None:
-        return None
-    axes = content[3] if len(content) > 3 else 0
-    lengths = np.frombuffer(content[4 : 4 + 4 * axes], ">u4").astype(int)
-    if content[:3] != b"\0\0\x08" or len(content) != 4 + 4 * axes + math.prod(lengths):
-        raise ValueError(f"{path.name} is not an IDX file of unsigned bytes")
-    return np.frombuffer(content[4 + 4 * axes :], np.uint8).reshape(lengths)
-
-
-def _mnist(path: pathlib.Path) -> Data | None:
-    parts = [
-        _idx(path / f"{part}-{kind}-ubyte") for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
-    ]
-    if all(part is None for part in parts):
-        return None
-    train, train_labels, test, test_labels = parts
-    if train is None or train_labels is None or test is None or test_labels is None:
-        raise RefusedError(f"{path} lacks some of MNIST's four files; give images and labels of train and t10k.")
+def _mnist(*paths: pathlib.Path) -> Data:
+    train, train_labels, test, test_labels = map(_idx, paths)
     return Data(
         train.reshape(len(train), -1) / 255.0,
         test.reshape(len(test), -1) / 255.0,
@@ -138,50 +104,43 @@ def _mnist(path: pathlib.Path) -> Data | None:
     )
 
 
-def _matlab(path: pathlib.Path) -> Data | None:
-    files = [sorted(path.glob(f"*_{part}.mat")) for part in ("train", "test")] if path.is_dir() else [[], []]
-    if not all(files):
-        return None
+def _matlab(*paths: pathlib.Path) -> Data:
     import scipy.io
 
-    train, test = (np.asarray(scipy.io.loadmat(found[0])["X"], float) for found in files)
+    train, test = (np.asarray(scipy.io.loadmat(path)["X"], float) for path in paths)
     return Data(train, test)
 
 
-def _density(path: pathlib.Path) -> Data | None:
-    parts = [_bytes(path.with_name(f"{path.name}.{part}.data")) for part in ("train", "test")]
-    if parts[0] is None and parts[1] is None:
-        return None
-    if parts[0] is None or parts[1] is None:
-        raise RefusedError(f"{path} needs both {path.name}.train.data and {path.name}.test.data (or .gz).")
-    train, test = (np.loadtxt(part.decode().splitlines(), delimiter=",", ndmin=2) for part in parts if part is not None)
-    return Data(train, test)
+def _text(path: pathlib.Path, delimiter: str | None) -> Float[np.ndarray, "N D"]:
+    with opened(path) as file:
+        return np.loadtxt(file, delimiter=delimiter, ndmin=2)
 
 
-def _numeric(path: pathlib.Path) -> Data | None:
-    if not path.name.endswith(".data-numeric"):
-        return None
-    content = _bytes(path)
-    if content is None:
-        return None
-    table = np.loadtxt(content.decode().splitlines(), ndmin=2)
-    items, classes = table[:, :-1], table[:, -1]
-    first = len(table) - math.ceil(_HELD_OUT * len(table))
+def _density(*paths: pathlib.Path) -> Data:
+    return Data(*(_text(path, ",") for path in paths))
+
+
+def _numeric(path: pathlib.Path) -> Data:
+    table = _text(path, None)
+    items, classes, first = table[:, :-1], table[:, -1], split(len(table))
     spread = items[:first].std(axis=0)
     items = (items - items[:first].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     labels = np.unique(classes, return_inverse=True)[1]
     return Data(items[:first], items[first:], labels[:first], labels[first:])
 
 
-def _numpy(path: pathlib.Path) -> Data | None:
-    if not path.name.endswith((".npy", ".npy.gz")):
-        return None
-    content = _bytes(path)
-    if content is None:
-        return None
-    import io
-
-    items = np.load(io.BytesIO(content), allow_pickle=False)
+def _numpy(path: pathlib.Path) -> Data:
+    with opened(path) as file:
+        items = np.lib.format.read_array(file, allow_pickle=False)
     scale = 255.0 if items.dtype == np.uint8 and items.max(initial=0) > 1 else 1.0
-    first = len(items) - math.ceil(_HELD_OUT * len(items))
-    return Data(items[:first] / scale, items[first:] / scale)
+    return Data(items[: split(len(items))] / scale, items[split(len(items)) :] / scale)
+
+
+_READERS: dict[str, Callable[..., Data]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+    "matlab": _matlab,
+    "density": _density,
+    "numeric": _numeric,
+    "numpy": _numpy,
+}

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from qnat.experiment.errors import RefusedError
 
 from .data import Data
+from .headers import NO_LABELS
 
 Kind = Literal["autoencode", "classify", "regress"]
 
@@ -40,7 +41,7 @@ def pairs(data: Data, kind: Kind) -> Pairs:
         return Pairs(data.train, data.train, data.test, data.test)
     if data.train_labels is None or data.test_labels is None:
         if kind == "classify":
-            raise RefusedError("The data have no labels to classify; choose kind autoencode or regress, or other data.")
+            raise RefusedError(NO_LABELS)
         return Pairs(data.train[:, :-1], data.train[:, -1:], data.test[:, :-1], data.test[:, -1:])
     labels = data.train_labels, data.test_labels
     if kind == "regress":
@@ -72,9 +73,3 @@ def bits(data: Data, threshold: float | None) -> Data:
             "The data have grey values where bits are needed; give a threshold, such as --threshold 0.5."
         )
     return data
-
-
-def check_batch(batch: int, items: int) -> None:
-    """Refuses a batch larger than the data."""
-    if batch > items:
-        raise RefusedError(f"batch is {batch}, and the data have {items} items to train on; choose a smaller batch.")

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from qnat.experiment.spec import RunSpec
 
+from ..headers import header
 from .bibliography import entries
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class BoltzmannSpec(RunSpec):
     @model_validator(mode="after")
     def _boltzmann(self) -> Self:
         if self.data != "ising":
-            units = self.bits().train.shape[1]
+            units = header(self.data).width
             if units > LARGEST:
                 raise ValueError(f"The data in {self.data} have {units} units; at most {LARGEST} are enumerated.")
             if "n" in self.model_fields_set and self.n != units:
@@ -78,6 +79,10 @@ class BoltzmannSpec(RunSpec):
         if "steps" not in self.model_fields_set:
             self._resolve("steps", 1000 if self.optimizer in ("adam", "sgd") else 100)
         return self
+
+    def check_data(self) -> None:
+        if self.data != "ising":
+            self.bits()
 
     def citations(self) -> Mapping[str, str]:
         """BibTeX entries of the model and the optimiser."""

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from qnat.experiment.spec import RunSpec
 
+from ..headers import check_batch, header
 from .bibliography import entries
 
 if TYPE_CHECKING:
@@ -103,10 +104,12 @@ class HelmholtzSpec(RunSpec):
         if self.learning_rate is None:
             deep = self.optimizer == "natural" and len(self.hidden) >= _DEEP
             self._resolve("learning_rate", 0.2 if deep else _LEARNING_RATES[self.optimizer])
-        from ..targets import check_batch
-
-        check_batch(self.batch, len(self.bits().train))
+        check_batch(self.batch, header(self.data).train)
         return self
+
+    def check_data(self) -> None:
+        if self.data != "digits":  # which have a threshold
+            self.bits()
 
     def citations(self) -> Mapping[str, str]:
         """BibTeX entries of the algorithm and the optimiser."""

@@ -1,13 +1,16 @@
 """The spec of networks."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from qnat.experiment.errors import RefusedError
 from qnat.experiment.spec import RunSpec
 
+from ..headers import NO_LABELS, check_batch, header
 from .bibliography import entries
 
 if TYPE_CHECKING:
@@ -191,7 +194,7 @@ class NetworkSpec(RunSpec):
             raise ValueError("metric exact is not used with optimizer natural; choose sampled or empirical.")
         if self.optimizer == "entropy_sgd":
             self._resolve_walk()
-        self._check_data()
+        self._check_shapes()
         return self
 
     def _resolve_walk(self) -> None:
@@ -200,25 +203,30 @@ class NetworkSpec(RunSpec):
             if name not in self.model_fields_set:
                 self._resolve(name, value)
 
-    def _check_data(self) -> None:
-        """Refuses data that do not suit, before anything is written."""
-        from ..targets import check_batch
-
-        pairs = self.pairs()
-        check_batch(self.batch, len(pairs.x))
+    def _check_shapes(self) -> None:
+        """Refuses data whose shapes do not suit."""
+        found = header(self.data)
+        if self.kind == "classify" and not found.labelled:
+            raise RefusedError(NO_LABELS)
+        check_batch(self.batch, found.train)
         if self.metric_items is not None and self.metric_items > self.batch:
             raise ValueError(f"metric_items is {self.metric_items}, but a batch has {self.batch}; take at most those.")
-        side = round(pairs.x.shape[1] ** 0.5)
+        width = found.inputs(self.kind)
+        side = math.isqrt(width)
         for layer in self.hidden:
             if layer.kernel is None:
                 return
-            if side**2 != pairs.x.shape[1] and layer == self.hidden[0]:
-                raise ValueError(f"Items of {pairs.x.shape[1]} values are no square pictures; leave convolutions out.")
+            if side**2 != width and layer == self.hidden[0]:
+                raise ValueError(f"Items of {width} values are no square pictures; leave convolutions out.")
             if layer.kernel > side:
                 raise ValueError(
                     f"Patches of side {layer.kernel} do not fit into {side} x {side}; choose smaller ones."
                 )
             side = (side - layer.kernel) // layer.stride + 1
+
+    def check_data(self) -> None:
+        if self.data != "digits":  # which suit every kind
+            self.pairs()
 
     def citations(self) -> Mapping[str, str]:
         """BibTeX entries of the optimiser and the layers."""

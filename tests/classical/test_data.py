@@ -7,7 +7,8 @@ import pytest
 import scipy.io
 
 from classical.data import Data, load
-from classical.targets import bits, check_batch, pairs
+from classical.headers import check_batch, header
+from classical.targets import bits, pairs
 from qnat.experiment import RefusedError
 
 RNG = np.random.default_rng(0)
@@ -77,6 +78,79 @@ def test_numpy_files(tmp_path, dtype):
     scale = 255 if dtype is np.uint8 else 1
     np.testing.assert_array_equal(np.concatenate([data.train, data.test]) * scale, items)
     assert len(data.test) == 2
+
+
+def make(folder, form):
+    """Writes a small set; returns the name that finds it."""
+    if form == "mnist":
+        write_mnist(folder, suffix=".gz", pack=gzip.compress)
+        return folder
+    if form == "matlab":
+        for part, rows in (("train", 5), ("test", 2)):
+            scipy.io.savemat(
+                folder / f"toy_{part}.mat", {"other": np.ones(9), "X": np.eye(rows, 3)}, do_compression=True
+            )
+        return folder
+    if form == "density":
+        (folder / "toy.train.data").write_text("# bits\n0,1,1\n\n1,0,0\n")
+        (folder / "toy.test.data").write_text("1,1,1")
+        return folder / "toy"
+    if form == "numeric":
+        np.savetxt(folder / "toy.data-numeric", np.column_stack([RNG.normal(size=(7, 2)), np.arange(7) % 2]))
+        return folder / "toy.data-numeric"
+    with gzip.open(folder / "toy.npy.gz", "wb") as file:
+        np.save(file, RNG.random((7, 4)))
+    return folder / "toy.npy.gz"
+
+
+@pytest.mark.parametrize("form", ["digits", "mnist", "matlab", "density", "numeric", "numpy"])
+def test_headers_say_what_is_loaded(tmp_path, form):
+    name = "digits" if form == "digits" else str(make(tmp_path, form))
+    data, found = load(name), header(name)
+    shapes = {(len(part), part.shape[1]) for part in (data.train, data.test)}
+    assert shapes == {(found.train, found.width), (found.test, found.width)}
+    assert found.labelled == (data.train_labels is not None)
+    kinds = ["autoencode", "regress", *(["classify"] if found.labelled else [])]
+    bounded = data._replace(train=np.clip(data.train, 0, 1), test=np.clip(data.test, 0, 1))
+    assert all(pairs(bounded, kind).x.shape == (found.train, found.inputs(kind)) for kind in kinds)
+
+
+def test_a_set_is_read_once_and_anew_when_its_file_has_changed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("toy.npy", np.zeros((5, 2)))
+    first = load("toy.npy")
+    assert load("toy.npy") is first
+    with pytest.raises(ValueError, match="read-only"):  # others hold the same arrays
+        first.train[0] = 1.0
+    np.save("toy.npy", np.ones((6, 2)))
+    assert header("toy.npy").train == 4
+    assert load("toy.npy").train.sum() == 8
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    np.save("toy.npy", np.full((6, 2), 3.0))
+    assert load("toy.npy").train.sum() == 24
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("toy.train.data", b"0,1\n\n0,1,1\n", "line 3 of toy.train.data has 3 values, and those before 2"),
+        ("toy.train.data", b"\n", r"have the shape \(0, 0\)"),
+        ("toy.npy", b"\x93NUMPY", "Cannot read the data in toy.npy"),
+        ("toy.npy", np.array(["a", "b"]), "its values are of the type <U1, not numbers"),
+        ("toy.npy", np.array(1.0), r"have the shape \(\); one row an item is wanted"),
+        ("toy.npy", np.ones((1, 3)), "hold one item; some are kept for testing, so give more"),
+    ],
+)
+def test_headers_refuse_what_is_no_rows_of_numbers(tmp_path, monkeypatch, name, content, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.test.data").write_text("0,1\n")
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    else:
+        np.save(name, content)
+    with pytest.raises(RefusedError, match=message):
+        header(name.removesuffix(".train.data"))
 
 
 def test_unknown_and_damaged_files_are_refused_in_one_sentence(tmp_path):

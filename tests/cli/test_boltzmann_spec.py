@@ -48,7 +48,7 @@ def test_defaults_are_resolved():
 )
 def test_refusals_are_one_sentence(values, message):
     with pytest.raises(RefusedError, match=message) as caught:
-        build(BoltzmannSpec, values)
+        build(BoltzmannSpec, values).check_data()
     assert "\n" not in str(caught.value)
 
 

@@ -135,7 +135,7 @@ def refusal(arguments, capsys):
         ("helmholtz --damping -1", "damping is '-1'; it must be greater than 0"),
         ("helmholtz --data grey.npy --batch 2", "grey values where bits are needed; give a threshold, such as --thres"),
         ("network --data loud.npy --batch 2", r"outside \[0, 1\]"),
-        ("network --data cube.npy", r"have the shape \(4, 2, 2\); one row an item is wanted"),
+        ("network --data cube.npy", r"have the shape \(5, 2, 2\); one row an item is wanted"),
         ("network --data short.npy", "Cannot read the data in short.npy"),
         ("network --data letters --kind classify --batch 2", "Labels are out of range: a test item has 7"),
         ("network --layers 3-x", "'x' is not a layer"),
