@@ -12,14 +12,15 @@ import pathlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NoReturn
 
 from .experiment.console import note, say
 from .experiment.errors import NonFiniteError, RefusedError
 from .experiment.options import Parser, add_fields, values_of
-from .experiment.plan import Rung, check_tunable, plan, sweep_standing
+from .experiment.plan import Rung, check_data, check_tunable, plan, sweep_standing
 from .experiment.spec import build, find_spec, task_names
+from .experiment.stopwatch import account
 from .experiment.store import check_writable, next_free, read_run, standing
 
 INTERRUPTED = 130
@@ -128,13 +129,17 @@ def _run(chosen: argparse.Namespace) -> int:
 
         run = Run.load(chosen.out)
     else:
+        spec.check_data()
         out = chosen.out or next_free(_RUNS, chosen.task)
         with _interruptible(out, made=chosen.out is None):
             _prepare_jax()
             run = spec.run(out, resume=chosen.resume, force=chosen.force)
     from .experiment.report import print_json, print_run
 
-    (print_json if chosen.json else print_run)(run)
+    if chosen.json:
+        print_json(run)
+    else:
+        print_run(run, account())
     return 0
 
 
@@ -150,17 +155,20 @@ def _sweep(chosen: argparse.Namespace) -> int:
 
 def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, tune: bool) -> int:
     """Trains every run in a folder of its own, inside one."""
+    finished: Collection[str] = ()
     if chosen.out is not None:
-        sweep_standing(chosen.out, rungs, tune=tune, resume=chosen.resume, force=chosen.force)
+        finished = sweep_standing(chosen.out, rungs, tune=tune, resume=chosen.resume, force=chosen.force)
+    check_data(rungs, finished)
     out = chosen.out or next_free(_RUNS, stem)
     with _interruptible(out, made=chosen.out is None):
-        _prepare_jax()
+        if tune or len(finished) < len(rungs):
+            _prepare_jax()
         from .experiment.sweep import run_sweep
 
         table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force)
     from .experiment.report import print_sweep
 
-    print_sweep(table, out, as_json=chosen.json)
+    print_sweep(table, out, account(), as_json=chosen.json)
     failed = [row["folder"] for row in table["runs"] if row["status"] != "finished"]
     return _complain(f"{len(failed)} of {len(table['runs'])} runs did not finish: {failed[0]} ...", 1) if failed else 0
 

@@ -51,8 +51,8 @@ def costs(run: Run) -> dict[str, Float[np.ndarray, "seeds rows"]]:
     """What was spent before each row: steps, gradient_evaluations, shots where they were recorded, seconds.
 
     A gradient evaluation is one of the loss a step, or one that the geometry took (curve `model_gradients`). The curve
-    `shots` says how many a step took. Seconds are those of one seed: steps times the mean time of a step, recording
-    included, compiling not; the seeds of a run take turns.
+    `shots` says how many a step took. Seconds are those of one seed: steps times the mean time of a step, evaluations
+    included, compiling and writing not; the seeds of a run take turns.
     """
     steps = np.broadcast_to(np.arange(run.steps + 1.0), (run.seeds, run.steps + 1))
     found = {"steps": steps, "gradient_evaluations": steps + _spent(run, "model_gradients")}

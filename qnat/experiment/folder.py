@@ -14,7 +14,8 @@ from jaxtyping import PyTree
 from . import checkpoint
 from .checkpoint import Checkpoint
 from .console import note
-from .result import Run, save_result
+from .result import SECONDS, Run, save_result
+from .stopwatch import timed
 from .store import FIGURE, LOG, RUN, Log, jsonable, read_log, reported, write_json
 
 _PACKAGES = ("qnat", "jax", "jaxlib", "numpy", "optax", "equinox", "lineax")
@@ -113,19 +114,15 @@ class Folder(Memory):
 
     def finish(self, run: Run) -> None:
         """Writes the result, the figure and the last run.json."""
-        from .plot import draw_run
-
         with self._reported():
-            save_result(run)
-            draw_run(run, self.path / FIGURE)
-        self.status(
-            "finished",
-            steps=run.steps,
-            final=run.final,
-            reference=run.reference,
-            seconds=run.seconds,
-            compile_seconds=run.compile_seconds,
-        )
+            with timed("write", run.spent):
+                save_result(run)
+            with timed("draw", run.spent):
+                from .plot import draw_run
+
+                draw_run(run, self.path / FIGURE)
+        times = {name: run.spent[part] for part, name in SECONDS.items()}
+        self.status("finished", steps=run.steps, final=run.final, reference=run.reference, **times)
 
     def close(self) -> None:
         """Closes the log."""

@@ -24,8 +24,9 @@ from .pace import Pace
 from .progress import Interrupt, Silence, display
 from .result import Run, final_values
 from .step import Record, State
+from .stopwatch import PARTS, timed
 from .store import clear, locked, standing
-from .task import Task
+from .task import Reference, Task
 
 if TYPE_CHECKING:
     from .spec import RunSpec
@@ -126,20 +127,24 @@ def _describe(job: Job) -> dict[str, Any]:
 
 
 def _train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None) -> Run:
-    began = time.perf_counter()
     curves = Curves(job.seeds, job.steps, job.every)
-    state, first, spent = _begin(job, place, curves)
-    place.status("running")
-    streams = traced.data_streams(job.task, traced.seed_keys(job.seed, job.seeds), first)
-    feed = Feed(streams, traced.CAPACITY) if streams and job.task.traceable else streams
-    if job.task.traceable:
-        jax.block_until_ready(_advance(job, state, feed, first, 0))
-    spent["compile"] += time.perf_counter() - began
+    spent: dict[str, float] = dict.fromkeys(PARTS, 0.0)
+    with timed("compile", spent):
+        state, first, before = _begin(job, place, curves)
+        place.status("running")
+        streams = traced.data_streams(job.task, traced.seed_keys(job.seed, job.seeds), first)
+        feed = Feed(streams, traced.CAPACITY) if streams and job.task.traceable else streams
+        if job.task.traceable:
+            jax.block_until_ready(_advance(job, state, feed, first, 0))
+        # asked for once, and here: what is compiled for it belongs to no step
+        reference = {name: value._replace(value=float(value.value)) for name, value in job.task.reference.items()}
+    for part in PARTS:
+        spent[part] += before.get(part, 0.0)
     # JAX's small factorisations run in OpenBLAS, whose threads wait by spinning: on a busy machine that costs tenfold.
     calm = threadpool_limits(limits=1, user_api="blas")
     with calm, Interrupt().held() as interrupt, display(job.task.name, first, job.steps, progress) as bar:
-        state = _loop(job, record, place, curves, state, feed, first, spent, interrupt, bar)
-    result = _result(job, record, place, curves, state, spent)
+        state = _loop(job, record, place, curves, state, feed, first, spent, interrupt, bar, reference.get("loss"))
+    result = _result(job, record, place, curves, state, spent, reference)
     place.finish(result)
     return result
 
@@ -153,10 +158,9 @@ def _begin(job: Job, place: Memory, curves: Curves) -> tuple[State, int, dict[st
         skeleton = eqx.filter_eval_shape(traced.start, *arguments) if job.task.traceable else _start(*arguments)
         curves.add_rows(place.rows())
         return unpack(skeleton, found.leaves), found.meta["step"], dict(found.meta["seconds"])
-    spent = {"loop": 0.0, "compile": 0.0}
     state = traced.start(*arguments) if job.task.traceable else _start(*arguments)
-    place.save(state, 0, spent)
-    return state, 0, spent
+    place.save(state, 0, {})
+    return state, 0, {}
 
 
 def _start(task: Task, optimizer: optax.GradientTransformation, keys: Array, initial: PyTree[Array] | None) -> State:
@@ -189,15 +193,16 @@ def _loop(
     spent: dict[str, float],
     interrupt: Interrupt,
     bar: Silence,
+    exact: Reference | None,
 ) -> State:
     """Chunk after chunk until row `steps` is recorded; returns the final state."""
-    before = spent["loop"]
-    began = saved = time.perf_counter()
+    saved = time.perf_counter()
     pace = Pace(job.every, feed.rows if isinstance(feed, Feed) else traced.CAPACITY)
     while first <= job.steps:
         count = pace.length(first, job.steps + 1 - first)
         chunk_began = time.perf_counter()
-        after, rows = jax.block_until_ready(_advance(job, state, feed, first, count))
+        with timed("train", spent):
+            after, rows = jax.block_until_ready(_advance(job, state, feed, first, count))
         pace.measured(count, time.perf_counter() - chunk_began)
         curves.add(first, count, rows)
         if (bad := curves.first_non_finite(first, count)) is not None:
@@ -206,26 +211,24 @@ def _loop(
             place.status("failed", message=str(error))
             raise error
         state = after
-        spent["loop"] = before + time.perf_counter() - began
         ends = first + count > job.steps
-        place.append(curves.rows(first, count - ends))
-        if ends or interrupt.asked or time.perf_counter() - saved >= CHECKPOINT_SECONDS:
-            place.save(state, first + count - ends, spent)
-            saved = time.perf_counter()
-        if ends:  # after the checkpoint: a run that is continued with more steps writes this row anew
-            place.append(curves.rows(job.steps, 1))
-        elif interrupt.asked:
+        with timed("write", spent):
+            place.append(curves.rows(first, count - ends))
+            if ends or interrupt.asked or time.perf_counter() - saved >= CHECKPOINT_SECONDS:
+                place.save(state, first + count - ends, spent)
+                saved = time.perf_counter()
+            if ends:  # after the checkpoint: a run that is continued with more steps writes this row anew
+                place.append(curves.rows(job.steps, 1))
+        if interrupt.asked and not ends:
             raise KeyboardInterrupt(f"Stopped at step {first + count} of {job.steps}.")
         first += count
-        bar.update(min(first, job.steps), curves.latest("loss", first - 1), _gap(job.task, curves, first - 1))
-    spent["loop"] = before + time.perf_counter() - began
+        bar.update(min(first, job.steps), curves.latest("loss", first - 1), _gap(exact, curves, first - 1))
     return state
 
 
-def _gap(task: Task, curves: Curves, step: int) -> float | None:
+def _gap(exact: Reference | None, curves: Curves, step: int) -> float | None:
     """How far the loss is above its exact value: the relative entropy where that is measured, it keeps more digits."""
-    loss, exact = curves.latest("loss", step), task.reference.get("loss")
-    known = curves.latest("relative_entropy", step)
+    loss, known = curves.latest("loss", step), curves.latest("relative_entropy", step)
     return loss - float(exact.value) if known is None and loss is not None and exact is not None else known
 
 
@@ -241,18 +244,24 @@ def _non_finite(job: Job, record: dict[str, Any], curves: Curves, step: int, see
 
 
 def _result(
-    job: Job, record: dict[str, Any], place: Memory, curves: Curves, state: State, spent: dict[str, float]
+    job: Job,
+    record: dict[str, Any],
+    place: Memory,
+    curves: Curves,
+    state: State,
+    spent: dict[str, float],
+    reference: dict[str, Reference],
 ) -> Run:
-    if job.task.traceable:
-        artifacts = traced.compiled_artifacts(job.task, state.params)
-    else:
-        each = [job.task.artifacts(_pick(state.params, seed)) for seed in range(job.seeds)]
-        artifacts = {name: jnp.stack([one[name] for one in each]) for name in each[0]}
+    with timed("compile", spent):
+        if job.task.traceable:
+            artifacts = jax.block_until_ready(traced.compiled_artifacts(job.task, state.params))
+        else:
+            each = [job.task.artifacts(_pick(state.params, seed)) for seed in range(job.seeds)]
+            artifacts = {name: jnp.stack([one[name] for one in each]) for name in each[0]}
     params = state.params
     if job.seeds == 1:
         params, artifacts = _pick((params, artifacts), 0)
     measured = {name: curves.arrays[name] for name in ("loss", *curves.evaluated)}
-    reference = {name: value._asdict() for name, value in job.task.reference.items()}
     return Run(
         path=place.path,
         spec=record,
@@ -260,9 +269,8 @@ def _result(
         params=params,
         artifacts={name: np.asarray(array) for name, array in artifacts.items()},
         final=final_values(measured),
-        reference={n: r | {"value": float(r["value"])} for n, r in reference.items()},
+        reference={name: value._asdict() for name, value in reference.items()},
         status="finished",
         steps=job.steps,
-        seconds=spent["loop"],
-        compile_seconds=spent["compile"],
+        spent=spent,
     )

@@ -2,7 +2,7 @@
 
 import itertools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .errors import RefusedError
@@ -11,7 +11,7 @@ from .store import RUN, is_taken, read_json, read_run, standing
 
 TABLE = "table.json"
 SCALED, PLAIN = "scaled", "plain"
-TUNING, RATE = "tuning", "learning_rate"
+TUNING, RATE, DRAWN = "tuning", "learning_rate", "drawn"
 
 
 class Rung(NamedTuple):
@@ -134,34 +134,44 @@ def trial(rung: Rung, seed: int, power: int) -> Rung:
     return Rung(f"{TUNING}/{_folder(labels, None)}", spec, labels, None, None)
 
 
-def sweep_standing(path: pathlib.Path, rungs: Sequence[Rung], *, tune: bool, resume: bool, force: bool) -> None:
-    """Refuses a folder that this sweep may not write. Reads only."""
+def sweep_standing(
+    path: pathlib.Path, rungs: Sequence[Rung], *, tune: bool, resume: bool, force: bool
+) -> frozenset[str]:
+    """The folders of the runs that have finished; refuses a folder that this sweep may not write. Reads only."""
     if resume and force:
         raise RefusedError("resume and force exclude each other: continue the sweep or replace it.")
     if (path / RUN).exists():
         raise RefusedError(f"{path} is the folder of a single run; give another one for the sweep.")
     if not is_taken(path, "sweep", TABLE, (TABLE,)):
-        return
+        return frozenset()
     table, ours = read_json(path / TABLE, "task", "runs"), rungs[0].spec.task_name
     if table["task"] != ours:
         raise RefusedError(f"{path} holds a sweep of the task '{table['task']}', not '{ours}'; give another folder.")
     if not (resume or force):
         raise RefusedError(f"{path} already holds a sweep; --resume continues it, --force replaces it.")
-    if resume:
-        _check_resumed(path, rungs, tune=tune, tuned=TUNING in table)
+    return _finished(path, rungs, tune=tune, tuned=TUNING in table) if resume else frozenset()
 
 
-def _check_resumed(path: pathlib.Path, rungs: Sequence[Rung], *, tune: bool, tuned: bool) -> None:
-    """Refuses to continue a sweep with other options."""
+def check_data(rungs: Sequence[Rung], finished: Collection[str]) -> None:
+    """Refuses data whose values do not suit the runs that have not finished."""
+    for rung in rungs:
+        if rung.folder not in finished:
+            rung.spec.check_data()
+
+
+def _finished(path: pathlib.Path, rungs: Sequence[Rung], *, tune: bool, tuned: bool) -> frozenset[str]:
+    """The folders of finished runs; refuses to continue a sweep with other options."""
     if tuned != tune:
         held = "a tuned sweep; add --tune" if tuned else "a sweep that was not tuned; leave --tune out"
         raise RefusedError(f"{path} holds {held}, or give another folder.")
-    seed = tuning_seed(rungs)
+    seed, finished = tuning_seed(rungs), set()
     for rung in rungs:
         record = rung.spec.record()
         if tune and (path / rung.folder / RUN).exists():
             record[RATE] = read_run(path / rung.folder)["spec"].get(RATE)  # the trials chose it
-        standing(path / rung.folder, record, resume=True, force=False)
+        if standing(path / rung.folder, record, resume=True, force=False) == "finished":
+            finished.add(rung.folder)
         if tune and getattr(rung.spec, RATE) is not None:
             first = trial(rung, seed, 0)
             standing(path / first.folder, first.spec.record(), resume=True, force=False)
+    return frozenset(finished)

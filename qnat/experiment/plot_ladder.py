@@ -40,19 +40,20 @@ class _Row(NamedTuple):
         return array[None] if self.line.run.seeds == 1 else array
 
 
-def draw_ladder(entries: Sequence[Entry], ladder: str | None, path: pathlib.Path) -> None:
+def draw_ladder(entries: Sequence[Entry], ladder: str | None, path: pathlib.Path) -> bool:
     """A panel for every scalar that the runs have both as `name` and as `exact_name`, against the value of the ladder.
 
     Open circles are exact, every seed of a trained state is a dot in the colour of its series (a cross where it started
     plain), side by side where the series have the same exact values. Matrices called `correlations…` are averaged over
     pairs i, j of equal distance |i − j| and drawn against that, a colour a value of the ladder, a panel all series of
-    the same exact values. Without two values on the ladder, or without such an artifact, nothing is drawn.
+    the same exact values. Without two values on the ladder, or without such an artifact, nothing is drawn; returns
+    whether something was.
     """
     rows = [_Row(float(line.run.spec[ladder]), line) for line in entries_of(entries, ladder)] if ladder else []
     scalars = _pairs(rows, 0)
     correlations = [name for name in _pairs(rows, 2) if name.startswith(_CORRELATIONS)]
     if len({row.value for row in rows}) < 2 or not scalars:
-        return
+        return False
     series = list(dict.fromkeys(row.line.series for row in rows))
     groups = [(name, *group) for name in correlations for group in _groups(rows, name, series)]
     count = len(scalars) + len(groups)
@@ -72,6 +73,7 @@ def draw_ladder(entries: Sequence[Entry], ladder: str | None, path: pathlib.Path
             panel.set_axis_off()
         _legend(figure, rows, series)
         _save(figure, path)
+    return True
 
 
 def _pairs(rows: Sequence[_Row], dimensions: int) -> list[str]:

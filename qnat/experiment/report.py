@@ -12,18 +12,18 @@ from .compare import Entry, entries_of, ladder_of, load_runs
 from .console import say
 from .cost import TRUE, Spread, decades, main_curve, prices, spread
 from .plan import RATE, TABLE, TUNING
-from .result import Run
+from .result import SECONDS, Run
 from .store import FIGURE, OBSERVABLES, jsonable
 
 _NEVER = "–"
 _EXPLAINED = """Medians over seeds (least–most of those that get there); a seed that never gets there is infinite.
-Seconds are steps times the mean time of a step of one seed; compiling comes apart."""
+Seconds are steps times the mean time of a step of one seed; compiling and writing come apart."""
 
 
 def run_document(run: Run) -> dict[str, Any]:
     """A run as one JSON object; with several seeds each measured or exact value is a list."""
     exact = {name: [value] * run.seeds if run.seeds > 1 else value for name, value in run.known.items()}
-    times = {"steps": run.steps, "seconds": run.seconds, "compile_seconds": run.compile_seconds}
+    times = {"steps": run.steps} | {name: run.spent[part] for part, name in SECONDS.items()}
     return {**run.final, **exact, **times, "out": None if run.path is None else str(run.path)}
 
 
@@ -32,8 +32,8 @@ def print_json(run: Run) -> None:
     say(json.dumps(jsonable(run_document(run)), allow_nan=False))
 
 
-def print_run(run: Run) -> None:
-    """The final values and where they are kept."""
+def print_run(run: Run, account: str) -> None:
+    """The final values, where the time went and where the run is kept."""
     spread = " (median over seeds)" if run.seeds > 1 else ""
     width = max(map(len, (*run.final, *run.known)))
     for name, value in run.final.items():
@@ -41,13 +41,13 @@ def print_run(run: Run) -> None:
         say(f"{name:{width}}  {_number(middle)}{spread}")
     for (name, value), known in zip(run.known.items(), run.reference.values(), strict=True):
         say(f"{name:{width}}  {_number(value)}  {known['source']}")
-    say(f"\n{run.steps} steps in {run.seconds:.2f} s, after {run.compile_seconds:.1f} s of compiling")
+    say(f"\n{run.steps} steps in {run.seconds:.2f} s; {account}")
     if run.path is not None:
         say(f"{run.path}/{FIGURE}")
 
 
-def print_sweep(table: dict[str, Any], out: pathlib.Path, *, as_json: bool) -> None:
-    """The table of a sweep and where it is kept."""
+def print_sweep(table: dict[str, Any], out: pathlib.Path, account: str, *, as_json: bool) -> None:
+    """The table of a sweep, where the time went and where it is kept."""
     if as_json:
         say(json.dumps(jsonable(table | {"out": str(out)}), allow_nan=False))
         return
@@ -59,7 +59,7 @@ def print_sweep(table: dict[str, Any], out: pathlib.Path, *, as_json: bool) -> N
         entries = load_runs([out])
         _print_runs(entries, decades(entries[0].run))
     kept = (TABLE, *(name for name in (FIGURE, OBSERVABLES) if finished and (out / name).exists()))
-    say("\n" + "\n".join(f"{out}/{name}" for name in kept))
+    say(f"\n{account}\n\n" + "\n".join(f"{out}/{name}" for name in kept))
 
 
 def print_comparison(

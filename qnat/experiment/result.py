@@ -13,6 +13,8 @@ from .errors import RefusedError
 from .store import RESULT, jsonable, read_run, replace_file
 
 _PARAMS = "params"
+SECONDS = {"compile": "compile_seconds", "train": "seconds", "write": "write_seconds", "draw": "draw_seconds"}
+"""Under what names run.json keeps `Run.spent`."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -27,7 +29,8 @@ class Run:
         artifacts: the task's final arrays, with the same axis.
         final: the last value of every evaluated curve, a list if there are several seeds.
         reference: {name: {"value", "source", "tolerance"}}.
-        steps: updates made. seconds: of the loop, writing included. compile_seconds: before it.
+        steps: updates made.
+        spent: the seconds that compiling, training, writing and drawing took, over all processes that worked at it.
     """
 
     path: pathlib.Path | None
@@ -39,8 +42,17 @@ class Run:
     reference: dict[str, dict[str, Any]]
     status: str
     steps: int
-    seconds: float
-    compile_seconds: float
+    spent: dict[str, float]
+
+    @property
+    def seconds(self) -> float:
+        """Of the steps alone: compiling, writing and drawing come apart."""
+        return self.spent["train"]
+
+    @property
+    def compile_seconds(self) -> float:
+        """Of making the programs that the steps run."""
+        return self.spent["compile"]
 
     @property
     def seeds(self) -> int:
@@ -50,7 +62,7 @@ class Run:
     @property
     def known(self) -> dict[str, float]:
         """The reference values by name, with `exact_` before the name of what was measured as well."""
-        return {f"exact_{n}" if n in self.final else n: value["value"] for n, value in self.reference.items()}
+        return known_values(self.final, self.reference)
 
     def __repr__(self) -> str:
         where = "in memory" if self.path is None else f"at {self.path}"
@@ -68,6 +80,25 @@ class Run:
         if document["status"] != "finished":
             raise RefusedError(f"The run in {path} is {document['status']}, not finished; --resume continues it.")
         return _from_dataset(path, document)
+
+
+def known_values(final: Mapping[str, Any], reference: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """`Run.known` from the two fields that it is made of."""
+    return {f"exact_{name}" if name in final else name: value["value"] for name, value in reference.items()}
+
+
+def outcome(path: pathlib.Path) -> dict[str, Any]:
+    """What run.json says of a finished run: how it ended, how long it took, what was measured and what is known."""
+    document = read_run(path)
+    final = numbers(document["final"])
+    times = {name: document[name] for name in ("seconds", "compile_seconds")}
+    return {
+        "status": document["status"],
+        "steps": document["steps"],
+        **times,
+        **final,
+        **known_values(final, document["reference"]),
+    }
 
 
 def final_values(curves: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -118,12 +149,9 @@ def _nested(flat: dict[str, np.ndarray]) -> Any:
 
 
 def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
-    import xarray as xr
-
     try:
-        with xr.open_dataset(path / RESULT, engine="h5netcdf") as dataset:
-            arrays = {str(name): (variable.dims, variable.to_numpy()) for name, variable in dataset.data_vars.items()}
-    except (OSError, ValueError):
+        arrays = _arrays(path / RESULT)
+    except (OSError, ValueError, KeyError, RuntimeError):
         raise RefusedError(f"{path / RESULT} is missing or damaged; --force runs it again.") from None
     curves = {name: array for name, (dims, array) in arrays.items() if dims == ("seed", "step")}
     single = curves["loss"].shape[0] == 1
@@ -135,15 +163,28 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
         curves=curves,
         params=_nested(params),
         artifacts={name: array for name, array in rest.items() if name not in params},
-        final=_numbers(document["final"]),
+        final=numbers(document["final"]),
         reference=document["reference"],
         status=document["status"],
         steps=document["steps"],
-        seconds=document["seconds"],
-        compile_seconds=document["compile_seconds"],
+        spent={part: document.get(key, 0.0) for part, key in SECONDS.items()},
     )
 
 
-def _numbers(final: dict[str, Any]) -> dict[str, Any]:
+def _arrays(path: pathlib.Path) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """The variables of a netCDF file with their dimensions; read by h5py, which takes a tenth of xarray's time."""
+    import h5py
+
+    found = {}
+    with h5py.File(path) as file:
+        for name, variable in file.items():
+            if isinstance(variable, h5py.Dataset) and not variable.is_scale:  # a complex type has a name of its own
+                # netCDF has no booleans; xarray writes bytes, and says so
+                array = variable[()].astype(bool) if variable.attrs.get("dtype") == "bool" else variable[()]
+                found[name] = tuple(axis[0].name.rpartition("/")[2] for axis in variable.dims), array
+    return found
+
+
+def numbers(final: dict[str, Any]) -> dict[str, Any]:
     """Undoes `jsonable`."""
     return {n: [float(x) for x in v] if isinstance(v, list) else float(v) for n, v in final.items()}

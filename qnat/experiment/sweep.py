@@ -9,8 +9,10 @@ from typing import Any
 from .compare import Entry
 from .console import note
 from .errors import NonFiniteError
-from .plan import RATE, TABLE, TUNING, Rung, sweep_standing, tuning_seed
-from .result import Run
+from .plan import DRAWN, RATE, TABLE, TUNING, Rung, check_data, sweep_standing, tuning_seed
+from .result import Run, outcome
+from .spec import RunSpec
+from .stopwatch import timed
 from .store import FIGURE, OBSERVABLES, clear, jsonable, locked, read_json, reported, write_json
 from .tune import score, tune_rates
 
@@ -35,32 +37,49 @@ def run_sweep(
         progress: as in `qnat.experiment.run`.
     """
     path = pathlib.Path(out)
-    sweep_standing(path, rungs, tune=tune, resume=resume, force=force)
+    check_data(rungs, sweep_standing(path, rungs, tune=tune, resume=resume, force=force))
     with locked(path):
-        sweep_standing(path, rungs, tune=tune, resume=resume, force=force)
+        finished = sweep_standing(path, rungs, tune=tune, resume=resume, force=force)
+        drawn = _drawn(path) if finished.issuperset(rung.folder for rung in rungs) else []
         if force:
             _remove(path)
         rows = {rung.folder: _row(rung, "pending") for rung in rungs}
-        table = {"task": rungs[0].spec.task_name, "swept": list(rungs[0].swept), "runs": list(rows.values())}
+        table = {
+            "task": rungs[0].spec.task_name,
+            "swept": list(rungs[0].swept),
+            DRAWN: drawn,
+            "runs": list(rows.values()),
+        }
         if tune:
             rungs = _tuned(rungs, path, table, progress)
             for rung in rungs:
                 rows[rung.folder][RATE] = getattr(rung.spec, RATE)
         _write(path, table)
-        done: dict[str, tuple[Rung, Run]] = {}
+        done: dict[str, Rung] = {}
+        runs: dict[str, Run] = {}
+
+        def recall(folder: str) -> Run:
+            return runs[folder] if folder in runs else runs.setdefault(folder, Run.load(path / folder))
+
         for number, rung in enumerate(rungs, start=1):
             row = rows[rung.folder]
             if rung.previous is not None and rung.previous not in done:
                 row["status"] = "skipped"
                 continue
-            _say(f"{number}/{len(rungs)} {rung.folder}", progress)
-            ready, initial = _prepared(rung, done)
-            run = _attempt(ready, path, row, resume=resume, initial=initial, progress=progress)
-            if run is not None:
-                done[rung.folder] = rung, run
-            _write(path, table)
+            if rung.folder not in finished:
+                _say(f"{number}/{len(rungs)} {rung.folder}", progress)
+                before = None if rung.previous is None else (done[rung.previous].spec, recall(rung.previous))
+                run = _attempt(rung, path, row, resume=resume, before=before, progress=progress)
+                _write(path, table)
+                if run is None:
+                    continue
+                runs[rung.folder] = run
+            row |= outcome(path / rung.folder)
+            done[rung.folder] = rung
+        if not drawn and done:
+            entries = [Entry(recall(folder), rung.swept, rung.start) for folder, rung in done.items()]
+            table[DRAWN] = _draw(path, rungs[0], entries)
         _write(path, table)
-        _draw(path, rungs[0], [Entry(run, rung.swept, rung.start) for rung, run in done.values()])
     return table
 
 
@@ -74,49 +93,37 @@ def _tuned(rungs: Sequence[Rung], path: pathlib.Path, table: dict[str, Any], pro
         trials.append(row := {"folder": rung.folder, **rung.swept, "status": "pending"})
         _write(path, table)
         _say(f"tuning on seed {seed}: {rung.folder}", progress)
-        run = _attempt(rung, path, row, resume=True, initial=None, progress=progress)
-        row |= score(run)._asdict()
+        run = _attempt(rung, path, row, resume=True, before=None, progress=progress)
+        row |= ({} if run is None else outcome(path / rung.folder)) | score(run)._asdict()
         return run
 
     return tune_rates(rungs, attempt)
 
 
 def _attempt(
-    rung: Rung, path: pathlib.Path, row: dict[str, Any], *, resume: bool, initial: Any, progress: bool | None
+    rung: Rung,
+    path: pathlib.Path,
+    row: dict[str, Any],
+    *,
+    resume: bool,
+    before: tuple[RunSpec, Run] | None,
+    progress: bool | None,
 ) -> Run | None:
-    """Runs a rung and tells its row how it went; None if the loss stopped being finite."""
+    """Runs a rung, after the run that it starts from; None, and said in its row, if the loss stopped being finite."""
+    spec, initial = rung.spec, None
+    if before is not None:
+        previous, run = before
+        spec, initial = spec.following(run.params), spec.warm_start(run.params, previous, rung.start or "")
     try:
-        run = rung.spec.run(path / rung.folder, resume=resume, initial=initial, progress=progress)
+        return spec.run(path / rung.folder, resume=resume, initial=initial, progress=progress)
     except NonFiniteError as error:
         row |= {"status": "failed", "message": str(error)}
         _say(f"{rung.folder}: {error}", True)
         return None
-    row |= _outcome(run)
-    return run
-
-
-def _prepared(rung: Rung, done: dict[str, tuple[Rung, Run]]) -> tuple[Rung, Any]:
-    """The rung with its data, and the parameters to start from."""
-    if rung.previous is None:
-        return rung, None
-    previous, run = done[rung.previous]
-    initial = rung.spec.warm_start(run.params, previous.spec, rung.start or "")
-    return rung._replace(spec=rung.spec.following(run.params)), initial
 
 
 def _row(rung: Rung, status: str) -> dict[str, Any]:
     return {"folder": rung.folder, **rung.swept, "start": rung.start or "cold", "status": status}
-
-
-def _outcome(run: Run) -> dict[str, Any]:
-    return {
-        "status": run.status,
-        "steps": run.steps,
-        "seconds": run.seconds,
-        "compile_seconds": run.compile_seconds,
-        **run.final,
-        **run.known,
-    }
 
 
 def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
@@ -124,14 +131,20 @@ def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
         write_json(path / TABLE, jsonable(table))
 
 
-def _draw(path: pathlib.Path, rung: Rung, entries: list[Entry]) -> None:
-    from .plot_ladder import draw_ladder
+def _drawn(path: pathlib.Path) -> list[str]:
+    """The figures that show the runs as they are; none if one of them is missing."""
+    figures = read_json(path / TABLE).get(DRAWN, []) if (path / TABLE).exists() else []
+    return figures if all((path / name).exists() for name in figures) else []
 
-    if not entries:
-        return
-    with reported(path):
+
+def _draw(path: pathlib.Path, rung: Rung, entries: list[Entry]) -> list[str]:
+    """Draws the figures; returns their names."""
+    with reported(path), timed("draw"):
+        from .plot_ladder import draw_ladder
+
         rung.spec.draw(entries, path / FIGURE)
-        draw_ladder(entries, rung.spec.ladder, path / OBSERVABLES)
+        ladder = draw_ladder(entries, rung.spec.ladder, path / OBSERVABLES)
+    return [FIGURE, OBSERVABLES] if ladder else [FIGURE]
 
 
 def _remove(path: pathlib.Path) -> None:

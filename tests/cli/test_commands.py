@@ -3,11 +3,13 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from qnat.cli import main
@@ -29,6 +31,9 @@ def test_a_run_prints_its_numbers_and_its_place(capsys):
     assert main(["run", "gibbs", *_TINY]) == 0
     printed = capsys.readouterr()
     assert "relative_entropy" in printed.out
+    assert re.search(
+        r"3 steps in [\d.]+ s; [\d.]+ s in all: import .*, compile .*, train .*, write .*, draw", printed.out
+    )
     assert "runs/gibbs-1/figure.png" in printed.out
     assert printed.err == ""
     assert main(["run", "gibbs", *_TINY, "--seeds", "2"]) == 0
@@ -152,6 +157,21 @@ _REFUSED = [
     ("compare other --figure no/a.png", "in an existing folder"),
     ("cite mine", "not the folder of a run"),
     ("cite bare/run", "run.json was not written by qnat"),
+    ("run network --batch 100000", "batch is 100000, and the data have 1500 items to train on"),
+    ("run network --kind classify --data grey.npy", "no labels to classify"),
+    ("run network --data grey.npy --batch 2 --layers c2k3", "no square pictures"),
+    ("run network --data loud.npy --batch 2", "outside [0, 1]"),
+    ("run network --data cifar", "Unknown data set 'cifar'"),
+    ("sweep network --data digits,loud.npy --batch 2", "outside [0, 1]"),
+    ("run helmholtz --batch 1501", "batch is 1501"),
+    ("run helmholtz --data grey.npy --batch 2", "give a threshold"),
+    ("run helmholtz --data text --batch 5", "batch is 5, and the data have 3 items"),
+    ("run boltzmann --data text --n 3", "n is 3, but the data in text have 2 units"),
+    ("run boltzmann --data grey.npy", "give a threshold"),
+    ("run boltzmann --n 13", "n is '13'; it must be at most 12"),
+    ("run learning --data no.json", "no.json"),
+    ("run learning --groups 9 --shots 10 --data shadows", "10 shadows make at most 5 groups"),
+    ("run sequence --beta-max 0.1", "beta_max"),
 ]
 
 _BARE = """
@@ -164,11 +184,10 @@ for line in json.load(sys.stdin):
         status = main(line.split())
     answers.append([status, out.getvalue(), err.getvalue()])
 main(["list"])
-try:
-    main(["run", "gibbs", "--help"])
-except SystemExit:
-    pass
-json.dump([answers, sorted({"jax", "jaxlib", "matplotlib", "xarray"} & set(sys.modules))], sys.stderr)
+for task in ("boltzmann", "gibbs", "helmholtz", "learning", "network", "sequence"):
+    with contextlib.suppress(SystemExit):
+        main(["run", task, "--help"])
+json.dump([answers, sorted({"jax", "jaxlib", "matplotlib", "sklearn", "xarray"} & set(sys.modules))], sys.stderr)
 """
 
 
@@ -186,10 +205,14 @@ def answers(tmp_path_factory):
         "bare/table.json": "{}",
         "bare/run/run.json": '{"status": "finished"}',
         "other/run.json": '{"task": "else", "status": "running", "spec": {"task": "else", "steps": 1}}',
+        "text.train.data": "0,1\n1,1\n0,0\n",
+        "text.test.data": "0,1\n",
     }
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
+    np.save(folder / "grey.npy", np.linspace(0, 1, 50).reshape(10, 5))
+    np.save(folder / "loud.npy", np.full((10, 4), 3.0))
     before = _files(folder)
     lines = json.dumps([line for line, _ in _REFUSED])
     process = subprocess.run(
@@ -214,18 +237,7 @@ def test_refusals_exit_2_with_one_sentence(answers, line, message):
 def test_lists_help_and_refusals_do_not_load_jax(answers):
     assert answers[1] == []
     assert "gibbs        Train a thermal state" in answers[2]
-    assert "--learning-rate" in answers[2]
-
-
-def test_lists_and_refusals_answer_within_half_a_second():
-    program = str(pathlib.Path(sys.executable).with_name("qnat"))
-    for arguments in (["list"], ["run", "gibbs", "--help"], ["run", "gibbs", "--beta", "-1"]):
-        spent = []
-        for _ in range(4):  # the machine may be busy: the best of four
-            began = time.perf_counter()
-            subprocess.run([program, *arguments], capture_output=True, check=False)
-            spent.append(time.perf_counter() - began)
-        assert min(spent) < 0.5
+    assert answers[2].count("\noptions:\n") == 6
 
 
 def _interrupted_when(ready) -> str:

@@ -12,7 +12,7 @@ from qnat.experiment import Run, Task, loop, pace, run
 STEPS = 400
 
 pace.TARGET_SECONDS = 0.02
-loop.CHECKPOINT_SECONDS = 0.05
+loop.CHECKPOINT_SECONDS = 0.0
 
 
 class Busy(Task):

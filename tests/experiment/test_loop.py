@@ -1,5 +1,6 @@
 """The training loop: what it records, and that chunks, seeds and paths do not change the numbers."""
 
+import contextlib
 import itertools
 
 import jax
@@ -11,8 +12,10 @@ import pytest
 from qnat.experiment import NonFiniteError, Run, Task, run
 from qnat.experiment import step as traced
 from qnat.experiment.pace import Pace
+from qnat.experiment.stopwatch import timed
 
 # made once: the compiled loop knows an optax optimiser by its identity
+_COMPILE = "/jax/core/compile/backend_compile_duration"
 ADAM, SGD = optax.adam(0.1), optax.sgd(0.1)
 
 
@@ -82,6 +85,27 @@ def test_a_ladder_of_tasks_and_rates_compiles_once(quadratic):
     for noise, rate in ((0.1, 0.2), (0.2, 0.3)):
         run(quadratic(noise), with_rate(plain, rate), steps=3, seed=1)
     assert traced.advance._cached._cache_size() == before
+
+
+def test_nothing_is_compiled_while_a_run_trains(quadratic, monkeypatch, tmp_path):
+    """Or its seconds would depend on what ran before it in the same process."""
+    programs, compiled = [], {"train": 0, "write": 0}
+    jax.monitoring.register_event_duration_secs_listener(lambda event, _, **__: programs.append(event))
+
+    @contextlib.contextmanager
+    def watched(part, *ledgers):
+        before = programs.count(_COMPILE)
+        with timed(part, *ledgers):
+            yield
+        if part in compiled:
+            compiled[part] += programs.count(_COMPILE) - before
+
+    monkeypatch.setattr("qnat.experiment.loop.timed", watched)
+    found = run(quadratic(curvature=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)), ADAM, steps=30, seed=0, out=tmp_path / "r")
+    assert programs.count(_COMPILE) > 0
+    assert compiled == {"train": 0, "write": 0}
+    assert found.seconds == found.spent["train"] > 0
+    assert Run.load(tmp_path / "r").spent == found.spent
 
 
 class _Regression(Task):

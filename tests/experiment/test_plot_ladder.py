@@ -36,8 +36,7 @@ def run(value, factor, shift, seeds=2):
         reference={},
         status="finished",
         steps=0,
-        seconds=0.0,
-        compile_seconds=0.0,
+        spent=dict.fromkeys(("compile", "train", "write", "draw"), 0.0),
     )
 
 

@@ -102,10 +102,39 @@ def test_a_sweep_from_first_rung_to_table_and_figure(spec_class, tmp_path, capsy
     print_comparison(entries, tmp_path / "compare.png", as_json=False)
     assert "stiffness" in capsys.readouterr().out
     assert (tmp_path / "compare.png").exists()
-    # nothing left to do: no run is touched
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").glob("*/run.json")}
-    assert run_sweep(rungs, tmp_path / "s", resume=True)["runs"] == table["runs"]
+    # nothing left to do: no run is touched, no figure drawn anew
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").glob("**/[!.]*.[!j]*")}
+    assert run_sweep(rungs, tmp_path / "s", resume=True) == table
     assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_a_finished_sweep_draws_again_what_is_missing_or_has_changed(spec_class, tmp_path):
+    rungs = plan(spec_class, {"stiffness": ["1", "2"], "steps": ["2"]}, "plain")
+    table = run_sweep(rungs, tmp_path)
+    figure, first = tmp_path / "figure.png", (tmp_path / "figure.png").read_bytes()
+    figure.unlink()
+    assert run_sweep(rungs, tmp_path, resume=True) == table
+    assert figure.read_bytes() == first
+    longer = plan(spec_class, {"stiffness": ["1", "2"], "steps": ["4"]}, "plain")
+    assert {row["steps"] for row in run_sweep(longer, tmp_path, resume=True)["runs"]} == {4}
+    assert figure.read_bytes() != first
+    # killed before it could draw, a sweep draws when it is called again
+    document = json.loads((tmp_path / "table.json").read_text())
+    (tmp_path / "table.json").write_text(json.dumps(document | {"drawn": []}))
+    figure.write_bytes(first)
+    run_sweep(longer, tmp_path, resume=True)
+    assert figure.read_bytes() != first
+
+
+def test_no_run_of_a_sweep_begins_with_data_that_another_cannot_use(spec_class, tmp_path, monkeypatch):
+    def judge(self):
+        if self.rate == 0.2:
+            raise RefusedError("The data are too loud.")
+
+    monkeypatch.setattr(spec_class, "check_data", judge)
+    with pytest.raises(RefusedError, match="too loud"):
+        run_sweep(plan(spec_class, _VALUES, None), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.slow

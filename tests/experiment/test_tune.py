@@ -157,7 +157,7 @@ def test_a_tuned_sweep_uses_the_best_rate_and_tells_its_trials(sweep, tmp_path, 
     assert len(entries) == 3  # the trials are not among them
     assert {entry.run.spec["seed"] for entry in entries} == {0}
     capsys.readouterr()
-    print_sweep(table, tmp_path / "s", as_json=False)
+    print_sweep(table, tmp_path / "s", "9.0 s in all", as_json=False)
     printed = capsys.readouterr().out
     assert "Learning rates are tuned on seed 1000, which no run below uses" in printed
     assert "rate" in printed
