@@ -49,12 +49,14 @@ def _terms(log_p: Float[Array, "..."], log_q: Float[Array, "..."]) -> Float[Arra
     return jnp.where(empty, q, jnp.where(near, close, q - p - p * u))
 
 
+@jax.jit
 def kl(log_p: Float[ArrayLike, "*s"], log_q: Float[ArrayLike, "*s"]) -> Float[Array, ""]:
     """Kullback–Leibler divergence of distributions given by unnormalised log-probabilities, without cancellation."""
     log_p, log_q = jnp.asarray(log_p), jnp.asarray(log_q)
     return jnp.sum(_terms(log_p - jax.nn.logsumexp(log_p), log_q - jax.nn.logsumexp(log_q)))
 
 
+@jax.jit
 def relative_entropy_from_spectra(
     log_p: Float[ArrayLike, " d"], log_q: Float[ArrayLike, " d"], overlap: Float[ArrayLike, "d d"]
 ) -> Float[Array, ""]:
@@ -68,6 +70,7 @@ def relative_entropy_from_spectra(
 
 
 @jax.custom_jvp
+@jax.jit
 def relative_entropy(K_rho: Inexact[ArrayLike, "d d"], K_sigma: Inexact[ArrayLike, "d d"]) -> Float[Array, ""]:
     """Umegaki relative entropy D(ρ‖σ) = Tr ρ (log ρ − log σ), in nats, without cancellation.
 
@@ -82,6 +85,7 @@ def relative_entropy(K_rho: Inexact[ArrayLike, "d d"], K_sigma: Inexact[ArrayLik
 
 
 @relative_entropy.defjvp
+@jax.jit
 def _relative_entropy_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     # dD = ⟨dρ, K_ρ − K_σ⟩ + ⟨σ − ρ, dK_σ⟩; normalisations drop out because Tr dρ = 0
     (K_rho, K_sigma), (dK_rho, dK_sigma) = primals, tangents
@@ -90,6 +94,7 @@ def _relative_entropy_jvp(primals: tuple[Array, Array], tangents: tuple[Array, A
 
 
 @jax.custom_jvp
+@jax.jit
 def entropy(K: Inexact[ArrayLike, "d d"]) -> Float[Array, ""]:
     """Von Neumann entropy S = −Tr ρ log ρ, in nats; a sum of positive terms, accurate also near pure states."""
     log_p = jax.nn.log_softmax(jnp.linalg.eigvalsh(jnp.asarray(K)))
@@ -97,22 +102,26 @@ def entropy(K: Inexact[ArrayLike, "d d"]) -> Float[Array, ""]:
 
 
 @entropy.defjvp
+@jax.jit
 def _entropy_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (K,), (dK,) = primals, tangents
     return entropy(K), -real_inner(gibbs_tangent(K, K), dK)
 
 
 @jax.custom_jvp
+@jax.jit
 def _expectation(K: Inexact[ArrayLike, "d d"], H: Inexact[ArrayLike, "d d"]) -> Float[Array, ""]:
     return real_inner(gibbs_state(K), H)
 
 
 @_expectation.defjvp
+@jax.jit
 def _expectation_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     (K, H), (dK, dH) = primals, tangents
     return _expectation(K, H), real_inner(gibbs_tangent(K, H), dK) + real_inner(gibbs_state(K), dH)
 
 
+@jax.jit
 def free_energy(
     K: Inexact[ArrayLike, "d d"], H: Inexact[ArrayLike, "d d"], beta: Float[ArrayLike, ""] = 1.0
 ) -> Float[Array, ""]:
@@ -144,6 +153,7 @@ def _nuclear_norm(A: Inexact[Array, "d d"]) -> Float[Array, ""]:
 
 
 @_nuclear_norm.defjvp
+@jax.jit
 def _nuclear_norm_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     return _nuclear_norm(*primals), real_inner(_polar(*primals), *tangents)
 
@@ -154,6 +164,7 @@ def _root(K: Inexact[ArrayLike, "d d"]) -> Inexact[Array, "d d"]:
     return gibbs_state(half) * jnp.exp(log_trace_exp(half) - log_trace_exp(2 * half) / 2)
 
 
+@jax.jit
 def fidelity(K_rho: Inexact[ArrayLike, "d d"], K_sigma: Inexact[ArrayLike, "d d"]) -> Float[Array, ""]:
     """Uhlmann–Jozsa fidelity F = (Tr|√ρ √σ|)² in [0, 1], that is |⟨φ|ψ⟩|² of pure states.
 
@@ -165,6 +176,7 @@ def fidelity(K_rho: Inexact[ArrayLike, "d d"], K_sigma: Inexact[ArrayLike, "d d"
     return _nuclear_norm(_root(K_sigma) @ _root(K_rho)) ** 2
 
 
+@jax.jit
 def fidelity_from_spectra(
     log_p: Float[ArrayLike, " d"], log_q: Float[ArrayLike, " d"], amplitudes: Inexact[ArrayLike, "d d"]
 ) -> Float[Array, ""]:
@@ -173,6 +185,7 @@ def fidelity_from_spectra(
     return _nuclear_norm(jnp.exp(log_p / 2)[:, None] * amplitudes * jnp.exp(log_q / 2)) ** 2
 
 
+@jax.jit
 def bures_distance(K_rho: Inexact[ArrayLike, "d d"], K_sigma: Inexact[ArrayLike, "d d"]) -> Float[Array, ""]:
     """Bures distance √(2 − 2√F), line element a quarter of SLD; its absolute error is about 1e-15, not 1e-8.
 
@@ -183,11 +196,13 @@ def bures_distance(K_rho: Inexact[ArrayLike, "d d"], K_sigma: Inexact[ArrayLike,
     return jnp.linalg.norm(root_rho - root_sigma @ _polar(root_sigma @ root_rho))
 
 
+@jax.jit
 def trace_distance(K_rho: Inexact[ArrayLike, "d d"], K_sigma: Inexact[ArrayLike, "d d"]) -> Float[Array, ""]:
     """Half the trace norm of ρ − σ, in [0, 1]; its absolute error is about 1e-16 d."""
     return jnp.sum(jnp.abs(jnp.linalg.eigvalsh(gibbs_state(K_rho) - gibbs_state(K_sigma)))) / 2
 
 
+@jax.jit
 def trace_distance_from_spectra(
     log_p: Float[ArrayLike, " d"], log_q: Float[ArrayLike, " d"], amplitudes: Inexact[ArrayLike, "d d"]
 ) -> Float[Array, ""]:

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Inexact
 
 
+@jax.jit
 def log_sinhc(u: Float[ArrayLike, "*s"]) -> Float[Array, "*s"]:
     """log(sinh(u)/u): even, 0 at u = 0, without overflow. Every kernel of the Petz family is made of it."""
     u = jnp.asarray(u)
@@ -31,6 +32,7 @@ def log_sinhc(u: Float[ArrayLike, "*s"]) -> Float[Array, "*s"]:
     return jnp.where(small, jnp.log1p(series), far + jnp.log(-jnp.expm1(-2 * far) / (2 * far)))
 
 
+@jax.jit
 def log_mean(x: Float[ArrayLike, "..."], y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """Logarithmic mean (eˣ − eʸ)/(x − y) of two positive numbers given by their logarithms; eˣ at x = y."""
     x, y = jnp.asarray(x), jnp.asarray(y)
@@ -53,6 +55,7 @@ def dot(a: Inexact[Array, "m k"], b: Inexact[Array, "k n"]) -> Inexact[Array, "m
     return jax.lax.complex(real - imaginary, (a.real + a.imag) @ (b.real + b.imag) - real - imaginary)
 
 
+@jax.jit
 def log_spectrum(K: Inexact[ArrayLike, "d d"]) -> tuple[Float[Array, " d"], Inexact[Array, "d d"]]:
     """Log-eigenvalues (ascending) and eigenvectors (columns) of ρ = exp(K) / Tr exp(K).
 
@@ -63,6 +66,7 @@ def log_spectrum(K: Inexact[ArrayLike, "d d"]) -> tuple[Float[Array, " d"], Inex
 
 
 @jax.custom_jvp
+@jax.jit
 def gibbs_state(K: Inexact[ArrayLike, "d d"]) -> Inexact[Array, "d d"]:
     """Density matrix exp(K) / Tr exp(K) of an unnormalised log-density.
 
@@ -74,6 +78,7 @@ def gibbs_state(K: Inexact[ArrayLike, "d d"]) -> Inexact[Array, "d d"]:
 
 
 @gibbs_state.defjvp
+@jax.jit
 def _gibbs_state_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     return gibbs_state(*primals), gibbs_tangent(*primals, *tangents)
 
@@ -85,6 +90,7 @@ def _centred(log_p: Float[Array, " d"], V: Inexact[Array, "d d"], dK: Inexact[Ar
 
 
 @jax.custom_jvp
+@jax.jit
 def gibbs_tangent(K: Inexact[Array, "d d"], dK: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
     """dρ = V [L(pₓ, p_y) ∘ V†(dK − ⟨dK⟩)V] V†, L the logarithmic mean; self-adjoint as a map of dK.
 
@@ -97,6 +103,7 @@ def gibbs_tangent(K: Inexact[Array, "d d"], dK: Inexact[Array, "d d"]) -> Inexac
 
 
 @gibbs_tangent.defjvp
+@jax.jit
 def _gibbs_tangent_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     # d²ρ[A, B] = V [Σ_z f[x, z, y] (AₓzB_zy + BₓzA_zy)] V† − ⟨A, dρ[B]⟩ρ for centred A, B and f = exp
     (K, dK), (change, d_change) = primals, tangents
@@ -128,12 +135,14 @@ def _second_difference(x: Float[Array, "..."], y: Float[Array, "..."], z: Float[
 
 
 @jax.custom_jvp
+@jax.jit
 def log_trace_exp(K: Inexact[ArrayLike, "d d"]) -> Float[Array, ""]:
     """log Tr exp(K), without overflow. Its gradient is the Gibbs state, its Hessian the Bogoliubov–Kubo–Mori metric."""
     return jax.nn.logsumexp(jnp.linalg.eigvalsh(jnp.asarray(K)))
 
 
 @log_trace_exp.defjvp
+@jax.jit
 def _log_trace_exp_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (K,), (dK,) = primals, tangents
     return log_trace_exp(K), real_inner(gibbs_state(K), dK)

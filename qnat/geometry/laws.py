@@ -1,25 +1,30 @@
 """The axioms of this room, as functions to run on a class of your own.
 
-Each raises AssertionError with a sentence that says which axiom fails and by how much; none returns anything. They work
-on the host, outside jit, in the precision of what they are given. Random directions come from `key`.
+Each raises AssertionError with a sentence that says which axiom fails and by how much; none returns anything. What they
+compute is one compiled program a call, in the precision of what they are given; they judge on the host. Random
+directions come from `key`.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
 from .divergence import Divergence
 from .metric import AbstractMetric
 from .mirror import AbstractMirrorMap
-from .monotone import Kind, chentsov, kernel
+from .monotone import Kernel, Kind, chentsov, kernel
 from .operators import damped
 
 Chart = Callable[[Float[Array, " P"]], PyTree[Array]]
+Facts = Mapping[str, Array]
 
 
 def _require(holds: Any, sentence: str) -> None:
@@ -32,11 +37,36 @@ def _eps(*trees: Any) -> float:
     return float(jnp.finfo(jnp.result_type(*jax.tree.leaves(trees))).eps)
 
 
-def _gap(a: Array, b: Array) -> float:
+def _gap(a: Array, b: Array) -> Float[Array, ""]:
     """Largest difference, relative to the larger of the two; 0 for two zeros, infinite for NaN."""
-    scale = max(float(jnp.max(jnp.abs(a))), float(jnp.max(jnp.abs(b))), 1e-30)
-    gap = float(jnp.max(jnp.abs(a - b))) / scale
-    return gap if gap == gap else float("inf")
+    scale = jnp.maximum(jnp.maximum(jnp.max(jnp.abs(a)), jnp.max(jnp.abs(b))), 1e-30)
+    gap = jnp.max(jnp.abs(a - b)) / scale
+    return jnp.where(jnp.isnan(gap), jnp.inf, gap)
+
+
+def _generator(key: PRNGKeyArray) -> np.random.Generator:
+    """NumPy's random numbers, which need no compiling."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
+
+
+def _draw(key: PRNGKeyArray, like: PyTree[Any], *count: int) -> Float[np.ndarray, "*count P"]:
+    """Normal vectors with as many elements as a pytree of arrays, in its precision."""
+    leaves = jax.tree.leaves(like)
+    size = sum(math.prod(leaf.shape) for leaf in leaves)
+    return _generator(key).normal(size=(*count, size)).astype(jnp.result_type(*leaves))
+
+
+@eqx.filter_jit
+def _kernel_facts(k: Kernel, r: Float[Array | np.ndarray, " n"]) -> Facts:
+    zero, log_k = jnp.zeros((), r.dtype), k.log(r)
+    return {
+        "one": k(zero),
+        "slope": jax.grad(k.log)(zero),
+        "log": log_k,
+        "unevenness": _gap(log_k, k.log(-r)),
+        "values": k(r[:-1]),
+        "slopes": jax.vmap(jax.grad(k.log))(r),
+    }
 
 
 def check_kernel(kind: Kind, *, key: PRNGKeyArray, dtype: Any = float) -> None:
@@ -45,43 +75,50 @@ def check_kernel(kind: Kind, *, key: PRNGKeyArray, dtype: Any = float) -> None:
     What it does not check is monotonicity: `check_monotone`.
     """
     k = kernel(kind)
-    r = jnp.concatenate([jax.random.uniform(key, (64,), dtype, -40, 40), jnp.asarray([1e-8, 1.0, 1400.0], dtype)])
-    eps = _eps(r)
-    one, slope = float(k(jnp.zeros((), dtype))), float(jax.grad(k.log)(jnp.zeros((), dtype)))
+    r = np.append(_generator(key).uniform(-40, 40, 64), [1e-8, 1.0, 1400.0]).astype(dtype)
+    found = _kernel_facts(k, r)
+    eps, one, slope = _eps(found["log"]), float(found["one"]), float(found["slope"])
     _require(abs(one - 1) <= 8 * eps, f"{k.name}: k(0) must be 1, the Fisher normalisation; it is {one}.")
     _require(abs(slope) <= 8 * eps, f"{k.name}: k′(0) must be 0, not {slope} (if NaN: jnp.where twice).")
-    log_k = k.log(r)
-    _require(jnp.all(jnp.isfinite(log_k)), f"{k.name}: log k must be finite for |r| ≤ 1400; work with logarithms.")
-    _require(_gap(log_k, k.log(-r)) <= 64 * eps, f"{k.name}: k must be even, or the metric is not symmetric.")
-    _require(jnp.all(k(r[:-1]) > 0), f"{k.name}: k must be positive.")
-    slopes = jax.vmap(jax.grad(k.log))(r)
-    _require(jnp.all(jnp.isfinite(slopes)), f"{k.name}: the derivative of log k must be finite for |r| ≤ 1400.")
+    _require(np.isfinite(found["log"]).all(), f"{k.name}: log k must be finite for |r| ≤ 1400; work with logarithms.")
+    _require(found["unevenness"] <= 64 * eps, f"{k.name}: k must be even, or the metric is not symmetric.")
+    _require((np.asarray(found["values"]) > 0).all(), f"{k.name}: k must be positive.")
+    _require(np.isfinite(found["slopes"]).all(), f"{k.name}: the derivative of log k must be finite for |r| ≤ 1400.")
 
 
-def _random_states_and_channels(key: PRNGKeyArray, count: int, dtype: Any) -> tuple[Array, Array, Array]:
-    """Qubit states (count, 2, 2), traceless Hermitian tangents, and Kraus pairs (count, 2, 2, 2)."""
-    names = ("spectrum", "frame", "tangent", "channel")
-    keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
+def _random_states_and_channels(
+    rng: np.random.Generator, count: int, dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Qubit states (count, 2, 2), traceless Hermitian tangents, and Kraus pairs (count, 2, 2, 2).
 
-    def gaussian(name: str, *shape: int) -> Array:
-        real, imaginary = jax.random.normal(keys[name], (2, count, *shape), dtype)
-        return real + 1j * imaginary
+    In NumPy: batched factorisations of one compiled program may wait for each other for ever (jaxlib 0.10).
+    """
 
-    p = jax.nn.softmax(1.5 * jax.random.normal(keys["spectrum"], (count, 2), dtype))
-    frame, _ = jnp.linalg.qr(gaussian("frame", 2, 2))
-    rho = (frame * p[:, None, :].astype(frame.dtype)) @ frame.conj().mT
-    tangent = gaussian("tangent", 2, 2)
-    tangent = tangent + tangent.conj().mT
-    tangent = tangent - jnp.trace(tangent, axis1=1, axis2=2)[:, None, None] / 2 * jnp.eye(2, dtype=p.dtype)
-    isometry, _ = jnp.linalg.qr(gaussian("channel", 4, 2))  # Stinespring: columns orthonormal, Σ K†K = 1
+    def gaussian(*shape: int) -> np.ndarray:
+        real, imaginary = rng.normal(size=(2, count, *shape)).astype(dtype)
+        return np.asarray(real + np.asarray(1j, np.result_type(dtype, np.complex64)) * imaginary)
+
+    p = np.exp(1.5 * rng.normal(size=(count, 2))).astype(dtype)
+    frame = np.linalg.qr(gaussian(2, 2))[0]
+    rho = (frame * (p / p.sum(axis=1, keepdims=True))[:, None, :]) @ _adjoint(frame)
+    tangent = gaussian(2, 2)
+    tangent = tangent + _adjoint(tangent)
+    tangent -= np.trace(tangent, axis1=1, axis2=2)[:, None, None] / 2 * np.eye(2, dtype=dtype)
+    isometry = np.linalg.qr(gaussian(4, 2))[0]  # Stinespring: columns orthonormal, Σ K†K = 1
     return rho, tangent, isometry.reshape(count, 2, 2, 2)
 
 
-def _length(kind: Kind, rho: Inexact[Array, "n d d"], tangent: Inexact[Array, "n d d"]) -> Float[Array, " n"]:
-    p, V = jnp.linalg.eigh(rho)
-    log_p = jnp.log(p)
-    weights = chentsov(kind, log_p[:, :, None], log_p[:, None, :])
-    return jnp.sum(weights * jnp.abs(V.conj().mT @ tangent @ V) ** 2, axis=(1, 2))
+def _adjoint(matrices: Inexact[np.ndarray, "*n d d"]) -> Inexact[np.ndarray, "*n d d"]:
+    return matrices.conj().swapaxes(-1, -2)
+
+
+def _length(
+    kind: Kind, rho: Inexact[np.ndarray, "*n d d"], tangent: Inexact[np.ndarray, "*n d d"]
+) -> Float[np.ndarray, "*n"]:
+    p, V = np.linalg.eigh(rho)
+    log_p = np.log(p)
+    weights = np.asarray(chentsov(kind, log_p[..., :, None], log_p[..., None, :]))
+    return np.asarray((weights * np.abs(_adjoint(V) @ tangent @ V) ** 2).sum(axis=(-2, -1)))
 
 
 def check_monotone(kind: Kind, *, key: PRNGKeyArray, channels: int = 4000, dtype: Any = float) -> None:
@@ -89,42 +126,70 @@ def check_monotone(kind: Kind, *, key: PRNGKeyArray, channels: int = 4000, dtype
 
     Passing is evidence; failing is proof.
     """
-    rho, tangent, kraus = _random_states_and_channels(key, channels, dtype)
+    rho, tangent, kraus = _random_states_and_channels(_generator(key), channels, np.dtype(dtype))
 
-    def act(matrix: Array) -> Array:
-        return jnp.einsum("nkab,nbc,nkdc->nad", kraus, matrix, kraus.conj())
+    def act(matrix: np.ndarray) -> np.ndarray:
+        return np.asarray(np.einsum("nkab,nbc,nkdc->nad", kraus, matrix, kraus.conj()))
 
-    ratio = float(jnp.max(_length(kind, act(rho), act(tangent)) / _length(kind, rho, tangent)))
+    before, after = _length(kind, np.stack([rho, act(rho)]), np.stack([tangent, act(tangent)]))
+    ratio = float(np.max(after / before))
     _require(
         ratio <= 1 + 1e4 * _eps(rho),
         f"{kernel(kind).name}: not monotone, a channel multiplied the metric by {ratio:.4g}; it must not exceed 1.",
     )
 
 
-def check_mirror_map(mirror: AbstractMirrorMap, theta: PyTree[Array], *, key: PRNGKeyArray) -> None:
-    """∇ψ is the derivative of ψ, strictly increasing, and `to_primal` inverts it, at and around the point `theta`."""
+@eqx.filter_jit
+def _mirror_facts(mirror: AbstractMirrorMap, theta: PyTree[Array], direction: Float[Array | np.ndarray, " P"]) -> Facts:
     flat, unravel = ravel_pytree(theta)
-    direction = jax.random.normal(key, flat.shape, flat.dtype)
-    direction = direction / jnp.linalg.norm(direction)
     eps = _eps(flat)
 
     def dual(x: Array) -> Array:
         return ravel_pytree(mirror.to_dual(unravel(x)))[0]
 
-    h = eps ** (1 / 3)
+    h, t = eps ** (1 / 3), eps**0.25
     above, below = mirror.potential(unravel(flat + h * direction)), mirror.potential(unravel(flat - h * direction))
-    error = abs(float((above - below) / (2 * h) - dual(flat) @ direction))
+    return {
+        "above": above,
+        "error": jnp.abs((above - below) / (2 * h) - dual(flat) @ direction),
+        "rise": (dual(flat + t * direction) - dual(flat)) @ direction / t,
+        "return": _gap(ravel_pytree(mirror.to_primal(mirror.to_dual(theta)))[0], flat),
+    }
+
+
+def check_mirror_map(mirror: AbstractMirrorMap, theta: PyTree[Array], *, key: PRNGKeyArray) -> None:
+    """∇ψ is the derivative of ψ, strictly increasing, and `to_primal` inverts it, at and around the point `theta`."""
+    direction = _draw(key, theta)
+    facts = _mirror_facts(mirror, theta, direction / np.linalg.norm(direction))
+    found, eps = {name: float(fact) for name, fact in facts.items()}, _eps(theta)
     _require(
-        error <= 100 * eps ** (2 / 3) * (1 + abs(float(above))),
-        f"to_dual must be the gradient of the potential; along a random direction it is off by {error:.3g}.",
+        found["error"] <= 100 * eps ** (2 / 3) * (1 + abs(found["above"])),
+        f"to_dual must be the gradient of the potential; along a random direction it is off by {found['error']:.3g}.",
     )
-    t = eps**0.25
-    rise = float((dual(flat + t * direction) - dual(flat)) @ direction) / t
-    _require(rise > 0, f"The potential must be strictly convex; its slope rises at the rate {rise:.3g}.")
-    eta = mirror.to_dual(theta)
-    back = mirror.to_primal(eta)
-    gap = _gap(ravel_pytree(back)[0], flat)
-    _require(gap <= eps**0.5, f"to_primal must invert to_dual; at the given point it is off by {gap:.3g}.")
+    _require(
+        found["rise"] > 0,
+        f"The potential must be strictly convex; its slope rises at the rate {found['rise']:.3g}.",
+    )
+    _require(
+        found["return"] <= eps**0.5,
+        f"to_primal must invert to_dual; at the given point it is off by {found['return']:.3g}.",
+    )
+
+
+@eqx.filter_jit
+def _divergence_facts(divergence: Divergence, x: PyTree[Array], y: PyTree[Array]) -> Facts:
+    def moved(t: Array) -> PyTree[Array]:
+        return jax.tree.map(lambda a, b: a + t.astype(a.real.dtype) * (b - a), x, y)
+
+    zero = jnp.zeros((), jnp.finfo(jnp.result_type(*jax.tree.leaves(x))).dtype)
+    curves = (lambda t: divergence(moved(t), x), lambda t: divergence(x, moved(t)))
+    slopes, bends = zip(*(jax.jvp(jax.grad(curve), (zero,), (zero + 1,)) for curve in curves), strict=True)
+    return {
+        "apart": divergence(x, y),
+        "together": divergence(x, x),
+        "slopes": jnp.stack(slopes),
+        "bends": jnp.stack(bends),
+    }
 
 
 def check_divergence(
@@ -138,19 +203,13 @@ def check_divergence(
         key: for `sample`.
     """
     x, y = (sample(k) for k in jax.random.split(key))
-    apart, together = float(divergence(x, y)), float(divergence(x, x))
+    found = _divergence_facts(divergence, x, y)
+    apart, together = float(found["apart"]), float(found["together"])
+    slopes, bends = np.asarray(found["slopes"]).tolist(), np.asarray(found["bends"]).tolist()
     eps = _eps(x, y)
     small = 1e3 * eps * (1 + abs(apart))
     _require(abs(together) <= small, f"D(x, x) must be 0; it is {together:.3g}.")
     _require(apart > small, f"D(x, y) must be positive for x ≠ y; it is {apart:.3g}.")
-
-    def moved(t: Array) -> PyTree[Array]:
-        return jax.tree.map(lambda a, b: a + t.astype(a.real.dtype) * (b - a), x, y)
-
-    zero = jnp.zeros((), jnp.finfo(jnp.result_type(*jax.tree.leaves(x))).dtype)
-    curves = (lambda t: divergence(moved(t), x), lambda t: divergence(x, moved(t)))
-    slopes = [float(jax.grad(curve)(zero)) for curve in curves]
-    bends = [float(jax.grad(jax.grad(curve))(zero)) for curve in curves]
     scale = max(abs(bends[0]), abs(bends[1]), small)
     _require(max(map(abs, slopes)) <= eps**0.5 * scale, f"D must be flat where the points agree; its slopes: {slopes}.")
     _require(min(bends) > 0, f"The curvature of D must be positive where the points agree; it is {bends}.")
@@ -158,6 +217,29 @@ def check_divergence(
         abs(bends[0] - bends[1]) <= eps**0.5 * scale,
         f"D must have one Hessian at coincidence, in either argument; along a random direction it is {bends}.",
     )
+
+
+@eqx.filter_jit
+def _metric_facts(
+    metric: AbstractMetric,
+    params: PyTree[Array],
+    batch: Any,
+    key: PRNGKeyArray,
+    draws: Float[Array | np.ndarray, "P+2 P"],
+    in_chart: Callable[[Chart], AbstractMetric] | None,
+) -> Facts:
+    operator = metric.at(params, batch, key=key)
+    structure = jax.eval_shape(lambda: params)
+    _require(operator.in_structure() == structure, f"The metric must act on vectors like the parameters, {structure}.")
+    _require(lx.is_positive_semidefinite(operator), "The operator must carry lineax's positive_semidefinite_tag.")
+    facts = _operator_facts(operator, draws[:2])
+    if in_chart is None:
+        return facts
+    flat, unravel = ravel_pytree(params)
+    jacobian = jnp.eye(flat.size, dtype=flat.dtype) + 0.3 * draws[2:]
+    curved = in_chart(lambda x: unravel(flat + jacobian @ x + x**2 / 2))
+    found = curved.at(jnp.zeros_like(flat), batch, key=key).as_matrix()
+    return {**facts, "chart": _gap(found, jacobian.T @ operator.as_matrix() @ jacobian)}
 
 
 def check_metric(
@@ -177,54 +259,67 @@ def check_metric(
             `lambda chart: MonotoneMetric(lambda x: fn(chart(x)))`. With it, G′ = JᵀGJ is checked in a curved chart,
             which pullbacks pass; the Hessian of a potential is a tensor under affine charts only.
     """
-    operator = metric.at(params, batch, key=key)
-    structure = jax.eval_shape(lambda: params)
-    _require(operator.in_structure() == structure, f"The metric must act on vectors like the parameters, {structure}.")
-    _require(lx.is_positive_semidefinite(operator), "The operator must carry lineax's positive_semidefinite_tag.")
-    check_operator(operator, key=key)
-    if in_chart is None:
-        return
-    flat, unravel = ravel_pytree(params)
-    jacobian = jnp.eye(flat.size, dtype=flat.dtype) + 0.3 * jax.random.normal(key, (flat.size,) * 2, flat.dtype)
-    curved = in_chart(lambda x: unravel(flat + jacobian @ x + x**2 / 2))
-    found = curved.at(jnp.zeros_like(flat), batch, key=key).as_matrix()
-    gap = _gap(found, jacobian.T @ operator.as_matrix() @ jacobian)
-    _require(gap <= 1e3 * _eps(flat), f"In other coordinates the metric must be JᵀGJ; it differs by {gap:.3g}.")
+    size = sum(leaf.size for leaf in jax.tree.leaves(params))
+    facts = _metric_facts(metric, params, batch, key, _draw(key, params, size + 2), in_chart)
+    found, eps = {name: np.asarray(fact) for name, fact in facts.items()}, _eps(params)
+    _judge_operator(found, eps)
+    if "chart" in found:
+        _require(
+            found["chart"] <= 1e3 * eps,
+            f"In other coordinates the metric must be JᵀGJ; it differs by {found['chart']:.3g}.",
+        )
+
+
+_LINEAR = "mv must be linear"
+_COLUMNS = "the columns of as_matrix must be mv of unit vectors"
+_TRANSPOSE = "as_matrix of the transpose must be the transpose"
+
+
+def _operator_facts(operator: lx.AbstractLinearOperator, vectors: Float[Array | np.ndarray, "2 P"]) -> Facts:
+    """What `_judge_operator` judges; of a tagged operator also what its tags promise."""
+    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), operator.in_structure())
+    unravel, (x, y) = ravel_pytree(zero)[1], vectors
+    unit_vectors = jnp.eye(len(x), dtype=x.dtype)
+    # every product at once: what is mapped over is compiled once
+    many = jnp.concatenate([jnp.stack([x, y, 2 * x - 3 * y]), unit_vectors])
+    products = jax.vmap(lambda v: ravel_pytree(operator.mv(unravel(v)))[0])(many)
+    matrix = operator.as_matrix()
+    facts = {
+        _LINEAR: _gap(products[2], 2 * products[0] - 3 * products[1]),
+        _COLUMNS: _gap(matrix, products[3:].T),
+        _TRANSPOSE: _gap(operator.transpose().as_matrix(), matrix.T),
+    }
+    if lx.is_symmetric(operator):
+        facts["asymmetry"] = _gap(matrix, matrix.T)
+    if lx.is_positive_semidefinite(operator):
+        spectrum = jnp.linalg.eigvalsh(matrix)
+        norm = jnp.maximum(spectrum[-1], 1e-30)
+        shifted, wanted = damped(operator, norm), matrix + norm * unit_vectors
+        _require(lx.is_positive_semidefinite(shifted), "Damped, it must still be tagged positive semidefinite.")
+        product = ravel_pytree(shifted.mv(unravel(x)))[0]
+        damping = jnp.maximum(_gap(shifted.as_matrix(), wanted), _gap(product, wanted @ x))
+        facts |= {"least": spectrum[0], "norm": norm, "damping": damping}
+    return facts
 
 
 def check_operator(operator: lx.AbstractLinearOperator, *, key: PRNGKeyArray) -> None:
     """`mv` is linear, `as_matrix` and `transpose` agree with it, tags are true, and it can be damped."""
-    eps = _eps(operator.in_structure())
-    zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), operator.in_structure())
-    flat, unravel = ravel_pytree(zero)
-
-    def mv(x: Array) -> Array:
-        return ravel_pytree(operator.mv(unravel(x)))[0]
-
-    x, y = jax.random.normal(key, (2, *flat.shape), flat.dtype)
-    matrix, unit_vectors = operator.as_matrix(), jnp.eye(flat.size, dtype=flat.dtype)
-    gaps = {
-        "mv must be linear": (mv(2 * x - 3 * y), 2 * mv(x) - 3 * mv(y)),
-        "the columns of as_matrix must be mv of unit vectors": (matrix, jax.vmap(mv)(unit_vectors).T),
-        "as_matrix of the transpose must be the transpose": (operator.transpose().as_matrix(), matrix.T),
-    }
-    for law, (found, wanted) in gaps.items():
-        _require((gap := _gap(found, wanted)) <= 1e3 * eps, f"{law}; they differ by {gap:.3g}, relatively.")
-    if lx.is_symmetric(operator):
-        _require((gap := _gap(matrix, matrix.T)) <= 1e3 * eps, f"Said to be symmetric, asymmetric by {gap:.3g}.")
-    if lx.is_positive_semidefinite(operator):
-        _check_positive(operator, matrix, unravel(x), eps)
+    structure = operator.in_structure()
+    facts = eqx.filter_jit(_operator_facts)(operator, _draw(key, structure, 2))
+    _judge_operator({name: np.asarray(fact) for name, fact in facts.items()}, _eps(structure))
 
 
-def _check_positive(operator: lx.AbstractLinearOperator, matrix: Array, vector: PyTree[Array], eps: float) -> None:
-    spectrum = jnp.linalg.eigvalsh(matrix)
-    norm = max(float(spectrum[-1]), 1e-30)
-    _require(
-        spectrum[0] >= -1e3 * eps * norm,
-        f"Said to be positive semidefinite, but its eigenvalues reach from {float(spectrum[0]):.3g} to {norm:.3g}.",
-    )
-    shifted, wanted = damped(operator, norm), matrix + norm * jnp.eye(matrix.shape[0], dtype=matrix.dtype)
-    _require(lx.is_positive_semidefinite(shifted), "Damped, it must still be tagged positive semidefinite.")
-    product, flat = ravel_pytree(shifted.mv(vector))[0], ravel_pytree(vector)[0]
-    gap = max(_gap(shifted.as_matrix(), wanted), _gap(product, wanted @ flat))
-    _require(gap <= 1e3 * eps, f"Damped by λ, it must be A + λ·1; it differs by {gap:.3g}.")
+def _judge_operator(found: Mapping[str, np.ndarray], eps: float) -> None:
+    for law in (_LINEAR, _COLUMNS, _TRANSPOSE):
+        _require(found[law] <= 1e3 * eps, f"{law}; they differ by {found[law]:.3g}, relatively.")
+    if "asymmetry" in found:
+        _require(found["asymmetry"] <= 1e3 * eps, f"Said to be symmetric, asymmetric by {found['asymmetry']:.3g}.")
+    if "norm" in found:
+        _require(
+            found["least"] >= -1e3 * eps * found["norm"],
+            f"Said to be positive semidefinite, but its eigenvalues reach from {found['least']:.3g} to "
+            f"{found['norm']:.3g}.",
+        )
+        _require(
+            found["damping"] <= 1e3 * eps, f"Damped by λ, it must be A + λ·1; it differs by {found['damping']:.3g}."
+        )

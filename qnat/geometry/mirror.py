@@ -110,6 +110,7 @@ Objective = Callable[[Float[Array, " P"]], Float[Array, ""]]
 Loop = tuple[Float[Array, " P"], Float[Array, " P"], Array, Bool[Array, ""]]
 
 
+@eqx.filter_jit
 def _invert_gradient(potential: Objective, eta: Float[Array, " P"]) -> Float[Array, " P"]:
     """Solve ∇ψ(θ) = η from θ = 0: Newton with backtracking on the strictly convex ψ(θ) − η·θ.
 

@@ -148,18 +148,21 @@ def _named(kind: str) -> Kernel:
     raise ValueError(f"Unknown metric kind {kind!r}. Valid kinds: {valid}.")
 
 
+@eqx.filter_jit
 def chentsov(kind: Kind, log_x: Float[ArrayLike, "..."], log_y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
     """Morozova–Chentsov function c_f(x, y) of two positive numbers given by their logarithms; c_f(x, x) = 1/x."""
     log_x, log_y = jnp.asarray(log_x), jnp.asarray(log_y)
     return jnp.exp(kernel(kind).log(log_x - log_y) - (log_x + log_y) / 2)
 
 
+@eqx.filter_jit
 def log_density_weights(kind: Kind, log_p: Float[Array, " d"]) -> Float[Array, "d d"]:
     """Weights L(pₓ, p_y)² c_f(pₓ, p_y) of the elements of V†(dK − ⟨dK⟩)V, L the logarithmic mean."""
     r = log_p[:, None] - log_p[None, :]
     return jnp.exp((log_p[:, None] + log_p[None, :]) / 2 + 2 * log_sinhc(r / 2) + kernel(kind).log(r))
 
 
+@eqx.filter_jit
 def rotation_weights(kind: Kind, log_p: Float[Array, " d"]) -> Float[Array, "d d"]:
     """Weights (pₓ − p_y)² c_f(pₓ, p_y) of the elements of W, where dU = −iUW and ρ = U diag(p) U†.
 

@@ -5,8 +5,6 @@ import json
 import pathlib
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -26,22 +24,24 @@ def golden() -> Callable[[str], dict]:
 
 
 @pytest.fixture(scope="session")
-def paulis() -> Callable[..., jax.Array]:
+def paulis() -> Callable[..., np.ndarray]:
     """Pauli strings as a stack of matrices, real if they can be."""
 
-    def stack(*strings: str) -> jax.Array:
+    def stack(*strings: str) -> np.ndarray:
         matrices = np.array([functools.reduce(np.kron, [ONE_QUBIT[c] for c in string]) for string in strings])
-        return jnp.asarray(matrices if np.any(matrices.imag) else matrices.real)
+        return matrices if np.any(matrices.imag) else matrices.real
 
     return stack
 
 
 @pytest.fixture(scope="session")
-def hermitian() -> Callable[..., jax.Array]:
+def hermitian() -> Callable[..., np.ndarray]:
     """A random Hermitian matrix of a given size, scale and dtype."""
 
-    def draw(seed: int, d: int, scale: float = 1.0, dtype=jnp.complex128) -> jax.Array:
-        a = scale * jax.random.normal(jax.random.key(seed), (d, d), dtype)
-        return (a + a.conj().T) / 2
+    def draw(seed: int, d: int, scale: float = 1.0, dtype=np.complex128) -> np.ndarray:
+        a, b = scale * np.random.default_rng(seed).normal(size=(2, d, d))
+        if np.issubdtype(dtype, np.complexfloating):
+            a = (a + 1j * b) / 2**0.5
+        return ((a + a.conj().T) / 2).astype(dtype)
 
     return draw
