@@ -1,10 +1,17 @@
-"""What every test runs under: float64, typed keys, a compilation cache that survives the session."""
+"""What every test runs under: float64, typed keys, programs that compile fast, and a count of them."""
 
 import os
 import pathlib
+from collections import defaultdict
+from collections.abc import Iterator
+
+# most of the time goes into compiling, and XLA without its optimisations takes a fifth less. Whoever sets the variable,
+# even to nothing, is obeyed: `.ci/nightly` so runs the suite as users' programs are compiled
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax
 import matplotlib as mpl
+import pytest
 
 mpl.use("Agg")
 jax.config.update("jax_enable_x64", True)
@@ -17,6 +24,94 @@ _CACHE = (
 jax.config.update("jax_compilation_cache_dir", str(_CACHE))
 # even the smallest program: a second run of the suite then takes half the time
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+CEILINGS = {
+    "tests": 130,
+    "tests/benchmarks": 130,
+    "tests/classical": 300,
+    "tests/cli": 130,
+    "tests/experiment": 130,
+    "tests/geometry": 130,
+    "tests/optim": 130,
+    "tests/quantum": 130,
+    "tests/statistical": 130,
+}
+"""XLA programs that one test of a directory may compile in a process of its own: a jitted check is one, an eager
+operation or an eager oracle one each. A careless test is above it, a new method is not."""
+
+_compiled = 0
+_at_setup = pytest.StashKey[int]()
+_spent: dict[str, list[tuple[int, str]]] = defaultdict(list)
+
+
+def _count(event: str, _seconds: float, **_more: object) -> None:
+    global _compiled  # noqa: PLW0603 (JAX tells listeners, and has no counter to ask)
+    # told of every program that is new to the process, whether it is compiled or found in the cache on disk
+    _compiled += event == "/jax/core/compile/backend_compile_duration"
+
+
+jax.monitoring.register_event_duration_secs_listener(_count)
+
+
+def _directory(nodeid: str) -> str:
+    return str(pathlib.PurePosixPath(nodeid.partition("::")[0]).parent)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[_at_setup] = _compiled
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    before = _compiled
+    try:
+        yield
+    finally:  # with what fixtures compiled, which the ceiling leaves out: they are shared
+        item.user_properties.append(("programs", _compiled - item.stash[_at_setup]))
+    ceiling, count = CEILINGS[_directory(item.nodeid)], _compiled - before
+    if count > ceiling:
+        pytest.fail(
+            f"This test compiled {count} programs; one of {_directory(item.nodeid)} may compile {ceiling}. Jit whole "
+            "checks instead of single operations, and write oracles in NumPy.",
+            pytrace=False,
+        )
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call":
+        _spent[_directory(report.nodeid)].append((dict(report.user_properties)["programs"], report.nodeid))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was compiled: most of the time of this suite."""
+    if not _spent:
+        return
+    terminalreporter.section("XLA programs", sep="-")
+    terminalreporter.line(f"{'':18} {'tests':>6} {'programs':>9} {'a test':>7}  most, ceiling")
+    for directory, tests in sorted(_spent.items()):
+        total, (most, dearest) = sum(count for count, _ in tests), max(tests)
+        terminalreporter.line(
+            f"{directory:18} {len(tests):6} {total:9} {total / len(tests):7.1f}  {most} of {CEILINGS[directory]}"
+            f" ({dearest.rpartition('/')[2]})"
+        )
+    terminalreporter.line(
+        f"{'':18} {sum(map(len, _spent.values())):6} {sum(c for t in _spent.values() for c, _ in t):9}"
+    )
+
+
+@pytest.fixture(scope="session")
+def compiled_by_collecting() -> int:
+    """Programs that importing the tests compiled."""
+    return _collected
+
+
+_collected = 0
+
+
+def pytest_collection_finish() -> None:
+    global _collected  # noqa: PLW0603 (a hook has nobody to return it to)
+    _collected = _compiled
+
 
 _room = 3e9
 """Bytes at which a process forgets its compiled programs: hundreds of tests compile more than they share."""

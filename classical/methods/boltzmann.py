@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,14 +94,20 @@ class BoltzmannTask(Task):
 
 def _best(machine: BoltzmannMachine, moments: Float[Array, " P"]) -> Float[Array, " P"]:
     """The θ of maximum likelihood; moments on the boundary of those that machines have belong to none."""
-    best = machine.to_primal(moments)
-    variances = jnp.linalg.eigvalsh(HessianMetric(machine).at(best).as_matrix())
-    if not bool(variances[0] > _SMALLEST_VARIANCE):  # NaN: no solution at all
+    best, variance = _solved(machine, moments)
+    if not bool(variance > _SMALLEST_VARIANCE):  # NaN: no solution at all
         raise ValueError(
             "No Boltzmann machine has the moments of these data, in which some patterns of interacting units never "
             "occur; give more data, or a machine of lower order."
         )
     return best
+
+
+@eqx.filter_jit
+def _solved(machine: BoltzmannMachine, moments: Float[Array, " P"]) -> tuple[Float[Array, " P"], Float[Array, ""]]:
+    """θ of the moments, and the smallest eigenvalue of the Fisher matrix there."""
+    best = machine.to_primal(moments)
+    return best, jnp.linalg.eigvalsh(HessianMetric(machine).at(best).as_matrix())[0]
 
 
 def empirical(x: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " states"]:

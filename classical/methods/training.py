@@ -158,7 +158,7 @@ class HelmholtzTask(Task):
         for part in (self.x, self.test_x):
             if part.shape[1] != self.machine.sizes[0]:
                 raise ValueError(f"Items of {part.shape[1]} bits do not fit {self.machine.sizes[0]} visible units.")
-            if not bool(jnp.all((part == 0) | (part == 1))):
+            if not np.isin(part, (0, 1)).all():
                 raise ValueError("A Helmholtz machine models bits, and the data have other values; binarise them.")
 
     def init(self, key: PRNGKeyArray) -> Params:

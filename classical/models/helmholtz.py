@@ -40,6 +40,7 @@ class HelmholtzMachine(eqx.Module):
         if len(self.sizes) < 2 or min(self.sizes) < 1:
             raise ValueError(f"A Helmholtz machine has a visible and a hidden layer of units; got {self.sizes}.")
 
+    @eqx.filter_jit
     def init(self, key: PRNGKeyArray) -> Params:
         """Normal weights of variance 2/(units + parents), biases −1 for the hidden units and 0 for the visible ones."""
         shapes = self._shapes()
@@ -108,6 +109,7 @@ class HelmholtzMachine(eqx.Module):
         pairs = zip(self.sizes[1:], (*self.sizes[2:], 0), strict=True)
         return all(below + above <= _ENUMERABLE for below, above in pairs)
 
+    @eqx.filter_jit
     def log_likelihood(self, weights: Weights, x: Float[Array, "N n"]) -> Float[Array, " N"]:
         """log p(x), exactly, layer by layer over all states of the hidden units; only if `is_enumerable`."""
         if not self.is_enumerable:

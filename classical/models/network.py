@@ -90,6 +90,7 @@ class Network(eqx.Module):
             shape = (layer.units, rows, columns)
         return found
 
+    @eqx.filter_jit
     def init(self, key: PRNGKeyArray) -> Weights:
         """Normal weights of variance 2/(in + out), biases zero. Reference: X. Glorot, Y. Bengio, AISTATS 2010."""
         shapes = self._shapes()

@@ -1,8 +1,11 @@
 """What every task promises, as a function that you run on one of your own."""
 
+from typing import Any
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from .task import Task
 
@@ -11,41 +14,52 @@ def check_task(task: Task, *, key: PRNGKeyArray, has_loss: bool = True) -> None:
     """Raises AssertionError with a sentence unless `task` can be trained.
 
     The start depends on the key alone; the gradient looks like the parameters and is that of the value; evaluation
-    gives scalars; metrics act on vectors like the parameters.
+    gives scalars; metrics act on vectors like the parameters. A task that JAX can trace is asked in one program.
 
     Args:
         task: the problem. key: for the start, the batch and a random direction.
         has_loss: the gradient is that of the value; False for estimators that have a gradient and no single loss.
     """
-    start_key, data_key, step_key, direction_key = jax.random.split(key, 4)
-    params = task.init(start_key)
-    same = jax.tree.map(lambda a, b: bool((a == b).all()), params, task.init(start_key))
-    assert jax.tree.all(same), "init gave two starts for one key"
-    batches = task.batches(data_key)
+    batches = task.batches(jax.random.fold_in(key, 1))
     batch = None if batches is None else next(batches)
-    value, grads = task.value_and_grad(params, batch, step_key)
-    assert jnp.shape(value) == (), f"the value must be a scalar; its shape is {jnp.shape(value)}"
-    shapes = [jax.tree.map(lambda x: (jnp.shape(x), jnp.result_type(x)), tree) for tree in (params, grads)]
-    assert shapes[0] == shapes[1], "the gradient does not look like the parameters"
+    facts = (eqx.filter_jit(_facts) if task.traceable else _facts)(task, batch, key, has_loss)
+    found = {name: float(fact) for name, fact in facts.items()}
+    assert found["same"], "init gave two starts for one key"
     if has_loss:
-        leaves, treedef = jax.tree.flatten(params)
-        keys = jax.random.split(direction_key, len(leaves))
-        moves = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
-        eps = float(jnp.finfo(jnp.result_type(*leaves)).eps)
-        size = eps ** (1 / 3)
-
-        def at(distance: float) -> float:
-            moved = [x + distance * move for x, move in zip(leaves, moves, strict=True)]
-            return float(task.value_and_grad(jax.tree.unflatten(treedef, moved), batch, step_key)[0])
-
-        slope = sum(float(jnp.vdot(g, move)) for g, move in zip(jax.tree.leaves(grads), moves, strict=True))
-        difference = (at(size) - at(-size)) / (2 * size)
-        close = 1e3 * eps ** (2 / 3) * (1 + abs(slope) + abs(float(value)))
+        slope, difference = found["slope"], found["difference"]
+        close = 1e3 * found["eps"] ** (2 / 3) * (1 + abs(slope) + abs(found["value"]))
         assert abs(slope - difference) < close, f"the gradient gives a slope of {slope}, differences give {difference}"
+
+
+def _facts(task: Task, batch: Any, key: PRNGKeyArray, has_loss: bool) -> dict[str, Array]:
+    """What the law compares; shapes are judged here, where they are known."""
+    start_key, _, step_key, direction_key = (jax.random.fold_in(key, stream) for stream in range(4))
+    params, again = task.init(start_key), task.init(start_key)
     for name, scalar in task.evaluate(params).items():
         assert jnp.shape(scalar) == (), f"evaluate must give scalars, but '{name}' has the shape {jnp.shape(scalar)}"
     for name, metric in task.metrics.items():
-        structure = jax.tree.map(jnp.shape, metric.at(params, batch, key=step_key).in_structure())
-        assert structure == jax.tree.map(jnp.shape, params), (
+        operator = eqx.filter_eval_shape(lambda metric=metric: metric.at(params, batch, key=step_key))
+        assert jax.tree.map(jnp.shape, operator.in_structure()) == jax.tree.map(jnp.shape, params), (
             f"metric '{name}' acts on other vectors than the parameters"
         )
+    leaves, treedef = jax.tree.flatten(params)
+    eps = float(jnp.finfo(jnp.result_type(*leaves)).eps)
+    keys = jax.random.split(direction_key, len(leaves))
+    moves = [jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
+
+    def at(distance: Float[Array, ""]) -> tuple[Array, Array]:
+        """The value some way from the start, and the slope along that way."""
+        moved = [x + distance.astype(x.dtype) * move for x, move in zip(leaves, moves, strict=True)]
+        value, grads = task.value_and_grad(jax.tree.unflatten(treedef, moved), batch, step_key)
+        assert jnp.shape(value) == (), f"the value must be a scalar; its shape is {jnp.shape(value)}"
+        shapes = [jax.tree.map(lambda x: (jnp.shape(x), jnp.result_type(x)), tree) for tree in (params, grads)]
+        assert shapes[0] == shapes[1], "the gradient does not look like the parameters"
+        slopes = [jnp.vdot(g, move) for g, move in zip(jax.tree.leaves(grads), moves, strict=True)]
+        return jnp.asarray(value), jnp.sum(jnp.stack(slopes))
+
+    size = eps ** (1 / 3)
+    ways = jnp.array([0.0, size, -size] if has_loss else [0.0])
+    values, slopes = jax.lax.map(at, ways) if task.traceable else map(jnp.stack, zip(*map(at, ways), strict=True))
+    same = jnp.stack([jnp.all(a == b) for a, b in zip(leaves, jax.tree.leaves(again), strict=True)]).all()
+    facts = {"same": same, "value": values[0], "eps": jnp.asarray(eps), "slope": slopes[0]}
+    return facts | ({"difference": (values[1] - values[2]) / (2 * size)} if has_loss else {})

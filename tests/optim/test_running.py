@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,14 +20,13 @@ from qnat.optim.running import scale_by_running_metric
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "kfac_tiny.json").read_text())
 NETWORK = Network(2, (Layer(2), Layer(3, "linear")), Categorical())
-WEIGHTS = [jnp.array(GOLDEN["W1"]), jnp.array(GOLDEN["W2"])]
-BATCH = jnp.array(GOLDEN["X"]), jnp.eye(3)[jnp.array(GOLDEN["y"])]
+WEIGHTS = [np.array(GOLDEN["W1"]), np.array(GOLDEN["W2"])]
+BATCH = np.array(GOLDEN["X"]), np.eye(3)[GOLDEN["y"]]
 KFAC = KroneckerFisher(NETWORK, "exact")
 
 
-def first(transform):
-    gradient = jax.grad(NETWORK.loss)(WEIGHTS, *BATCH)
-    return transform.update(gradient, transform.init(WEIGHTS), WEIGHTS, batch=BATCH, key=jax.random.key(0))[0]
+def flat(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
 @pytest.mark.parametrize(
@@ -37,28 +37,47 @@ def first(transform):
         ("foof_update", KroneckerFisher(NETWORK, outputs=False), {}),
     ],
 )
-@pytest.mark.parametrize("memory", [None, 0.95])
-def test_pi_damping_golden(name, metric, options, memory):
-    found = first(scale_by_running_metric(metric, damping=GOLDEN["lam"], memory=memory, **options))
-    for one, wanted in zip(found, GOLDEN[name], strict=True):
-        np.testing.assert_allclose(-one, wanted, rtol=1e-11)  # stored are descents
+def test_pi_damping_golden(name, metric, options):
+    """With a memory and without one: the first operator counts whole."""
+
+    @jax.jit
+    def first(weights, batch, key):
+        gradient, found = jax.grad(NETWORK.loss)(weights, *batch), []
+        for memory in (None, 0.95):
+            transform = scale_by_running_metric(metric, damping=GOLDEN["lam"], memory=memory, **options)
+            found.append(transform.update(gradient, transform.init(weights), weights, batch=batch, key=key)[0])
+        return found
+
+    for found in first(WEIGHTS, BATCH, jax.random.key(0)):
+        for one, wanted in zip(found, GOLDEN[name], strict=True):
+            np.testing.assert_allclose(np.negative(one), wanted, rtol=1e-11)  # stored are descents
 
 
 def test_foof_is_kfac_with_identity_G():
-    operator = KFAC.at(WEIGHTS, BATCH)
-    foof = KroneckerFisher(NETWORK, outputs=False).at(WEIGHTS, BATCH)
-    for ours, theirs in zip(foof.leaves(), operator.leaves(), strict=True):
-        np.testing.assert_array_equal(ours.as_matrix(), np.kron(np.eye(len(theirs.G)), theirs.A))
+    @jax.jit
+    def blocks(weights, batch):
+        foof = KroneckerFisher(NETWORK, outputs=False).at(weights, batch)
+        return [block.as_matrix() for block in foof.leaves()], [(b.G, b.A) for b in KFAC.at(weights, batch).leaves()]
+
+    for ours, (G, A) in zip(*blocks(WEIGHTS, BATCH), strict=True):
+        np.testing.assert_array_equal(ours, np.kron(np.eye(len(G)), A))
 
 
 def test_inverses_are_renewed_in_the_warm_up_and_then_on_time():
     transform = scale_by_running_metric(KFAC, damping=0.1, memory=0.5, refresh=4, warm_up=2)
-    state, seen = transform.init(WEIGHTS), []
-    gradient = jax.grad(NETWORK.loss)(WEIGHTS, *BATCH)
-    for step in range(9):
-        weights = [w * (1 + 0.1 * step) for w in WEIGHTS]
-        _, state = transform.update(gradient, state, weights, batch=BATCH, key=jax.random.key(0))
-        seen.append(float(state.inverses[1].values.sum()))
+
+    @jax.jit
+    def sums(weights, batch, key):
+        gradient = jax.grad(NETWORK.loss)(weights, *batch)
+
+        def step(state, k):
+            here = [w * (1 + 0.1 * k) for w in weights]
+            _, state = transform.update(gradient, state, here, batch=batch, key=key)
+            return state, state.inverses[1].values.sum()
+
+        return jax.lax.scan(step, transform.init(weights), jnp.arange(9))[1]
+
+    seen = np.asarray(sums(WEIGHTS, BATCH, jax.random.key(0)))
     changed = [step for step in range(1, 9) if seen[step] != seen[step - 1]]
     assert changed == [1, 4, 8]
 
@@ -66,47 +85,63 @@ def test_inverses_are_renewed_in_the_warm_up_and_then_on_time():
 @pytest.mark.slow
 def test_the_average_starts_with_the_first_operator_and_forgets():
     transform = scale_by_running_metric(KFAC, memory=0.5)
-    state, average = transform.init(WEIGHTS), None
-    for step in range(4):
-        weights = [w * (1 + 0.3 * step) for w in WEIGHTS]
-        _, state = transform.update(WEIGHTS, state, weights, batch=BATCH, key=jax.random.key(0))
-        new = KFAC.at(weights, BATCH).leaves()[0].A, KFAC.at(weights, BATCH).leaves()[1].A
+
+    @jax.jit
+    def second_factors(weights, batch, key):
+        """Of the average after four steps, and of the operator of every step."""
+
+        def step(state, k):
+            here = [w * (1 + 0.3 * k) for w in weights]
+            _, state = transform.update(weights, state, here, batch=batch, key=key)
+            return state, KFAC.at(here, batch).leaves()[1].A
+
+        state, each = jax.lax.scan(step, transform.init(weights), jnp.arange(4))
+        return state.operator.leaves()[1].A, each
+
+    found, each = second_factors(WEIGHTS, BATCH, jax.random.key(0))
+    average = 0
+    for step, new in enumerate(np.asarray(each)):
         kept = min(1 - 1 / (step + 1), 0.5)
-        average = (
-            new if average is None else tuple(kept * a + (1 - kept) * b for a, b in zip(average, new, strict=True))
-        )
-    np.testing.assert_allclose(state.operator.leaves()[1].A, average[1], rtol=1e-13)
+        average = kept * average + (1 - kept) * new
+    np.testing.assert_allclose(found, average, rtol=1e-13)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("items", [2, 16])
 def test_without_memory_the_newest_metric_counts(items):
     machine = HelmholtzMachine((6, 4, 2))
-    params = machine.init(jax.random.key(1))
     metric = HelmholtzFisher(machine, items, samples=1)
-    x, key = jnp.ones((items, 6)), jax.random.key(2)
     transform = scale_by_running_metric(metric, damping=0.2, memory=None, refresh=3, warm_up=0)
-    found, state = transform.update(params, transform.init(params), params, batch=x, key=key)
-    matrix = metric.at(params, x, key=key).as_matrix()
-    flat = jax.flatten_util.ravel_pytree
-    wanted = jnp.linalg.solve(matrix + 0.2 * jnp.eye(len(matrix)), flat(params)[0])
-    np.testing.assert_allclose(flat(found)[0], wanted, rtol=1e-10)
-    again, _ = transform.update(params, state, params, batch=x, key=jax.random.key(3))
-    np.testing.assert_array_equal(flat(again)[0], flat(found)[0])
+
+    @jax.jit
+    def described(params, x, key, later):
+        found, state = transform.update(params, transform.init(params), params, batch=x, key=key)
+        again, _ = transform.update(params, state, params, batch=x, key=later)
+        return found, again, metric.at(params, x, key=key).as_matrix()
+
+    params = machine.init(jax.random.key(1))
+    found, again, matrix = described(params, np.ones((items, 6)), jax.random.key(2), jax.random.key(3))
+    wanted = np.linalg.solve(matrix + 0.2 * np.eye(len(matrix)), flat(params))
+    np.testing.assert_allclose(flat(found), wanted, rtol=1e-10)
+    np.testing.assert_array_equal(flat(again), flat(found))
 
 
 @pytest.mark.parametrize("inverter", [exact_inverse, factored_inverse])
 def test_single_precision_stays_single(inverter):
-    weights, batch = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (WEIGHTS, BATCH))
     transform = scale_by_running_metric(KFAC, damping=0.1, inverter=inverter)
-    gradient = jax.grad(NETWORK.loss)(weights, *batch)
-    step = jax.jit(lambda g, s: transform.update(g, s, weights, batch=batch))
-    state = transform.init(weights)
-    for _ in range(2):
-        found, state = step(gradient, state)
-    wanted = transform.update(jax.grad(NETWORK.loss)(WEIGHTS, *BATCH), transform.init(WEIGHTS), WEIGHTS, batch=BATCH)[0]
-    for one, other in zip(found, wanted, strict=True):
-        assert one.dtype == jnp.float32
+
+    @jax.jit
+    def step(weights, batch, state):
+        return transform.update(jax.grad(NETWORK.loss)(weights, *batch), state, weights, batch=batch)
+
+    found = {}
+    for dtype in (np.float32, np.float64):
+        weights, batch = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), (WEIGHTS, BATCH))
+        state = eqx.filter_jit(transform.init)(weights)
+        for _ in range(2):
+            found[dtype], state = step(weights, batch, state)
+    for one, other in zip(found[np.float32], found[np.float64], strict=True):
+        assert one.dtype == np.float32
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
