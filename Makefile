@@ -42,6 +42,10 @@ test: $(PACKAGE)  ## the everyday tests (ARGS="-k name" selects)
 slow: $(PACKAGE)  ## every method in depth, statistics, kills; what `make test` leaves out
 	$(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
+.PHONY: mutants
+mutants: $(PACKAGE)  ## sabotage one line after another: the everyday tests must notice each (ARGS='"NAME"' selects)
+	$(BIN)/python tests/mutants.py $(ARGS)
+
 .PHONY: lint
 lint: $(PACKAGE)  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import inspect
 import pathlib
 import pkgutil
 import re
+import runpy
 import subprocess
 import sys
 
@@ -17,7 +18,7 @@ import qnat
 ROOT = pathlib.Path(__file__).parents[1]
 
 CEILING = 300  # lines; a reader holds one file in mind
-LONGER: dict[str, str] = {}  # path: why it may be longer
+LONGER = {"qnat/geometry/laws.py": "the axioms of a whole room, to be read side by side"}  # why it may be longer
 
 PACKAGES = (classical, qnat)
 MODULES = sorted(
@@ -26,6 +27,8 @@ MODULES = sorted(
 ROOMS = [name for name in MODULES if (ROOT / name.replace(".", "/") / "__init__.py").exists()]
 SPECS = sorted(point.module for point in importlib.metadata.entry_points(group="qnat.tasks"))
 
+MUTANTS = runpy.run_path(str(ROOT / "tests" / "mutants.py"))["MUTANTS"]
+
 PLACES = [".ci", "benchmarks", "classical", "docs", "examples", "qnat", "tests"]
 TEXT = {"", ".cff", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".typed"}
 STRANGERS = {
@@ -33,6 +36,14 @@ STRANGERS = {
     "the address of a package registry": re.compile(r"pypi\.org|pythonhosted|index-url|registry\.npmjs"),
     "a folder outside the repository": re.compile(r"\.\./" + "shared"),
 }
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_mutant_changes_one_line(mutant):
+    assert (ROOT / mutant.path).read_text().count(mutant.old) == 1
+    assert "\n" not in mutant.old + mutant.new
+    assert mutant.new != mutant.old
+    assert all((ROOT / chosen).exists() for chosen in mutant.tests.split())
 
 
 def text_files() -> list[pathlib.Path]:

@@ -1,0 +1,358 @@
+"""Sabotages of one line each, every one of which the everyday tests must catch: `make mutants`.
+
+    python tests/mutants.py             # all of them
+    python tests/mutants.py NAME ...    # some
+
+A mutant is tried on a copy of the packages, first by the tests named beside it, then by all: what no test catches is a
+promise that nobody keeps, and ends this program with status 1.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+class Mutant(NamedTuple):
+    """In the file `path` the text `old`, which stands there once, becomes `new`; `tests` should notice."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant(
+        "the fidelity loses its square",
+        "qnat/geometry/divergence.py",
+        "_nuclear_norm(_root(K_sigma) @ _root(K_rho)) ** 2",
+        "_nuclear_norm(_root(K_sigma) @ _root(K_rho))",
+        "tests/geometry/test_divergence.py",
+    ),
+    Mutant(
+        "a Bregman divergence adds its linear part",
+        "qnat/geometry/divergence.py",
+        "mirror.potential(x) - mirror.potential(y) - jax.tree.reduce",
+        "mirror.potential(x) - mirror.potential(y) + jax.tree.reduce",
+        "tests/geometry",
+    ),
+    Mutant(
+        "the logarithmic mean drops a ½",
+        "qnat/geometry/hermitian.py",
+        "(x + y) / 2 + log_sinhc((x - y) / 2)",
+        "(x + y) / 2 + log_sinhc(x - y)",
+        "tests/geometry/test_hermitian.py",
+    ),
+    Mutant(
+        "the SLD kernel drops a ½",
+        "qnat/geometry/monotone.py",
+        "return -_log_cosh(r / 2)",
+        "return -_log_cosh(r)",
+        "tests/geometry/test_monotone.py",
+    ),
+    Mutant(
+        "a metric keeps the trace of its tangent",
+        "qnat/geometry/metric.py",
+        "return rotated - mean * jnp.eye",
+        "return rotated + 0 * jnp.eye",
+        "tests/geometry/test_metric.py",
+    ),
+    Mutant(
+        "Fubini–Study keeps the phase of its tangent",
+        "qnat/geometry/metric.py",
+        "return tangent - psi * jnp.vdot(psi, tangent)",
+        "return tangent",
+        "tests/geometry/test_metric.py",
+    ),
+    Mutant(
+        "a damping is not applied",
+        "qnat/geometry/operators.py",
+        "return Shifted(operator, jnp.asarray(damping))",
+        "return Shifted(operator, 0 * jnp.asarray(damping))",
+        "tests/geometry",
+    ),
+    Mutant(
+        "the dampings of two Kronecker factors are exchanged",
+        "qnat/geometry/kronecker.py",
+        "shifted(operator.G, root / balance), shifted(operator.A, root * balance)",
+        "shifted(operator.G, root * balance), shifted(operator.A, root / balance)",
+        "tests/geometry/test_structured.py",
+    ),
+    Mutant(
+        "conjugate gradients forget to conjugate",
+        "qnat/geometry/solvers.py",
+        "return x, r, _axpy(new / fall, p, z), new",
+        "return x, r, z, new",
+        "tests/geometry/test_solvers.py",
+    ),
+    Mutant(
+        "a rejected step is taken",
+        "qnat/optim/natural.py",
+        "change = select(accepted, change, jax.tree.map(jnp.zeros_like, change))",
+        "change = select(usable, change, jax.tree.map(jnp.zeros_like, change))",
+        "tests/optim tests/cli",
+    ),
+    Mutant(
+        "the trust radius is not kept",
+        "qnat/optim/natural.py",
+        "jnp.minimum(state.radius / jnp.sqrt(curvature), self.box / largest)",
+        "self.box / largest",
+        "tests/optim tests/quantum tests/cli",
+    ),
+    Mutant(
+        "mirror descent climbs",
+        "qnat/optim/mirror.py",
+        "self.mirror.to_dual(params) - rate * updates",
+        "self.mirror.to_dual(params) + rate * updates",
+        "tests/optim",
+    ),
+    Mutant(
+        "a proximal step forgets its divergence",
+        "qnat/optim/proximal.py",
+        "(1 - self.euclidean) * d + self.euclidean * (v - v0)",
+        "0 * d + self.euclidean * (v - v0)",
+        "tests/optim",
+    ),
+    Mutant(
+        "rejections do not raise the damping",
+        "qnat/optim/damping.py",
+        "* 4.0 ** jnp.minimum(rejected, 6)",
+        "* 1.0 ** jnp.minimum(rejected, 6)",
+        "tests/optim",
+    ),
+    Mutant(
+        "a running average never forgets its start",
+        "qnat/optim/running.py",
+        "kept = jnp.minimum(1 - 1 / (step + 1), memory)",
+        "kept = jnp.asarray(memory)",
+        "tests/optim/test_running.py",
+    ),
+    Mutant(
+        "the last update is skipped",
+        "qnat/experiment/step.py",
+        "_choose(index < last, update, lambda: state)",
+        "_choose(index + 1 < last, update, lambda: state)",
+        "tests/experiment/test_loop.py",
+    ),
+    Mutant(
+        "every step sees the same noise",
+        "qnat/experiment/step.py",
+        "key = jax.random.fold_in(run_key, index)",
+        "key = jax.random.fold_in(run_key, 0)",
+        "tests/experiment",
+    ),
+    Mutant(
+        "a resumed run sees its data from the beginning",
+        "qnat/experiment/step.py",
+        "for _ in range(first):",
+        "for _ in range(0):",
+        "tests/experiment/test_loop.py",
+    ),
+    Mutant(
+        "the gradients of a geometry cost nothing",
+        "qnat/experiment/cost.py",
+        'steps + _spent(run, "model_gradients")',
+        'steps + 0 * _spent(run, "model_gradients")',
+        "tests/experiment/test_cost.py",
+    ),
+    Mutant(
+        "rotations drop their ½",
+        "qnat/quantum/engine/lowering.py",
+        "square, omega = acts @ acts, scale / 2",
+        "square, omega = acts @ acts, scale",
+        "tests/quantum/test_engine.py",
+    ),
+    Mutant(
+        "strings are read from the wrong end",
+        "qnat/quantum/pauli.py",
+        'x = int("".join("1" if letter in "XY" else "0" for letter in string), 2)',
+        'x = int("".join("1" if letter in "XY" else "0" for letter in string[::-1]), 2)',
+        "tests/quantum/test_pauli.py",
+    ),
+    Mutant(
+        "Y turns the other way",
+        "qnat/quantum/pauli.py",
+        "return (-1j) ** (x & z).bit_count()",
+        "return (1j) ** (x & z).bit_count()",
+        "tests/quantum/test_pauli.py tests/quantum",
+    ),
+    Mutant(
+        "an Ising ferromagnet becomes an antiferromagnet",
+        "qnat/quantum/hamiltonians.py",
+        'terms = [(string_at("ZZ", pair, n), -coupling) for pair in pairs]',
+        'terms = [(string_at("ZZ", pair, n), coupling) for pair in pairs]',
+        "tests/quantum/test_hamiltonians.py tests/quantum",
+    ),
+    Mutant(
+        "a doubly occupied site is paid once too often",
+        "qnat/quantum/hamiltonians.py",
+        "chemical_potential / 2 - interaction / 4) for q",
+        "chemical_potential - interaction / 4) for q",
+        "tests/quantum/test_hamiltonians.py",
+    ),
+    Mutant(
+        "a ring keeps one parity sector",
+        "qnat/quantum/free_fermions.py",
+        "(*_log_sinh_product(beta, anti), np.prod(np.sign(anti)))",
+        "(*_log_sinh_product(beta, anti), 0.0)",
+        "tests/quantum/test_free_fermions.py",
+    ),
+    Mutant(
+        "the quantum Fisher information of a pure state loses its factor 4",
+        "qnat/quantum/models/pure.py",
+        "_FISHER * gram",
+        "gram",
+        "tests/quantum/test_pure.py",
+    ),
+    Mutant(
+        "the latent gradient changes its sign",
+        "qnat/quantum/models/latent.py",
+        '"latent": -(p * (local - value)) @ self.statistics',
+        '"latent": (p * (local - value)) @ self.statistics',
+        "tests/quantum/test_models.py",
+    ),
+    Mutant(
+        "depolarising noise is a third too strong",
+        "qnat/quantum/models/channels.py",
+        "(1 - 0.75 * p, p / 4, p / 4, p / 4)",
+        "(1 - p, p / 3, p / 3, p / 3)",
+        "tests/quantum/test_noisy.py",
+    ),
+    Mutant(
+        "shifted angles weigh twice",
+        "qnat/quantum/methods/shift.py",
+        "((np.pi / 2, 0.5), (-np.pi / 2, -0.5))",
+        "((np.pi / 2, 1.0), (-np.pi / 2, -1.0))",
+        "tests/quantum/test_sampled.py tests/quantum",
+    ),
+    Mutant(
+        "a shadow loses a factor 3",
+        "qnat/quantum/methods/shadows.py",
+        "*= 3.0 * agrees",
+        "*= 1.0 * agrees",
+        "tests/quantum/test_shadows.py",
+    ),
+    Mutant(
+        "the error of learned couplings forgets half of its sandwich",
+        "qnat/quantum/methods/likelihood.py",
+        "return inverse @ covariance @ inverse.T",
+        "return inverse @ covariance",
+        "tests/quantum/test_hamiltonian_learning.py",
+    ),
+    Mutant(
+        "K-FAC rescales without its damping",
+        "classical/methods/kfac.py",
+        "tree_vdot(a, product) + damping * tree_vdot(a, b)",
+        "tree_vdot(a, product)",
+        "tests/classical/test_kfac.py",
+    ),
+    Mutant(
+        "KLD-WRM has no memory",
+        "classical/methods/kld_wrm.py",
+        "(kept * a + (1 - kept) * b)",
+        "(0 * a + b)",
+        "tests/classical/test_kfac.py",
+    ),
+    Mutant(
+        "a unit's Fisher weight drops 1 − s",
+        "classical/methods/wake_sleep.py",
+        "UnitBlocks(features, s * (1 - s) / len(features))",
+        "UnitBlocks(features, s / len(features))",
+        "tests/classical/test_helmholtz.py",
+    ),
+    Mutant(
+        "reweighted wake–sleep does not reweight",
+        "classical/methods/wake_sleep.py",
+        "importance = jax.nn.softmax(log_ratios, axis=0) / len(x)",
+        "importance = jax.nn.softmax(0 * log_ratios, axis=0) / len(x)",
+        "tests/classical/test_helmholtz.py",
+    ),
+    Mutant(
+        "Entropy-SGD is pushed from its centre",
+        "classical/methods/entropy_sgd.py",
+        "gradient - gamma * (centre - at)",
+        "gradient + gamma * (centre - at)",
+        "tests/classical/test_entropy_sgd.py",
+    ),
+    Mutant(
+        "a convolution counts its patches as items",
+        "classical/methods/fisher.py",
+        "(len(rows) if summed else len(flat))",
+        "len(flat)",
+        "tests/classical/test_fisher.py",
+    ),
+    Mutant(
+        "a network has no bias",
+        "classical/models/network.py",
+        "jnp.concatenate([patches, jnp.ones_like(patches[..., :1])], axis=-1)",
+        "jnp.concatenate([patches, jnp.zeros_like(patches[..., :1])], axis=-1)",
+        "tests/classical",
+    ),
+    Mutant(
+        "importance weights are summed, not averaged",
+        "classical/models/helmholtz.py",
+        "jax.nn.logsumexp(ratios, axis=0) - jnp.log(samples)",
+        "jax.nn.logsumexp(ratios, axis=0)",
+        "tests/classical/test_helmholtz.py",
+    ),
+)
+
+
+def caught_by(mutant: Mutant) -> str | None:
+    """The test that fails first under the mutant; None if all pass."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        copy = pathlib.Path(name)
+        for folder in ("qnat", "classical", "tests", "benchmarks", "docs", "examples"):
+            shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "_build"))
+        for file in ("pyproject.toml", "README.md"):
+            shutil.copy(ROOT / file, copy / file)
+        path = copy / mutant.path
+        path.write_text(path.read_text(encoding="utf-8").replace(mutant.old, mutant.new), encoding="utf-8")
+        for chosen in (mutant.tests.split(), ["tests"]):
+            found = _first_failure(copy, chosen)
+            if found is not None:
+                return found
+    return None
+
+
+def _first_failure(copy: pathlib.Path, chosen: list[str]) -> str | None:
+    """Runs tests on a copy, which stands before the installed packages on the path, until one fails."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-x", *chosen]
+    environment = os.environ | {"PYTHONPATH": str(copy)}
+    result = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+    failures = [line for line in result.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if result.returncode not in (0, 1, 5) or (result.returncode == 1) != bool(failures):  # 5: all of them are slow
+        raise RuntimeError(f"pytest ended with status {result.returncode}:\n{result.stdout[-2000:]}{result.stderr}")
+    return failures[0].split()[1] if failures else None
+
+
+def main() -> int:
+    """Tries the mutants, two at a time; returns 1 if one survives."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which mutants (default: all)")
+    wanted = parser.parse_args().names
+    known = {mutant.name: mutant for mutant in MUTANTS}
+    if unknown := [name for name in wanted if name not in known]:
+        parser.error(f"unknown mutant '{unknown[0]}'; the mutants are:\n  " + "\n  ".join(known))
+    chosen = [known[name] for name in wanted or known]
+    survivors = []
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for mutant, found in zip(chosen, pool.map(caught_by, chosen), strict=True):
+            print(f"{'caught  ' if found else 'SURVIVES'}  {mutant.name}" + (f": {found}" if found else ""), flush=True)
+            if not found:
+                survivors.append(mutant.name)
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
