@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact, Int, PRNGKeyArray
 
 from .counts_file import Counts, check_measured, compatible
 from .measurement import commuting_groups
-from .pauli import PauliSum, masks, row_phases
+from .pauli import PauliSum, as_coefficients, masks, row_phases
 
 
 class Moments(NamedTuple):
@@ -66,7 +65,7 @@ def covering_settings(strings: Sequence[str]) -> tuple[str, ...]:
 
     The nearest-neighbour strings of a chain of any length need nine.
     """
-    weights = jnp.array([len(string) - string.count("I") for string in strings], dtype=float)
+    weights = as_coefficients([len(string) - string.count("I") for string in strings])
     return tuple(group.basis for group in commuting_groups(PauliSum(weights, tuple(strings))))
 
 

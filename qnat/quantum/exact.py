@@ -22,6 +22,7 @@ class Thermal(NamedTuple):
     log_p: Float[Array, " d"]
 
 
+@jax.jit
 def thermal(energies: Float[Array, " d"], beta: float | Float[Array, ""]) -> Thermal:
     """Thermal data from the spectrum of H at inverse temperature β ≥ 0; never overflows."""
     log_z = jax.nn.logsumexp(-beta * energies)

@@ -5,11 +5,10 @@ import math
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .pauli import PauliSum
+from .pauli import PauliSum, as_coefficients
 
 
 def bonds(rows: int, columns: int, *, periodic: bool = False) -> tuple[tuple[int, int], ...]:
@@ -40,7 +39,7 @@ def string_at(letters: str, wires: Sequence[int], n: int) -> str:
 
 def _sum(terms: Sequence[tuple[str, float | Float[Array, ""]]]) -> PauliSum:
     """The sum of terms of different strings, whose coefficients may be traced."""
-    return PauliSum(jnp.stack([jnp.asarray(c, dtype=float) for _, c in terms]), tuple(string for string, _ in terms))
+    return PauliSum(as_coefficients([c for _, c in terms]), tuple(string for string, _ in terms))
 
 
 def _lattice(rows: int, columns: int, periodic: bool) -> tuple[tuple[int, int], ...]:

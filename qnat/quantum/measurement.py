@@ -150,6 +150,7 @@ class Measurement(eqx.Module):
         """How often each outcome is met, multinomial."""
         return jax.random.multinomial(key, jnp.asarray(self.shots, probabilities.dtype), _normalised(probabilities))
 
+    @jax.jit
     def estimate(self, counts: Float[Array, "G d"]) -> Estimate:
         """The expectation and its standard error from how often each outcome was met."""
         means, variances = self._moments(counts)
@@ -184,7 +185,7 @@ class Measurement(eqx.Module):
             _sampled(backend, circuit, group, angles, bits, shots, each)
             for group, shots, each in zip(self.groups, self.shots, keys, strict=True)
         ]
-        return jnp.stack(found).astype(self.observable.coefficients.dtype)
+        return jnp.asarray(np.stack(found), self.observable.coefficients.dtype)
 
     def run_each(
         self,
@@ -203,10 +204,10 @@ class Measurement(eqx.Module):
             outcomes = _normalised(self.probabilities(self._states(backend, circuit, angles)))
             return jax.random.multinomial(second, starts, outcomes)
         self._check(circuit)
-        found = np.zeros((*starts.shape, p.size))
-        for g, x in np.argwhere(np.asarray(starts) > 0):
-            each = jax.random.fold_in(jax.random.fold_in(second, g), x)
-            found[g, x] = _sampled(backend, circuit, self.groups[g], angles, self._bits[x], int(starts[g, x]), each)
+        starts, found = np.asarray(starts), np.zeros((*starts.shape, p.size))
+        for g, x in np.argwhere(starts > 0):
+            each, bits = jax.random.fold_in(jax.random.fold_in(second, g), x), jnp.asarray(self._bits[x], int)
+            found[g, x] = _sampled(backend, circuit, self.groups[g], angles, bits, int(starts[g, x]), each)
         return jnp.asarray(found, p.dtype)
 
     def run_mixture(
@@ -225,9 +226,9 @@ class Measurement(eqx.Module):
         return jnp.sum(self.run_each(backend, circuit, angles, p, key=key), axis=1)
 
     @property
-    def _bits(self) -> Int[Array, "d n"]:
+    def _bits(self) -> Int[np.ndarray, "d n"]:
         n = self.observable.n
-        return jnp.arange(2**n)[:, None] >> jnp.arange(n)[::-1] & 1
+        return np.arange(2**n)[:, None] >> np.arange(n)[::-1] & 1
 
     def _states(self, backend: AbstractBackend, circuit: Circuit, angles: Float[Array, " P"]) -> Complex[Array, "d d"]:
         """U|x⟩ of every bitstring."""
@@ -251,10 +252,11 @@ def _sampled(
     bits: Int[Array, " n"],
     shots: int,
     key: PRNGKeyArray,
-) -> Int[Array, " d"]:
+) -> Int[np.ndarray, " d"]:
     """How often a backend's own measurement gives each outcome in the basis of a group."""
     outcomes = backend.sample(in_basis(circuit, group.basis), angles, bits, shots=shots, key=key)
-    return jnp.bincount(jnp.asarray(outcomes) @ jnp.asarray(1 << np.arange(circuit.n)[::-1]), length=2**circuit.n)
+    # on the host: JAX would compile a program for every number of shots
+    return np.bincount(np.asarray(outcomes) @ (1 << np.arange(circuit.n)[::-1]), minlength=2**circuit.n)
 
 
 def estimate(

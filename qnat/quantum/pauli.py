@@ -1,13 +1,15 @@
 """Sums of Pauli strings with bit masks; nothing here knows another package's operator types."""
 
+import functools
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Self
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Inexact, Int
+from jaxtyping import Array, ArrayLike, Complex, Float, Inexact, Int
 
 from . import pauli_planes
 from .hamiltonian_file import read_terms
@@ -24,6 +26,27 @@ def row_phases(x: int, z: int, n: int) -> Complex[np.ndarray, " d"]:
     """Phases with (P v)[r] = phase[r] v[r ^ x] for the Pauli string of masks (x, z) on n qubits, d = 2^n."""
     parity = np.bitwise_count(np.arange(2**n, dtype=np.uint64) & np.uint64(z)) & 1
     return (-1j) ** (x & z).bit_count() * (1.0 - 2.0 * parity)
+
+
+@functools.partial(jax.jit, static_argnames=("n", "is_real"))
+def _matrix(
+    masks: Int[ArrayLike, "T 2"], coefficients: Float[Array, " T"], *, n: int, is_real: bool
+) -> Inexact[Array, "d d"]:
+    """Σⱼ cⱼ Pⱼ; the strings are an argument, so that sums of as many terms share one program."""
+    x, z = jnp.asarray(masks).T
+    rows = jnp.arange(2**n)
+    powers = np.array([1, -1j, -1, 1j])
+    dtype = coefficients.dtype if is_real else jnp.result_type(coefficients.dtype, jnp.complex64)
+    phases = jnp.asarray(powers.real if is_real else powers, dtype)[jnp.bitwise_count(x & z) % 4]
+    elements = (coefficients * phases)[:, None] * pauli_planes.signs(z, rows)
+    return jnp.zeros((2**n, 2**n), dtype).at[rows, rows ^ x[:, None]].add(elements)
+
+
+def as_coefficients(values: Sequence[float | Float[Array, ""]]) -> Float[Array, " T"]:
+    """Real numbers as an array; some may be traced."""
+    known = not any(isinstance(value, jax.Array) for value in values)
+    # from a list of numbers JAX would compile a program for every length
+    return jnp.asarray(np.array(values, float) if known else values, float)
 
 
 class PauliSum(eqx.Module):
@@ -56,7 +79,7 @@ class PauliSum(eqx.Module):
                     f"The coefficient {coefficient} of '{string}' is complex; a Hamiltonian needs real ones."
                 )
             total[string] = total.get(string, 0.0) + coefficient
-        return cls(jnp.asarray(list(total.values()), dtype=float), tuple(total))
+        return cls(as_coefficients(list(total.values())), tuple(total))
 
     @classmethod
     def from_strings(cls, strings: Sequence[str]) -> Self:
@@ -109,15 +132,6 @@ class PauliSum(eqx.Module):
         """
         return self.coefficients[index].astype(planes.dtype) * pauli_planes.apply_string(self.masks, index, planes)
 
-    def _phases(self, dtype: jnp.dtype) -> Inexact[Array, "T d"]:
-        """Phases with (Pⱼ v)[r] = phase[j, r] v[r ^ xⱼ]; real where every string is."""
-        _, z = jnp.asarray(self.masks).T
-        powers = np.array([1, -1j, -1, 1j])[[(x & z).bit_count() % 4 for x, z in self.masks]]
-        dtype = dtype if self.is_real else jnp.result_type(dtype, jnp.complex64)
-        return jnp.asarray(powers.real if self.is_real else powers, dtype)[:, None] * pauli_planes.signs(
-            z, jnp.arange(2**self.n)
-        )
-
     def matrices(self) -> Inexact[Array, "T d d"]:
         """The dense matrices of the strings, without coefficients; real where every string is."""
         rows = np.arange(2**self.n)
@@ -125,14 +139,11 @@ class PauliSum(eqx.Module):
         for matrix, string in zip(dense, self.strings, strict=True):
             x, z = masks(string)
             matrix[rows, rows ^ x] = row_phases(x, z, self.n)
-        return jnp.asarray(dense.real if self.is_real else dense)
+        return jnp.asarray(dense.real, float) if self.is_real else jnp.asarray(dense, complex)
 
     def matrix(self) -> Inexact[Array, "d d"]:
         """The dense matrix of the sum; real where every string is."""
-        x, _ = jnp.asarray(self.masks).T
-        rows = jnp.arange(2**self.n)
-        elements = self.coefficients[:, None] * self._phases(self.coefficients.dtype)
-        return jnp.zeros((len(rows), len(rows)), elements.dtype).at[rows, rows ^ x[:, None]].add(elements)
+        return _matrix(np.array(self.masks), self.coefficients, n=self.n, is_real=self.is_real)
 
     def __add__(self, other: Self) -> Self:
         if other.n != self.n:

@@ -218,6 +218,7 @@ def apply_string(masks: Masks, index: Int[Array, ""], planes: Float[Array, "plan
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+@functools.partial(jax.jit, static_argnums=0)
 def expectation(masks: Masks, coefficients: Float[Array, " T"], states: States) -> Float[Array, " batch"]:
     """⟨v|H|v⟩ for every state of the batch; value and gradient together cost one product with H."""
     return _inner(states, apply(masks, coefficients, states))

@@ -5,7 +5,6 @@ import math
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
@@ -21,9 +20,9 @@ def test_golden_thermal_data():
     for row in THERMAL:
         n, beta = row["n"], row["beta"]
         hamiltonian = tfim(1, n, coupling=row["J"], field=row["h"], periodic=row["periodic"]).matrix()
-        energies, levels = jnp.linalg.eigh(hamiltonian)
-        exact = thermal(energies, beta)
-        state = (levels * jnp.exp(exact.log_p)) @ levels.T
+        energies, levels = np.linalg.eigh(hamiltonian)
+        exact = jax.device_get(thermal(energies, beta))
+        state = (levels * np.exp(exact.log_p)) @ levels.T
         ours = {
             "logZ": exact.log_z,
             "free_energy": -exact.log_z / beta,
@@ -33,7 +32,7 @@ def test_golden_thermal_data():
         }
         rest = "I" * (n - 2)
         for name, string in {"X0": "XI", "Z0Z1": "ZZ", "X0X1": "XX"}.items():
-            ours[name] = jnp.sum(state * dense_pauli(string + rest).real)
+            ours[name] = np.sum(state * dense_pauli(string + rest).real)
         for name, value in ours.items():
             assert float(value) == pytest.approx(row[name], rel=1e-10, abs=1e-13), (name, row)
 
@@ -41,18 +40,19 @@ def test_golden_thermal_data():
 def test_classical_limits():
     """h = 0: the transfer matrix of the Ising ring. J = 0: independent spins."""
     beta, n = 0.8, 6
-    ising = thermal(jnp.linalg.eigvalsh(tfim(1, n, field=0.0, periodic=True).matrix()), beta)
+    ising = thermal(np.linalg.eigvalsh(tfim(1, n, field=0.0, periodic=True).matrix()), beta)
     assert float(ising.log_z) == pytest.approx(math.log((2 * math.cosh(beta)) ** n + (2 * math.sinh(beta)) ** n))
-    free = thermal(jnp.linalg.eigvalsh(tfim(1, n, coupling=0.0, field=0.7).matrix()), beta)
+    free = thermal(np.linalg.eigvalsh(tfim(1, n, coupling=0.0, field=0.7).matrix()), beta)
     assert float(free.log_z) == pytest.approx(n * math.log(2 * math.cosh(0.7 * beta)))
 
 
 def test_identities_and_limits():
-    energies = jnp.linalg.eigvalsh(tfim(1, 5, field=0.8).matrix())
+    energies = np.linalg.eigvalsh(tfim(1, 5, field=0.8).matrix())
+    slope_at = jax.jit(jax.grad(lambda b: thermal(energies, b).energy))
     for beta in (0.0, 0.4, 3.0, 400.0):
-        exact = thermal(energies, beta)
+        exact = jax.device_get(thermal(energies, beta))
         assert float(exact.entropy) == pytest.approx(float(beta * exact.energy + exact.log_z), abs=1e-10)
-        slope = jax.grad(lambda b: thermal(energies, b).energy)(beta)
+        slope = slope_at(beta)
         assert float(slope) == pytest.approx(-float(exact.variance), rel=1e-8, abs=1e-12)
     assert float(thermal(energies, 0.0).log_z) == pytest.approx(5 * math.log(2))
     assert float(thermal(energies, 400.0).log_z) == pytest.approx(-400 * float(energies[0]), abs=1e-9)
@@ -61,6 +61,6 @@ def test_identities_and_limits():
 def test_against_matrix_exponential():
     hamiltonian = np.asarray(tfim(2, 2, field=0.6).matrix())
     unnormalised = scipy.linalg.expm(-1.3 * hamiltonian)
-    exact = thermal(jnp.linalg.eigvalsh(hamiltonian), 1.3)
+    exact = thermal(np.linalg.eigvalsh(hamiltonian), 1.3)
     assert float(exact.log_z) == pytest.approx(math.log(np.trace(unnormalised)), rel=1e-13)
     assert float(exact.energy) == pytest.approx(np.trace(unnormalised @ hamiltonian) / np.trace(unnormalised))

@@ -18,26 +18,38 @@ SUMS = {
 def families(request):
     """(of strings, of matrices), θ."""
     paulis = SUMS[request.param]
-    matrices = paulis.coefficients[:, None, None] * paulis.matrices()
-    return GibbsFamily(paulis), GibbsFamily(matrices), jnp.array([0.5, -0.4, 0.3, 0.9, -0.2])
+    matrices = np.asarray(paulis.coefficients)[:, None, None] * np.asarray(paulis.matrices())
+    matrices = jnp.asarray(matrices, matrices.dtype)
+    return GibbsFamily(paulis), GibbsFamily(matrices), np.array([0.5, -0.4, 0.3, 0.9, -0.2])
+
+
+@jax.jit
+def described(family, theta):
+    """K(θ), the generators of the mirror map, and how the free energy in −K(θ) rises at 2θ."""
+    K = family.log_density(theta)
+    return {
+        "log_density": K,
+        "generators": family.mirror.generators,
+        "pull": jax.grad(lambda t: family.free_energy(t, -K, 1.0))(2 * theta),
+    }
 
 
 def test_strings_and_matrices_are_one_family(families):
     strings, matrices, theta = families
-    K = matrices.log_density(theta)
-    assert strings.log_density(theta).dtype == K.dtype
-    np.testing.assert_allclose(strings.log_density(theta), K, atol=1e-15)
-    np.testing.assert_array_equal(strings.mirror.generators, matrices.generators)
-    assert strings.init(jax.random.key(0)).shape == matrices.init(jax.random.key(0)).shape == theta.shape
-    pull = jax.grad(lambda t: strings.free_energy(t, -K, 1.0))(2 * theta)
-    np.testing.assert_allclose(pull, jax.grad(lambda t: matrices.free_energy(t, -K, 1.0))(2 * theta), atol=1e-14)
+    found, wanted = described(strings, theta), described(matrices, theta)
+    assert found["log_density"].dtype == wanted["log_density"].dtype
+    np.testing.assert_allclose(found["log_density"], wanted["log_density"], atol=1e-15)
+    np.testing.assert_array_equal(found["generators"], matrices.generators)
+    starts = [jax.eval_shape(family.init, jax.random.key(0)) for family in (strings, matrices)]
+    assert starts[0].shape == starts[1].shape == theta.shape
+    np.testing.assert_allclose(found["pull"], wanted["pull"], atol=1e-14)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bkm", "sld", "wigner_yanase", "harmonic", "sandwiched:0.75"])
 def test_metrics_by_strings_by_matrices_and_by_the_log_density(families, kind):
     strings, matrices, theta = families
-    wanted = monotone_metric(matrices.log_density, theta, kind).as_matrix()
+    wanted = jax.jit(lambda t: monotone_metric(matrices.log_density, t, kind).as_matrix())(theta)
     for family in (strings, matrices):
         found = jax.jit(lambda t, family=family: family.metric(kind).at(t).as_matrix())(theta)
         np.testing.assert_allclose(found, wanted, atol=1e-13)
@@ -58,7 +70,8 @@ def test_metric_at_infinite_temperature_and_in_single_precision(families):
 
 def test_metrics_of_many_states_at_once(families):
     strings, _, theta = families
-    points = jnp.stack([theta, 0 * theta])
-    both = jax.jit(jax.vmap(lambda t: strings.metric("sld").at(t).as_matrix()))(points)
+    points = np.stack([theta, 0 * theta])
+    alone = jax.jit(lambda t: strings.metric("sld").at(t).as_matrix())
+    both = np.asarray(jax.jit(jax.vmap(alone))(points))
     for point, found in zip(points, both, strict=True):
-        np.testing.assert_allclose(found, strings.metric("sld").at(point).as_matrix(), atol=1e-14)
+        np.testing.assert_allclose(found, alone(point), atol=1e-14)

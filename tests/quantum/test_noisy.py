@@ -27,7 +27,7 @@ from qnat.quantum.circuit import cnot, rotation, swap
 
 pytestmark = pytest.mark.slow
 
-ANGLES = jax.random.normal(jax.random.key(0), (2 * hea(2, 1).num_angles,))
+ANGLES = np.random.default_rng(0).normal(size=2 * hea(2, 1).num_angles)
 PURE = PureState(hea(2, 2))
 INFINITE = ("bkm", "geometric", "harmonic", "wyd:0", "wyd:-0.5", "sandwiched:2")
 FINITE = {"sld": 2, "wigner_yanase": 4, "wyd:0.25": 1 / (0.25 * 0.75), "sandwiched:0.75": 4, "sandwiched:0.5": 2}
@@ -170,17 +170,22 @@ def test_general_metrics_pass_the_laws():
 
 
 NOISE = 0.3  # in PennyLane's convention
-FOUR = NoisyState(
-    (
-        Circuit(2, (rotation("X", 0), rotation("Y", 1))),
-        depolarizing(4 / 3 * NOISE, 0),
-        Circuit(2, (cnot(0, 1), rotation("Z", 1), rotation("X", 1))),
-    )
-)
 POINT = np.array([0.1, 0.2, 0.3, 0.4])
 
 
-def test_the_metric_of_a_noisy_circuit_where_pennylane_is_silently_wrong():
+@pytest.fixture(scope="module")
+def four():
+    """Four rotations with noise on the way."""
+    return NoisyState(
+        (
+            Circuit(2, (rotation("X", 0), rotation("Y", 1))),
+            depolarizing(4 / 3 * NOISE, 0),
+            Circuit(2, (cnot(0, 1), rotation("Z", 1), rotation("X", 1))),
+        )
+    )
+
+
+def test_the_metric_of_a_noisy_circuit_where_pennylane_is_silently_wrong(four):
     """RX, RY, depolarising noise, CNOT, RZ, RX: a quarter of SLD, and what PennyLane 0.45 says.
 
     It takes covariances of generators in the noisy state, which is right for pure states only; what it warns of is
@@ -197,7 +202,7 @@ def test_the_metric_of_a_noisy_circuit_where_pennylane_is_silently_wrong():
         qml.RX(t[3], wires=1)
         return qml.expval(qml.Z(0) @ qml.Z(1))
 
-    ours = matrix(FOUR.metric("sld"), {"angles": jnp.asarray(POINT)}) / 4
+    ours = matrix(four.metric("sld"), {"angles": POINT}) / 4
     np.testing.assert_allclose(np.diag(ours), [0.09, 0.25, 0.0107, 0.241], atol=5e-5)
     point = qml.numpy.array(POINT, requires_grad=True)
     match = "DepolarizingChannel does not define a decomposition"
@@ -209,15 +214,15 @@ def test_the_metric_of_a_noisy_circuit_where_pennylane_is_silently_wrong():
     np.testing.assert_allclose(fisher / 4, theirs, atol=1e-12)
 
 
-def test_the_sld_metric_of_that_circuit_is_that_of_its_equation():
+def test_the_sld_metric_of_that_circuit_is_that_of_its_equation(four):
     """G from ∂ρ = (Lρ + ρL)/2 solved as a linear system, ∂ρ by central differences of PennyLane-checked states."""
-    state = jax.jit(lambda t: FOUR.density_matrix({"angles": t}))
+    state = jax.jit(lambda t: four.density_matrix({"angles": t}))
     rho, step = np.asarray(state(POINT)), 1e-6
     changes = [np.asarray(state(POINT + step * e) - state(POINT - step * e)) / (2 * step) for e in np.eye(4)]
     both = (np.kron(rho, np.eye(4)) + np.kron(np.eye(4), rho.T)) / 2
     L = [np.linalg.lstsq(both, change.ravel(), rcond=1e-10)[0].reshape(4, 4) for change in changes]
     wanted = [[np.trace(a @ b).real for b in L] for a in changes]
-    np.testing.assert_allclose(matrix(FOUR.metric("sld"), {"angles": jnp.asarray(POINT)}), wanted, atol=1e-8)
+    np.testing.assert_allclose(matrix(four.metric("sld"), {"angles": POINT}), wanted, atol=1e-8)
 
 
 def test_channels_that_lose_the_trace_are_refused():

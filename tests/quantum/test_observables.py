@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from qnat.quantum import (
     GibbsFamily,
@@ -33,8 +34,8 @@ def at(letters: str, wires: tuple[int, ...], n: int) -> np.ndarray:
 
 
 def exact(hamiltonian: np.ndarray, beta: float) -> dict[str, np.ndarray]:
-    energies, levels = jnp.linalg.eigh(hamiltonian)
-    return observables_of(thermal(energies, beta).log_p, levels, hamiltonian, beta)
+    energies, levels = np.linalg.eigh(hamiltonian)
+    return jax.device_get(observables_of(thermal(energies, beta).log_p, levels, hamiltonian, beta))
 
 
 @pytest.mark.parametrize("hamiltonian", [xxz(1, 3, anisotropy=0.4, field=0.6), COMPLEX], ids=["real", "complex"])
@@ -47,7 +48,7 @@ def test_observables_are_traces(hamiltonian):
     p = np.array([4.0, 3.0, 2.0, 1.5, 1, 1, 1, 1])
     p /= p.sum()
     rho = (basis * p) @ basis.conj().T
-    found = observables_of(jnp.log(p), jnp.asarray(basis), h, beta)
+    found = observables_of(np.log(p), basis, h, beta)
 
     def mean(operator):
         return np.trace(rho @ operator).real
@@ -75,11 +76,11 @@ def test_observables_are_traces(hamiltonian):
 def test_responses_are_derivatives(hamiltonian, beta):
     """Of log Tr exp(−βH + βhM): the first gives the magnetisation, the second the isothermal susceptibility."""
     n = 3
-    h = hamiltonian.matrix()
+    h = np.asarray(hamiltonian.matrix())
     found = exact(h, beta)
 
     def log_z(b, field, operator):
-        return jax.nn.logsumexp(jnp.linalg.eigvalsh(-b * (h - field * operator)))
+        return scipy.special.logsumexp(np.linalg.eigvalsh(-b * (h - field * operator)))
 
     step = 3e-3
     # second difference less its error of order step², by that of twice the step

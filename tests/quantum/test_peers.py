@@ -22,35 +22,50 @@ from qnat.quantum import Circuit, Statevector, tfim, thermal
 from qnat.quantum.backends.statevector import unitary as unitary_of
 from qnat.quantum.circuit import cnot, cz, hadamard, pauli, phase, rotation, swap, unitary
 
-K_RHO = -1.3 * tfim(1, 2, field=0.6).matrix()
-K_SIGMA = -0.4 * tfim(1, 2, coupling=-0.5, field=1.1).matrix() + 0.2 * jnp.diag(jnp.arange(4.0))
 BLOCK = (rotation("X", 0), rotation("Y", 1), cnot(0, 1), rotation("Z", 1), rotation("X", 1))
-ANGLES = jnp.array([0.1, 0.2, 0.3, 0.4])
+ANGLES = np.array([0.1, 0.2, 0.3, 0.4])
 
 
-def test_states_and_distances_equal_qutip():
+@pytest.fixture(scope="module")
+def pair():
+    """Two thermal states, and our numbers of them."""
+    K_rho = -1.3 * np.asarray(tfim(1, 2, field=0.6).matrix())
+    K_sigma = -0.4 * np.asarray(tfim(1, 2, coupling=-0.5, field=1.1).matrix()) + 0.2 * np.diag(np.arange(4.0))
+
+    @jax.jit
+    def described(K_rho, K_sigma):
+        numbers = {
+            "entropy": entropy(K_rho),
+            "relative_entropy": relative_entropy(K_rho, K_sigma),
+            "fidelity": fidelity(K_rho, K_sigma),
+            "trace_distance": trace_distance(K_rho, K_sigma),
+        }
+        return gibbs_state(K_rho), gibbs_state(K_sigma), numbers
+
+    return jax.device_get(described(K_rho, K_sigma))
+
+
+def test_states_and_distances_equal_qutip(pair):
     """QuTiP's fidelity is the square root of ours."""
-    rho, sigma = (qutip.Qobj(np.asarray(gibbs_state(K))) for K in (K_RHO, K_SIGMA))
-    assert float(entropy(K_RHO)) == pytest.approx(qutip.entropy_vn(rho), rel=1e-12)
-    assert float(relative_entropy(K_RHO, K_SIGMA)) == pytest.approx(qutip.entropy_relative(rho, sigma), rel=1e-11)
-    assert float(fidelity(K_RHO, K_SIGMA)) == pytest.approx(qutip.fidelity(rho, sigma) ** 2, rel=1e-10)
-    assert float(trace_distance(K_RHO, K_SIGMA)) == pytest.approx(qutip.tracedist(rho, sigma), rel=1e-10)
+    rho, sigma, ours = qutip.Qobj(pair[0]), qutip.Qobj(pair[1]), pair[2]
+    assert ours["entropy"] == pytest.approx(qutip.entropy_vn(rho), rel=1e-12)
+    assert ours["relative_entropy"] == pytest.approx(qutip.entropy_relative(rho, sigma), rel=1e-11)
+    assert ours["fidelity"] == pytest.approx(qutip.fidelity(rho, sigma) ** 2, rel=1e-10)
+    assert ours["trace_distance"] == pytest.approx(qutip.tracedist(rho, sigma), rel=1e-10)
 
 
-def test_states_and_distances_equal_pennylane():
+def test_states_and_distances_equal_pennylane(pair):
     """PennyLane's fidelity is squared, as ours is."""
-    rho, sigma = (np.asarray(gibbs_state(K), complex) for K in (K_RHO, K_SIGMA))
-    assert float(entropy(K_RHO)) == pytest.approx(float(qml.math.vn_entropy(rho, [0, 1])), rel=1e-12)
-    assert float(fidelity(K_RHO, K_SIGMA)) == pytest.approx(float(qml.math.fidelity(rho, sigma)), rel=1e-10)
-    assert float(relative_entropy(K_RHO, K_SIGMA)) == pytest.approx(
-        float(qml.math.relative_entropy(rho, sigma)), rel=1e-11
-    )
+    rho, sigma, ours = pair[0].astype(complex), pair[1].astype(complex), pair[2]
+    assert ours["entropy"] == pytest.approx(float(qml.math.vn_entropy(rho, [0, 1])), rel=1e-12)
+    assert ours["fidelity"] == pytest.approx(float(qml.math.fidelity(rho, sigma)), rel=1e-10)
+    assert ours["relative_entropy"] == pytest.approx(float(qml.math.relative_entropy(rho, sigma)), rel=1e-11)
 
 
 def test_thermal_state_equals_qutip():
     hamiltonian = tfim(1, 3, field=0.7, periodic=True)
     rho = (-1.7 * qutip.Qobj(np.asarray(hamiltonian.matrix()))).expm()
-    exact = thermal(jnp.linalg.eigvalsh(hamiltonian.matrix()), 1.7)
+    exact = thermal(np.linalg.eigvalsh(hamiltonian.matrix()), 1.7)
     assert float(exact.log_z) == pytest.approx(float(np.log(rho.tr().real)), rel=1e-13)
     assert float(exact.entropy) == pytest.approx(qutip.entropy_vn(rho / rho.tr()), rel=1e-11)
 
@@ -58,9 +73,7 @@ def test_thermal_state_equals_qutip():
 def test_pure_state_metric_equals_pennylane():
     """Fubini–Study is PennyLane's metric tensor; SLD is four times it."""
     circuit = Circuit(2, BLOCK)
-    metric = PullbackMetric(
-        lambda t: Statevector(mode="forward").state(circuit, t, jnp.zeros(2, int)), fubini_study
-    ).at(ANGLES)
+    metric = PullbackMetric(lambda t: Statevector(mode="forward").state(circuit, t, np.zeros(2, int)), fubini_study)
     operations = [
         qml.RX(0.1, 0),
         qml.RY(0.2, 1),
@@ -69,16 +82,17 @@ def test_pure_state_metric_equals_pennylane():
         qml.RX(0.4, 1),
     ]
     tape = qml.tape.QuantumScript(operations, [qml.expval(qml.Z(0))], trainable_params=range(4))
-    np.testing.assert_allclose(metric.as_matrix(), qml.adjoint_metric_tensor(tape), atol=1e-12)
+    ours = jax.jit(lambda angles: metric.at(angles).as_matrix())(ANGLES)
+    np.testing.assert_allclose(ours, qml.adjoint_metric_tensor(tape), atol=1e-12)
 
 
 def noisy(angles):
     """RX, RY, depolarising channels, CNOT, RZ, RX by QuTiP's matrices; full rank with a simple spectrum."""
-    one, *paulis = (jnp.asarray(p.full()) for p in (qutip.qeye(2), qutip.sigmax(), qutip.sigmay(), qutip.sigmaz()))
-    first, second = ([jnp.kron(p, one) for p in paulis], [jnp.kron(one, p) for p in paulis])
+    one, *paulis = (p.full() for p in (qutip.qeye(2), qutip.sigmax(), qutip.sigmay(), qutip.sigmaz()))
+    first, second = ([np.kron(p, one) for p in paulis], [np.kron(one, p) for p in paulis])
 
     def rotate(rho, pauli, angle):
-        u = jnp.cos(angle / 2) * jnp.eye(4) - 1j * jnp.sin(angle / 2) * pauli
+        u = jnp.cos(angle / 2) * np.eye(4) - 1j * jnp.sin(angle / 2) * pauli
         return u @ rho @ u.conj().T
 
     def depolarise(rho, errors, p):
@@ -87,7 +101,7 @@ def noisy(angles):
     rho = jnp.zeros((4, 4), complex).at[0, 0].set(1)
     rho = rotate(rotate(rho, first[0], angles[0]), second[1], angles[1])
     rho = depolarise(depolarise(rho, first, 0.3), second, 0.1)
-    flip = jnp.eye(4)[jnp.array([0, 1, 3, 2])]
+    flip = np.eye(4)[[0, 1, 3, 2]]
     return rotate(rotate(flip @ rho @ flip, second[2], angles[2]), second[0], angles[3])
 
 
@@ -98,13 +112,17 @@ def test_mixed_state_metric_of_a_noisy_circuit():
         values, vectors = jnp.linalg.eigh(noisy(angles))
         return (vectors * jnp.log(values)) @ vectors.conj().T
 
-    ours = monotone_metric(log_state, ANGLES, "sld").as_matrix()
-    rho, tangents = noisy(ANGLES), jnp.moveaxis(jax.jacfwd(noisy)(ANGLES), -1, 0)
+    @jax.jit
+    def described(angles):
+        metric = monotone_metric(log_state, angles, "sld").as_matrix()
+        return metric, noisy(angles), jnp.moveaxis(jax.jacfwd(noisy)(angles), -1, 0), log_state(angles)
+
+    ours, rho, tangents, K = map(np.asarray, described(ANGLES))
     lyapunov = np.kron(rho, np.eye(4)) + np.kron(np.eye(4), rho.T)
-    scores = [np.linalg.solve(lyapunov / 2, np.asarray(t).ravel()).reshape(4, 4) for t in tangents]
+    scores = [np.linalg.solve(lyapunov / 2, t.ravel()).reshape(4, 4) for t in tangents]
     wanted = [[np.trace(t @ score).real for score in scores] for t in tangents]
     np.testing.assert_allclose(ours, wanted, atol=1e-10)
-    np.testing.assert_allclose(log_density(rho), log_state(ANGLES), atol=1e-10)
+    np.testing.assert_allclose(log_density(rho), K, atol=1e-10)
 
 
 def test_every_gate_equals_pennylane():
@@ -141,4 +159,4 @@ def test_every_gate_equals_pennylane():
         qml.Y(0)
 
     wanted = qml.matrix(theirs, wire_order=range(4))()
-    np.testing.assert_allclose(unitary_of(Circuit(4, gates), jnp.asarray(t)), wanted, atol=1e-14)
+    np.testing.assert_allclose(unitary_of(Circuit(4, gates), t), wanted, atol=1e-14)

@@ -11,6 +11,7 @@ from qnat.experiment.compare import Entry
 from qnat.experiment.plot_sequence import draw_sequence
 from qnat.geometry.hermitian import gibbs_state
 from qnat.quantum import LatentGibbs, hea, tfim
+from qnat.quantum.backends.laws import dense_pauli
 from qnat.quantum.exact import thermal
 from qnat.quantum.methods.sequence import SequenceTask, closed_dynamics, density_matrix, open_dynamics
 from qnat.quantum.tasks.sequence import SequenceSpec
@@ -20,8 +21,9 @@ from qnat.quantum.tasks.system_objects import hamiltonian
 pytestmark = pytest.mark.slow
 
 H = tfim(1, 2, field=0.7)
-TIMES = jnp.array([0.0, 0.4, 1.1])
-RHO = gibbs_state(-1.3 * tfim(1, 2, coupling=0.3).matrix())
+TIMES = np.array([0.0, 0.4, 1.1])
+RHO = scipy.linalg.expm(1.3 * (0.3 * dense_pauli("ZZ") + dense_pauli("XI") + dense_pauli("IX")).real)
+RHO /= np.trace(RHO)
 
 
 def relative_entropy(rho, sigma):

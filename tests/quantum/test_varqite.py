@@ -113,7 +113,7 @@ def test_purifications_of_other_sizes_are_refused():
 
 
 COMPLETE = GibbsFamily(PauliSum.from_strings(["".join(s) for s in itertools.product("IXYZ", repeat=2)][1:]).matrices())
-START = 0.3 * jax.random.normal(jax.random.key(3), (15,))
+START = np.random.default_rng(3).normal(scale=0.3, size=15)
 RATE, STEPS = 0.3, 12
 
 

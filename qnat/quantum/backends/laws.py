@@ -76,8 +76,15 @@ def random_circuit(n: int, gates: int, layers: int, seed: int) -> Circuit:
 
 
 def _dense_sum(observable: PauliSum) -> np.ndarray:
-    terms = zip(observable.coefficients, observable.strings, strict=True)
-    return np.sum([float(coefficient) * dense_pauli(string) for coefficient, string in terms], axis=0)
+    terms = zip(np.asarray(observable.coefficients), observable.strings, strict=True)
+    return np.sum([coefficient * dense_pauli(string) for coefficient, string in terms], axis=0)
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "dtype"))
+def _draws(key: PRNGKeyArray, shape: tuple[int, int], dtype: jnp.dtype) -> tuple[Array, list[PRNGKeyArray]]:
+    """Angles of several circuits, and a key for the samples of each."""
+    angle_key, *keys = jax.random.split(key, 1 + shape[0])
+    return jax.random.normal(angle_key, shape, dtype), keys
 
 
 def _check_gradient(
@@ -89,13 +96,13 @@ def _check_gradient(
     limit: float,
 ) -> None:
     """The gradient of an expectation against central differences of the dense oracle."""
-    slope = jax.grad(lambda t: backend.expectation(circuit, t, bits, observable))(angles)
+    slope = np.asarray(jax.jit(jax.grad(lambda t: backend.expectation(circuit, t, bits, observable)))(angles))
     basis, dense, step = int("".join(map(str, bits.tolist())), 2), _dense_sum(observable), 1e-5
     for k in range(circuit.num_angles):
         shift = step * np.eye(circuit.num_angles)[k]
         there, back = (dense_unitary(circuit, np.asarray(angles, float) + s * shift)[:, basis] for s in (1, -1))
         wanted = (there.conj() @ dense @ there - back.conj() @ dense @ back).real / (2 * step)
-        assert abs(float(slope[k]) - wanted) < limit, "a gradient differs from the oracle"
+        assert abs(slope[k] - wanted) < limit, "a gradient differs from the oracle"
 
 
 def check_backend(backend: AbstractBackend, *, key: PRNGKeyArray, dtype: jnp.dtype = jnp.float64) -> None:
@@ -105,24 +112,23 @@ def check_backend(backend: AbstractBackend, *, key: PRNGKeyArray, dtype: jnp.dty
     and, where the backend is traceable, their gradients, and, by a five-sigma bound on every bit string, the sampled
     frequencies.
     """
-    tolerance = 200 * jnp.finfo(dtype).eps
+    tolerance = 200 * float(jnp.finfo(dtype).eps)
     shots = 4000
-    for seed in range(3):
-        circuit = random_circuit(3, 8, 2, seed)
-        angle_key, sample_key, key = jax.random.split(key, 3)
-        angles = jax.random.normal(angle_key, (circuit.num_angles,), dtype)
-        bits = jnp.array([seed & 1, 1, 0])
+    circuits = [random_circuit(3, 8, 2, seed) for seed in range(3)]
+    draws, keys = _draws(key, (3, max(circuit.num_angles for circuit in circuits)), dtype)
+    observable = PauliSum.from_terms([("ZXY", 0.7), ("IZI", -1.2), ("YIY", 0.4)])
+    dense = _dense_sum(observable)
+    for seed, (circuit, each, sample_key) in enumerate(zip(circuits, np.asarray(draws), keys, strict=True)):
+        angles, bits = jnp.asarray(each[: circuit.num_angles], dtype), jnp.asarray(np.array([seed & 1, 1, 0]), int)
         wanted = dense_unitary(circuit, angles)[:, int("".join(map(str, bits.tolist())), 2)]
         state = np.asarray(backend.state(circuit, angles, bits))
         assert np.abs(state - wanted).max() < tolerance, f"amplitudes differ from the dense oracle for {circuit}"
 
-        observable = PauliSum.from_terms([("ZXY", 0.7), ("IZI", -1.2), ("YIY", 0.4)])
-        dense = _dense_sum(observable)
         value = float(backend.expectation(circuit, angles, bits, observable))
         assert abs(value - (wanted.conj() @ dense @ wanted).real) < tolerance, "an expectation differs from the oracle"
 
         if backend.traceable and seed == 0:  # compiling a gradient takes longest
-            _check_gradient(backend, circuit, angles, bits, observable, max(1e-7, float(tolerance)))
+            _check_gradient(backend, circuit, angles, bits, observable, max(1e-7, tolerance))
 
         outcomes = np.asarray(backend.sample(circuit, angles, bits, shots=shots, key=sample_key))
         assert outcomes.shape == (shots, 3), f"sample must give (shots, n); got {outcomes.shape}"

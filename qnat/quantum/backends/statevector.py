@@ -50,6 +50,7 @@ def evolve(
     return to_amplitudes(evolve_planes(found, window_matrices(found, angles), start, mode))
 
 
+@functools.partial(jax.jit, static_argnames=("circuit", "mode"))
 def unitary(circuit: Circuit, angles: Float[Array, " P"], *, mode: Mode = "reverse") -> Inexact[Array, "d d"]:
     """The matrix U(t), columns U|x⟩; real when the circuit is."""
     return evolve(circuit, angles, jnp.eye(2**circuit.n, dtype=angles.dtype), mode=mode).T
@@ -68,6 +69,24 @@ def _from_bits(
     return evolve_planes(found, window_matrices(found, angles), start, mode)
 
 
+@jax.jit
+def _amplitudes(state: Float[Array, "1 d planes"]) -> Complex[Array, " d"]:
+    return to_amplitudes(state)[0].astype(jnp.result_type(state.dtype, jnp.complex64))
+
+
+@jax.jit
+def _expectation(state: Float[Array, "1 d planes"], observable: PauliSum) -> Float[Array, ""]:
+    return observable.expectation_planes(state)[0]
+
+
+@functools.partial(jax.jit, static_argnames="shots")
+def _outcomes(state: Float[Array, "1 d planes"], key: PRNGKeyArray, *, shots: int) -> Int[Array, "shots n"]:
+    probabilities = jnp.sum(state[0] ** 2, axis=-1)
+    d = probabilities.size
+    index = jax.random.choice(key, d, (shots,), p=probabilities)
+    return index[:, None] >> jnp.arange(d.bit_length() - 1)[::-1] & 1
+
+
 class Statevector(AbstractBackend):
     """Exact amplitudes on the device that JAX uses, in the precision of the angles.
 
@@ -84,13 +103,12 @@ class Statevector(AbstractBackend):
         return _from_bits(circuit, jnp.asarray(angles), jnp.asarray(bits), self.mode)
 
     def state(self, circuit: Circuit, angles: Float[Array, " P"], bits: Int[Array, " n"]) -> Complex[Array, " d"]:
-        amplitudes = to_amplitudes(self._state(circuit, angles, bits))[0]
-        return amplitudes.astype(jnp.result_type(angles.dtype, jnp.complex64))
+        return _amplitudes(self._state(circuit, angles, bits))
 
     def expectation(
         self, circuit: Circuit, angles: Float[Array, " P"], bits: Int[Array, " n"], observable: PauliSum
     ) -> Float[Array, ""]:
-        return observable.expectation_planes(self._state(circuit, angles, bits))[0]
+        return _expectation(self._state(circuit, angles, bits), observable)
 
     def sample(
         self,
@@ -101,6 +119,4 @@ class Statevector(AbstractBackend):
         shots: int,
         key: PRNGKeyArray,
     ) -> Int[Array, "shots n"]:
-        probabilities = jnp.sum(self._state(circuit, angles, bits)[0] ** 2, axis=-1)
-        index = jax.random.choice(key, 2**circuit.n, (shots,), p=probabilities)
-        return index[:, None] >> jnp.arange(circuit.n)[::-1] & 1
+        return _outcomes(self._state(circuit, angles, bits), key, shots=shots)

@@ -74,7 +74,7 @@ class DeviceThermalTask(Task):
 
     def evaluate(self, params: Params) -> dict[str, Float[Array, ""]]:
         """As `ThermalTask.evaluate`."""
-        return _evaluated(self.exact, params)
+        return self.exact.evaluate(params)
 
     @property
     def reference(self) -> Mapping[str, Reference]:
@@ -97,6 +97,3 @@ def _gathered(
     value = p @ local
     slope = -(p * (local - value)) @ model.statistics(latent)
     return value, {"latent": slope, "angles": exact.beta * (p @ slopes)}
-
-
-_evaluated = eqx.filter_jit(ThermalTask.evaluate)

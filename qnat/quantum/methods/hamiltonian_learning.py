@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,12 +45,15 @@ class Target(NamedTuple):
             ValueError: σ is not square, Hermitian, positive or of trace 1; one sentence each.
         """
         log_density(sigma, floor=float(np.finfo(float).tiny))  # refuses what is not a density matrix
-        matrix = jnp.asarray(sigma, jnp.result_type(jnp.asarray(sigma).dtype, float))
-        p, basis = jnp.linalg.eigh((matrix + matrix.conj().T) / 2)
-        p = jnp.where(p > p.size * jnp.finfo(p.dtype).eps, p, 0.0)  # what is smaller is rounding
-        return cls(matrix, jnp.log(p / p.sum()), basis)
+        matrix = np.asarray(sigma, jnp.result_type(sigma, float))
+        p, basis = np.linalg.eigh((matrix + matrix.conj().T) / 2)
+        p = np.where(p > p.size * np.finfo(p.dtype).eps, p, 0.0)  # what is smaller is rounding
+        with np.errstate(divide="ignore"):
+            log_p = np.log(p / p.sum())
+        return cls(*(jnp.asarray(each, each.dtype) for each in (matrix, log_p, basis)))
 
     @property
+    @jax.jit
     def entropy(self) -> Float[Array, ""]:
         """S(σ), in nats."""
         return jnp.sum(jax.scipy.special.entr(jnp.exp(self.log_p)))
@@ -124,7 +128,7 @@ class LearningTask(Task):
             return
         moments = _moments_of(model, given)
         self.copies = jnp.asarray(moments.copies, float)
-        self.moments, self.covariance = jnp.asarray(moments.values), jnp.asarray(moments.covariance)
+        self.moments, self.covariance = jnp.asarray(moments.values, float), jnp.asarray(moments.covariance, float)
         best = maximum_likelihood(model, self.moments, self.covariance, ridge=ridge)
         self.least = best.value - self.entropy
         if subset is not None:
@@ -133,6 +137,7 @@ class LearningTask(Task):
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
         return self.model.init(key) if self.start is None else self.start
 
+    @eqx.filter_jit
     def value_and_grad(
         self, params: PyTree[Array], batch: None = None, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, ""], PyTree[Array]]:
@@ -156,6 +161,7 @@ class LearningTask(Task):
         """The monotone metric of a kind that `qnat.geometry.monotone_metric` knows."""
         return self.model.metric(kind)
 
+    @eqx.filter_jit
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
         """Distances from σ where it is known; for a GibbsFamily also how well the data determine θ.
 
@@ -189,6 +195,7 @@ class LearningTask(Task):
             return {"loss": Reference(0.0, "D(σ‖σ), reached if the model contains σ")}
         return {"loss": Reference(self.least, "maximum likelihood by Newton's method", 1e-12)}
 
+    @eqx.filter_jit
     def artifacts(self, params: PyTree[Array]) -> dict[str, Array]:
         """Spectrum of the trained state and of σ; θ of a GibbsFamily, its standard errors, and its true value."""
         log_p, _ = self.model.spectrum(params)

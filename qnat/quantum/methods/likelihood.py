@@ -41,6 +41,7 @@ class MaximumLikelihood(NamedTuple):
         return jnp.linalg.eigvalsh(self.fisher)[0]
 
 
+@jax.jit
 def sandwich(
     fisher: Float[Array, "P P"], covariance: Float[Array, "P P"], ridge: float | Float[Array, ""] = 0.0
 ) -> Float[Array, "P P"]:
@@ -80,18 +81,20 @@ def maximum_likelihood(
     """
     eta = jnp.asarray(moments, float)
     mu = jnp.asarray(ridge, eta.dtype)
-    tolerance = 64 * float(jnp.finfo(eta.dtype).eps) * (1 + float(jnp.abs(eta).max()))
-    theta = jnp.zeros_like(eta)
+    tolerance = 64 * float(jnp.finfo(eta.dtype).eps) * (1 + float(np.abs(eta).max()))
+    theta = np.zeros(eta.shape, eta.dtype)
     for step in range(_MAX_STEPS):
-        point = _newton(family, eta, mu, theta)
+        point = _newton(family, eta, mu, jnp.asarray(theta, eta.dtype))
+        found = jax.device_get(point)
         if not ridge:
-            _check_interior(family, eta, point)
-        size = float(point.residual)
-        if size <= tolerance or (point.length == 0 and size <= tolerance**0.5):
-            data = jnp.zeros_like(point.fisher) if covariance is None else jnp.asarray(covariance)
-            return MaximumLikelihood(theta, point.value, point.fisher, sandwich(point.fisher, data, mu), step)
-        theta = theta + point.length * point.direction
-    raise ValueError(_no_state("Newton's method does not end", family, theta / jnp.linalg.norm(theta)))
+            _check_interior(family, np.asarray(eta), found)
+        size = float(found.residual)
+        if size <= tolerance or (found.length == 0 and size <= tolerance**0.5):
+            data = np.zeros(found.fisher.shape) if covariance is None else covariance
+            spread = sandwich(point.fisher, jnp.asarray(data, eta.dtype), mu)
+            return MaximumLikelihood(point.theta, point.value, point.fisher, spread, step)
+        theta = found.theta + found.length * found.direction
+    raise ValueError(_no_state("Newton's method does not end", family, theta / np.linalg.norm(theta)))
 
 
 def pretrain(
@@ -112,8 +115,10 @@ def pretrain(
         part = GibbsFamily(PauliSum(terms.coefficients[rows], tuple(terms.strings[row] for row in rows)))
     else:
         part = GibbsFamily(family.generators[rows])
-    eta = jnp.asarray(moments, float)
-    return jnp.zeros_like(eta).at[rows].set(maximum_likelihood(part, eta[rows], ridge=ridge).theta)
+    eta = np.asarray(moments, jnp.result_type(float))
+    theta = np.zeros_like(eta)
+    theta[rows] = maximum_likelihood(part, eta[rows], ridge=ridge).theta
+    return jnp.asarray(theta)
 
 
 _MAX_STEPS = 200
@@ -162,11 +167,11 @@ def _newton(family: GibbsFamily, eta: Float[Array, " P"], ridge: Float[Array, ""
     return _Point(value, jnp.abs(gradient).max(), fisher, theta, direction, length, margins)
 
 
-def _check_interior(family: GibbsFamily, eta: Float[Array, " P"], point: _Point) -> None:
+def _check_interior(family: GibbsFamily, eta: Float[np.ndarray, " P"], point: _Point) -> None:
     """Refuses moments that lie outside the set of moments of states, or on its boundary."""
     for margin, along in zip(point.margins, (point.theta, point.direction), strict=True):
         if margin <= _MARGIN:
-            u = along / jnp.linalg.norm(along)
+            u = np.asarray(along) / np.linalg.norm(along)
             largest = float(u @ eta + margin)
             where = "on the boundary of" if margin > -_MARGIN else "outside"
             said = (
@@ -176,8 +181,8 @@ def _check_interior(family: GibbsFamily, eta: Float[Array, " P"], point: _Point)
             raise ValueError(_no_state(said, family, u))
 
 
-def _no_state(said: str, family: GibbsFamily, u: Float[Array, " P"]) -> str:
-    sizes = np.abs(np.asarray(u))
+def _no_state(said: str, family: GibbsFamily, u: Float[np.ndarray, " P"]) -> str:
+    sizes = np.abs(u)
     parts = [int(a) for a in np.argsort(-sizes) if sizes[a] > 1e-6]
     terms = family.generators
     names = [terms.strings[a] if isinstance(terms, PauliSum) else f"F[{a}]" for a in parts[:3]]

@@ -61,6 +61,7 @@ class ThermalTask(Task):
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
         return self.model.init(key)
 
+    @eqx.filter_jit
     def value_and_grad(
         self, params: PyTree[Array], batch: None = None, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, ""], PyTree[Array]]:
@@ -75,6 +76,7 @@ class ThermalTask(Task):
         """The monotone metric of a kind that `qnat.geometry.monotone_metric` knows, with or without parameter."""
         return self.model.metric(kind)
 
+    @eqx.filter_jit
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
         """Distances from ρ_β and thermodynamics; energies in the units of H, the rest dimensionless or in nats.
 
@@ -104,6 +106,7 @@ class ThermalTask(Task):
             "log_z_exact": Reference(log_z, "log Z by exact diagonalisation", 1e-12),
         }
 
+    @eqx.filter_jit
     def artifacts(self, params: PyTree[Array]) -> dict[str, Array]:
         """Of the trained and the exact state: spectra, for n ≤ 6 density matrices, and observables if wanted."""
         exact = thermal(self.energies, self.beta)

@@ -1,5 +1,7 @@
 """Quantum Hamiltonian-based models: a classical latent distribution rotated by a circuit."""
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -95,12 +97,14 @@ class LatentGibbs(eqx.Module):
         """(log-eigenvalues, eigenbasis) of ρ; no diagonalisation is needed."""
         return self.log_probabilities(params["latent"]), unitary(self.circuit, params["angles"])
 
+    @eqx.filter_jit
     def log_density(self, params: Params) -> Inexact[Array, "d d"]:
         """K = log ρ = U diag(log p) U†."""
         # metrics push tangents forward through this map
         basis = unitary(self.circuit, params["angles"], mode="forward")
         return dot(basis * self.log_probabilities(params["latent"]), basis.conj().T)
 
+    @jax.jit
     def free_energy(
         self, params: Params, hamiltonian: Inexact[Array, "d d"], beta: float | Float[Array, ""]
     ) -> Float[Array, ""]:
@@ -117,6 +121,7 @@ class LatentGibbs(eqx.Module):
         """The monotone metric of a kind that `qnat.geometry.monotone_metric` knows."""
         return LatentMetric(self, kind)
 
+    @jax.jit
     def frame(self, params: Params) -> "Frame":
         """Everything that gradients and metrics need, from one sweep over the circuit."""
         basis, rotations = frames(self.circuit, params["angles"])
@@ -138,6 +143,7 @@ class Frame(eqx.Module):
     rotations: Float[Array, "P d d"]
     statistics: Float[Array, "d T"]
 
+    @jax.jit
     def free_energy_and_grad(
         self, hamiltonian: Inexact[Array, "d d"], beta: float | Float[Array, ""]
     ) -> tuple[Float[Array, ""], Params]:
@@ -153,6 +159,7 @@ class Frame(eqx.Module):
             "angles": jnp.einsum("kxy,xy->k", self.rotations, weighted.real - weighted.imag),
         }
 
+    @functools.partial(jax.jit, static_argnames="kind")
     def metric(self, kind: str | Kernel) -> BlockDiagonal:
         """The monotone metric of that kind, Fisher-normalised: Fisher on the latent, weighted frame Gram on the angles.
 
