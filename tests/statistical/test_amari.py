@@ -12,9 +12,9 @@ from qnat.optim import natural_gradient
 pytestmark = pytest.mark.slow
 
 STEPS, REPLICAS = 3000, 400
-TRUTH = jnp.array([0.5, -0.5, 0.3])
-_MIX = jnp.array([[2.0, 0.0, 0.0], [1.6, 1.0, 0.0], [1.0, -0.6, 0.4]])
-INPUTS = jax.random.normal(jax.random.key(0), (32, 3)) @ _MIX.T  # correlated, and equally likely
+TRUTH = np.array([0.5, -0.5, 0.3])
+_MIX = np.array([[2.0, 0.0, 0.0], [1.6, 1.0, 0.0], [1.0, -0.6, 0.4]])
+INPUTS = np.random.default_rng(0).normal(size=(32, 3)) @ _MIX.T  # correlated, and equally likely
 
 
 def potential(theta):
@@ -29,7 +29,7 @@ def final(transform):
         def step(carry, key):
             theta, state = carry
             which, label = jax.random.split(key)
-            x = INPUTS[jax.random.randint(which, (), 0, len(INPUTS))]
+            x = jnp.asarray(INPUTS)[jax.random.randint(which, (), 0, len(INPUTS))]
             y = jax.random.bernoulli(label, jax.nn.sigmoid(x @ TRUTH))
             change, state = transform.update((jax.nn.sigmoid(x @ theta) - y) * x, state, theta)
             return (optax.apply_updates(theta, change), state), None
