@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from qnat.quantum import testing
 from qnat.quantum.backends import statevector
 from qnat.quantum.backends.laws import dense_unitary, random_circuit
 from qnat.quantum.circuit import Circuit, cnot, cz, hadamard, pauli, phase, rotation, swap, unitary
@@ -53,37 +54,32 @@ def angles_of(circuit, seed):
     return np.random.default_rng(seed).normal(size=circuit.num_angles)
 
 
-def check_plan(n, gates, layers, seed, shape):
-    circuit = random_circuit(n, gates, layers, seed)
-    angles = angles_of(circuit, seed)
+def check_plan(circuit, shape):
+    angles = angles_of(circuit, 0)
     k, m, flat = shape
     found = Hashable(make_plan(circuit, k, m, flat=flat, together=2))
-    states = np.random.default_rng(seed).normal(size=(3, 2**n))
+    states = np.random.default_rng(0).normal(size=(3, 2**circuit.n))
     after = np.asarray(run(found, angles, to_planes(states + 0j, found)))
     after = after[..., 0] + 1j * after[..., 1] if found.planes == 2 else after[..., 0]
     np.testing.assert_allclose(after, states @ dense_unitary(circuit, angles).T, atol=1e-12)
 
 
-circuits = given(
-    n=st.integers(1, 6),
-    gates=st.integers(0, 14),
-    layers=st.integers(0, 3),
-    seed=st.integers(0, 10**6),
-    shape=st.sampled_from(SHAPES),
+planned = given(
+    circuit=testing.circuits(wires=st.integers(1, 6), max_gates=14, max_layers=3), shape=st.sampled_from(SHAPES)
 )
 
 
-@settings(max_examples=10, deadline=None)
-@circuits
-def test_every_circuit_equals_its_dense_unitary(n, gates, layers, seed, shape):
-    check_plan(n, gates, layers, seed, shape)
+@settings(max_examples=10, deadline=None, derandomize=True)
+@planned
+def test_every_circuit_equals_its_dense_unitary(circuit, shape):
+    check_plan(circuit, shape)
 
 
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
-@circuits
-def test_many_circuits_equal_their_dense_unitaries(n, gates, layers, seed, shape):
-    check_plan(n, gates, layers, seed, shape)
+@planned
+def test_many_circuits_equal_their_dense_unitaries(circuit, shape):
+    check_plan(circuit, shape)
 
 
 @pytest.mark.parametrize(

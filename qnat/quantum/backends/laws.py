@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -51,28 +52,46 @@ def dense_unitary(circuit: Circuit, angles: Float[ArrayLike, " P"]) -> np.ndarra
     return product
 
 
-def random_gate(n: int, rng: np.random.Generator) -> Gate:
-    """A gate of any kind on random wires."""
-    wires = tuple(int(wire) for wire in rng.permutation(n))
-    width = int(rng.integers(1, min(n, 3) + 1))
-    letters = "".join(rng.choice(list("XYZ"), width))
-    pair = wires[: min(n, 2)]
-    kinds: dict[str, Callable[[], Gate]] = {
+Kind = Literal["rotation", "controlled", "phase", "unitary", "diagonal", "permutation", "hadamard"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Every kind of gate that a backend must know."""
+
+
+def make_gate(kind: Kind, wires: tuple[int, ...], letters: str, rng: np.random.Generator) -> Gate:
+    """A gate of a kind.
+
+    Args:
+        kind: which.
+        wires: all wires of the circuit, in the order in which the gate takes them: as many as there are letters, one or
+            two for "unitary", "permutation" and "hadamard", and for "controlled" up to two more.
+        letters: one to three of X, Y, Z; how many also is the width of "phase" and "diagonal".
+        rng: of the elements of "unitary" and "diagonal", and which "permutation".
+    """
+    width, pair = len(letters), wires[:2]
+    makers: dict[Kind, Callable[[], Gate]] = {
         "rotation": lambda: rotation(letters, *wires[:width]),
         "controlled": lambda: rotation(letters, *wires[:width], controls=wires[width : width + 2]),
         "phase": lambda: phase(*wires[:width]),
         "unitary": lambda: unitary(scipy.stats.unitary_group.rvs(2 ** len(pair), random_state=rng), *pair),
         "diagonal": lambda: unitary(np.diag(np.exp(1j * rng.normal(size=2**width))), *wires[:width]),
-        "permutation": lambda: (cnot, swap)[int(rng.integers(2))](*pair) if n > 1 else pauli("X", 0),
+        "permutation": lambda: (cnot, swap)[int(rng.integers(2))](*pair) if len(wires) > 1 else pauli("X", 0),
         "hadamard": lambda: hadamard(wires[0]),
     }
-    return kinds[rng.choice(list(kinds))]()
+    return makers[kind]()
+
+
+def _random_gate(n: int, rng: np.random.Generator) -> Gate:
+    """A gate of any kind on random wires."""
+    wires = tuple(int(wire) for wire in rng.permutation(n))
+    width = int(rng.integers(1, min(n, 3) + 1))
+    letters = "".join(rng.choice(list("XYZ"), width))
+    return make_gate(rng.choice(np.array(KINDS)), wires, letters, rng)
 
 
 def random_circuit(n: int, gates: int, layers: int, seed: int) -> Circuit:
     """A circuit of random gates of every kind on random wires."""
     rng = np.random.default_rng(seed)
-    return Circuit(n, tuple(random_gate(n, rng) for _ in range(gates)), layers)
+    return Circuit(n, tuple(_random_gate(n, rng) for _ in range(gates)), layers)
 
 
 def _dense_sum(observable: PauliSum) -> np.ndarray:
