@@ -10,8 +10,6 @@ from classical.models.boltzmann import BoltzmannMachine, RestrictedBoltzmannMach
 from qnat.geometry import HessianMetric, laws
 from qnat.geometry.spins import all_bits, subsets
 
-pytestmark = pytest.mark.slow
-
 MACHINES = {
     "pairs": BoltzmannMachine(4, subsets(4, 2)),
     "triples": BoltzmannMachine(3, subsets(3, 3)),

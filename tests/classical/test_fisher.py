@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from classical.methods.fisher import FisherMetric, KroneckerFisher, OuterProductFisher
+from classical.methods.fisher import FisherMetric, KroneckerFisher, OuterProductFisher, residuals
 from classical.models.network import Layer, Network
 from qnat.geometry import laws
 from qnat.geometry.families import Bernoulli, Categorical, Normal
@@ -80,7 +80,6 @@ def test_metrics_obey_the_laws(network):
         laws.check_metric(metric, params, batch=(x, y), key=jax.random.key(3))
 
 
-@pytest.mark.slow
 def test_rows_of_a_convolution_are_its_gradients():
     @jax.jit
     def both(params, x, y):
@@ -91,6 +90,20 @@ def test_rows_of_a_convolution_are_its_gradients():
     found, single = both(CONVOLUTION.init(jax.random.key(4)), PICTURES, np.ones((6, 4)))
     for layer in range(3):
         np.testing.assert_allclose(found[layer], np.asarray(single[layer])[2], atol=1e-14)
+
+
+def test_a_convolution_sums_its_features_over_patches_and_averages_its_scores():
+    @jax.jit
+    def described(params, x, y):
+        block = KroneckerFisher(CONVOLUTION, "data").at(params, (x, y)).leaves()[0]
+        taps = CONVOLUTION.taps(params, x)
+        return block.A, block.G, taps.features[0], taps.pull(residuals(CONVOLUTION, taps.outputs, y, None))[0]
+
+    A, G, features, scores = described(CONVOLUTION.init(jax.random.key(4)), PICTURES, np.ones((6, 4)))
+    items, patches = features.shape[:2]
+    assert patches > 1
+    np.testing.assert_allclose(A, np.einsum("nti,ntj->ij", features, features) / items, atol=1e-13)
+    np.testing.assert_allclose(G, np.einsum("nti,ntj->ij", scores, scores) / (items * patches), atol=1e-14)
 
 
 def test_a_convolution_of_the_whole_picture_is_a_dense_layer():

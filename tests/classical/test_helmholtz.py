@@ -174,7 +174,6 @@ def test_reweighted_wake_follows_the_gradient_of_the_likelihood(params):
     np.testing.assert_allclose(flat(found["generator"]), flat(wanted), atol=5e-3)
 
 
-@pytest.mark.slow
 def test_the_metric_obeys_the_laws_and_approaches_the_exact_one(params):
     metric = HelmholtzFisher(MACHINE, len(X), samples=4000)
     laws.check_metric(HelmholtzFisher(MACHINE, len(X), samples=2), params, batch=X, key=jax.random.key(9))

@@ -19,8 +19,6 @@ from qnat.geometry.families import Bernoulli, Categorical
 from qnat.geometry.kronecker import Kronecker, balanced
 from qnat.optim.running import scale_by_running_metric
 
-pytestmark = pytest.mark.slow
-
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "kfac_tridiag.json").read_text())
 G, A = ([[np.array(block) for block in row] for row in GOLDEN[name]] for name in ("G", "A"))
 CHAIN = Tridiagonal(

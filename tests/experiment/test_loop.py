@@ -54,6 +54,15 @@ def test_bits_do_not_depend_on_the_chunk_length(quadratic, paced):
             np.testing.assert_array_equal(curve, other.curves[name])
 
 
+def test_every_step_has_noise_of_its_own_by_its_number(quadratic):
+    task = quadratic()
+    found = run(task, optax.sgd(0.0), steps=5, seed=2)
+    key = jax.random.fold_in(jax.random.key(2), 1)  # the stream of the steps
+    losses = jax.vmap(lambda step: task.value_and_grad(found.params, None, jax.random.fold_in(key, step))[0])
+    np.testing.assert_allclose(found.curves["loss"][0], losses(np.arange(6)), rtol=1e-13)
+    assert len(set(found.curves["loss"][0])) == 6
+
+
 def test_chunks_longer_than_the_buffers(quadratic):
     steps = 2 * traced.CAPACITY + 5
     assert run(quadratic(), SGD, steps=steps, seed=0).curves["loss"].shape == (1, steps + 1)

@@ -25,8 +25,6 @@ from qnat.quantum.ansatz import hea
 from qnat.quantum.backends.laws import dense_unitary
 from qnat.quantum.circuit import cnot, rotation, swap
 
-pytestmark = pytest.mark.slow
-
 ANGLES = np.random.default_rng(0).normal(size=2 * hea(2, 1).num_angles)
 PURE = PureState(hea(2, 2))
 INFINITE = ("bkm", "geometric", "harmonic", "wyd:0", "wyd:-0.5", "sandwiched:2")
@@ -58,12 +56,15 @@ def test_density_matrices_are_those_of_pennylane():
             qml.PhaseDamping(0.4, wires=0)
         return qml.density_matrix([0, 1])
 
-    params = {"angles": ANGLES}
-    rho = eqx.filter_jit(model.density_matrix)(params)
-    np.testing.assert_allclose(rho, theirs(np.asarray(ANGLES)), atol=1e-14)
     hamiltonian = PauliSum.from_terms([("ZX", 0.7), ("YI", -0.3)])
-    wanted = float(jnp.trace(rho @ hamiltonian.matrix()).real)
-    assert float(model.energy(params, hamiltonian)) == pytest.approx(wanted, abs=1e-14)
+    rho, energy = map(
+        np.asarray,
+        eqx.filter_jit(lambda m, params: (m.density_matrix(params), m.energy(params, hamiltonian)))(
+            model, {"angles": ANGLES}
+        ),
+    )
+    np.testing.assert_allclose(rho, theirs(np.asarray(ANGLES)), atol=1e-14)
+    assert energy == pytest.approx(np.trace(rho @ np.asarray(hamiltonian.matrix())).real, abs=1e-14)
 
 
 def test_a_channel_finds_its_wires():
@@ -101,6 +102,7 @@ def test_the_boundary_of_the_states_is_near_for_some_metrics_only():
     assert jax.jit(lambda p: density_weights("sld", p))(jnp.array([0.0, 0.0, 1.0]))[2] == pytest.approx([2, 2, 1])
 
 
+@pytest.mark.slow  # a refusal is for eager calls, which compile every operation
 @pytest.mark.parametrize("kind", INFINITE)
 def test_a_pure_state_refuses_the_others(kind):
     pure = jnp.diag(jnp.array([1.0, 0.0]))

@@ -9,8 +9,6 @@ import pytest
 from qnat.quantum.counts import exact_moments, outcome_probabilities
 from qnat.quantum.methods.shadows import Shadows, estimate_shadows, snapshot_values, take_shadows
 
-pytestmark = pytest.mark.slow
-
 STRINGS = ("XI", "IX", "XX", "ZZ", "YZ", "IY")
 
 
@@ -58,6 +56,7 @@ def test_snapshots_come_as_often_as_they_should(sigma, every):
     np.testing.assert_array_less(np.abs(often - copies * p), 4 * np.sqrt(copies * p))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("groups", "copies"), [(1, 1000), (25, 10000)])
 def test_estimates_have_the_covariance_that_they_claim(sigma, groups, copies):
     exact = exact_moments(sigma, STRINGS).values
