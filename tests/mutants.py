@@ -334,7 +334,7 @@ def _first_failure(copy: pathlib.Path, chosen: list[str]) -> str | None:
     failures = [line for line in result.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     if result.returncode not in (0, 1, 5) or (result.returncode == 1) != bool(failures):  # 5: all of them are slow
         raise RuntimeError(f"pytest ended with status {result.returncode}:\n{result.stdout[-2000:]}{result.stderr}")
-    return failures[0].split()[1] if failures else None
+    return failures[0].partition(" ")[2].partition(" - ")[0] if failures else None
 
 
 def main() -> int:
