@@ -46,7 +46,7 @@ eager operation or an eager oracle one each. A careless test is above it, a new 
 
 _compiled = 0
 _at_setup = pytest.StashKey[int]()
-_spent: dict[str, list[tuple[int, str]]] = defaultdict(list)
+_spent: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
 
 
 def _count(event: str, _seconds: float, **_more: object) -> None:
@@ -86,7 +86,9 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call":
-        _spent[_directory(report.nodeid)].append((dict(report.user_properties)["programs"], report.nodeid))
+        directory = _directory(report.nodeid)
+        limit = "" if "slow" in report.keywords else f" of {CEILINGS[directory]}"
+        _spent[directory].append((dict(report.user_properties)["programs"], report.nodeid, limit))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -96,13 +98,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("XLA programs", sep="-")
     terminalreporter.line(f"{'':18} {'tests':>6} {'programs':>9} {'a test':>7}  most, ceiling")
     for directory, tests in sorted(_spent.items()):
-        total, (most, dearest) = sum(count for count, _ in tests), max(tests)
+        total, (most, dearest, limit) = sum(count for count, *_ in tests), max(tests)
         terminalreporter.line(
-            f"{directory:18} {len(tests):6} {total:9} {total / len(tests):7.1f}  {most} of "
-            f"{CEILINGS.get(directory, '–')} ({dearest.rpartition('/')[2]})"
+            f"{directory:18} {len(tests):6} {total:9} {total / len(tests):7.1f}  "
+            f"{most}{limit} ({dearest.rpartition('/')[2]})"
         )
     terminalreporter.line(
-        f"{'':18} {sum(map(len, _spent.values())):6} {sum(c for t in _spent.values() for c, _ in t):9}"
+        f"{'':18} {sum(map(len, _spent.values())):6} {sum(c for tests in _spent.values() for c, *_ in tests):9}"
     )
 
 
