@@ -99,7 +99,9 @@ def test_a_ladder_of_tasks_and_rates_compiles_once(quadratic):
 def test_nothing_is_compiled_while_a_run_trains(quadratic, monkeypatch, tmp_path):
     """Or its seconds would depend on what ran before it in the same process."""
     programs, compiled = [], {"train": 0, "write": 0}
-    jax.monitoring.register_event_duration_secs_listener(lambda event, _, **__: programs.append(event))
+
+    def listen(event, _seconds, **_more):
+        programs.append(event)
 
     @contextlib.contextmanager
     def watched(part, *ledgers):
@@ -110,7 +112,10 @@ def test_nothing_is_compiled_while_a_run_trains(quadratic, monkeypatch, tmp_path
             compiled[part] += programs.count(_COMPILE) - before
 
     monkeypatch.setattr("qnat.experiment.loop.timed", watched)
-    found = run(quadratic(curvature=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0)), ADAM, steps=30, seed=0, out=tmp_path / "r")
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    task = quadratic(curvature=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))  # of a shape that nobody has compiled yet
+    found = run(task, ADAM, steps=30, seed=0, out=tmp_path / "r")
+    jax.monitoring.unregister_event_duration_listener(listen)
     assert programs.count(_COMPILE) > 0
     assert compiled == {"train": 0, "write": 0}
     assert found.seconds == found.spent["train"] > 0
