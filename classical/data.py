@@ -107,8 +107,10 @@ def _mnist(*paths: pathlib.Path) -> Data:
 def _matlab(*paths: pathlib.Path) -> Data:
     import scipy.io
 
-    train, test = (np.asarray(scipy.io.loadmat(path)["X"], float) for path in paths)
-    return Data(train, test)
+    parts = [scipy.io.loadmat(path)["X"] for path in paths]
+    if any(np.iscomplexobj(part) for part in parts):
+        raise ValueError("its values are complex")
+    return Data(*(np.asarray(part, float) for part in parts))
 
 
 def _text(path: pathlib.Path, delimiter: str | None) -> Float[np.ndarray, "N D"]:

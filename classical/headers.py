@@ -9,6 +9,7 @@ import gzip
 import math
 import pathlib
 import struct
+import warnings
 from collections.abc import Callable, Iterator
 from typing import IO, Literal, NamedTuple, cast
 
@@ -57,7 +58,7 @@ def source(name: str) -> Source:
     """
     if name == "digits":
         return Source(name, "digits", ())
-    path = pathlib.Path(name)
+    path = pathlib.Path(name).absolute()
     finders: tuple[tuple[Format, Callable[[pathlib.Path], tuple[pathlib.Path, ...]]], ...] = (
         ("mnist", _mnist_files),
         ("matlab", _matlab_files),
@@ -68,7 +69,7 @@ def source(name: str) -> Source:
     with reading(name):
         for form, find in finders:
             if files := find(path):
-                return Source(name, form, tuple(file.absolute() for file in files))
+                return Source(name, form, files)
     raise RefusedError(
         f"Unknown data set '{name}'; use digits, or a path: a folder of MNIST (IDX files) or binarised MNIST (.mat), "
         "FOLDER/NAME of NAME.train.data and NAME.test.data, german.data-numeric, or a .npy file."
@@ -100,11 +101,13 @@ def split(items: int) -> int:
 def reading(name: str) -> Iterator[None]:
     """Turns whatever goes wrong with a file into a sentence."""
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):  # what is wrong is said below, what is not needs no words
+            yield
     except RefusedError:
         raise
-    except (OSError, ValueError, EOFError) as error:
-        raise RefusedError(f"Cannot read the data in {name} ({error}); give a whole file.") from None
+    except Exception as error:  # the parsers of three libraries, on files that may be damaged in any way
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise RefusedError(f"Cannot read the data in {name} ({said}); give a whole file.") from error
 
 
 def opened(path: pathlib.Path) -> IO[bytes]:
@@ -153,9 +156,10 @@ def _header(found: Source, _stamps: tuple[tuple[int, int], ...]) -> Header:
     with reading(found.name):
         shapes = [_SHAPES[found.format](file) for file in found.files]
     if found.format == "mnist":
-        shapes = _flattened(found.name, *shapes)
+        shapes = _flattened(found.name, shapes)
+    least = 2 if found.format == "numeric" else 1  # its last column is the class
     for shape in shapes:
-        if len(shape) != 2 or 0 in shape:
+        if len(shape) != 2 or shape[0] < 1 or shape[1] < least:
             raise RefusedError(f"The data in {found.name} have the shape {shape}; one row an item is wanted, (N, D).")
     counts, (width, *other) = zip(*shapes, strict=True)
     if other and other[0] != width:
@@ -165,15 +169,16 @@ def _header(found: Source, _stamps: tuple[tuple[int, int], ...]) -> Header:
     train, test = counts if other else (split(counts[0]), counts[0] - split(counts[0]))
     if not train:
         raise RefusedError(f"The data in {found.name} hold one item; some are kept for testing, so give more.")
-    # the last column of the numeric format is the class
     return Header(train, test, width - (found.format == "numeric"), found.format in ("mnist", "numeric"))
 
 
-def _flattened(name: str, *shapes: tuple[int, ...]) -> list[tuple[int, ...]]:
+def _flattened(name: str, shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """The shapes of the two sets of images, pixels in a row, after a look at those of the labels."""
-    for (items, *_), (labels, *_) in (shapes[:2], shapes[2:]):
-        if labels != items:
-            raise RefusedError(f"{name} has {items} items and {labels} labels; give one label an item.")
+    for images, labels in (shapes[:2], shapes[2:]):
+        if len(images) != 3 or len(labels) != 1:
+            raise RefusedError(f"{name} has images of shape {images} and labels of shape {labels}; give MNIST's files.")
+        if labels != images[:1]:
+            raise RefusedError(f"{name} has {images[0]} items and {labels[0]} labels; give one label an item.")
     return [(items, math.prod(pixels)) for items, *pixels in shapes[::2]]
 
 

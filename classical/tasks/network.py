@@ -212,6 +212,8 @@ class NetworkSpec(RunSpec):
         if self.metric_items is not None and self.metric_items > self.batch:
             raise ValueError(f"metric_items is {self.metric_items}, but a batch has {self.batch}; take at most those.")
         width = found.inputs(self.kind)
+        if not width:
+            raise ValueError("The items have one value, which is the target of regress; give items with more values.")
         side = math.isqrt(width)
         for layer in self.hidden:
             if layer.kernel is None:

@@ -13,6 +13,7 @@ from .errors import RefusedError
 from .store import RESULT, jsonable, read_run, replace_file
 
 _PARAMS = "params"
+_DAMAGED = "{} is missing or damaged; --force runs it again."
 SECONDS = {"compile": "compile_seconds", "train": "seconds", "write": "write_seconds", "draw": "draw_seconds"}
 """Under what names run.json keeps `Run.spent`."""
 
@@ -90,6 +91,8 @@ def known_values(final: Mapping[str, Any], reference: Mapping[str, Mapping[str, 
 def outcome(path: pathlib.Path) -> dict[str, Any]:
     """What run.json says of a finished run: how it ended, how long it took, what was measured and what is known."""
     document = read_run(path)
+    if not (path / RESULT).exists():
+        raise RefusedError(_DAMAGED.format(path / RESULT))
     final = numbers(document["final"])
     times = {name: document[name] for name in ("seconds", "compile_seconds")}
     return {
@@ -152,7 +155,7 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
     try:
         arrays = _arrays(path / RESULT)
     except (OSError, ValueError, KeyError, RuntimeError):
-        raise RefusedError(f"{path / RESULT} is missing or damaged; --force runs it again.") from None
+        raise RefusedError(_DAMAGED.format(path / RESULT)) from None
     curves = {name: array for name, (dims, array) in arrays.items() if dims == ("seed", "step")}
     single = curves["loss"].shape[0] == 1
     rest = {name: array[0] if single else array for name, (_, array) in arrays.items() if name not in curves}

@@ -40,7 +40,7 @@ def run_sweep(
     check_data(rungs, sweep_standing(path, rungs, tune=tune, resume=resume, force=force))
     with locked(path):
         finished = sweep_standing(path, rungs, tune=tune, resume=resume, force=force)
-        drawn = _drawn(path) if finished.issuperset(rung.folder for rung in rungs) else []
+        drawn = _drawn(path, rungs) if len(finished) == len(rungs) else []
         if force:
             _remove(path)
         rows = {rung.folder: _row(rung, "pending") for rung in rungs}
@@ -131,10 +131,13 @@ def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
         write_json(path / TABLE, jsonable(table))
 
 
-def _drawn(path: pathlib.Path) -> list[str]:
-    """The figures that show the runs as they are; none if one of them is missing."""
-    figures = read_json(path / TABLE).get(DRAWN, []) if (path / TABLE).exists() else []
-    return figures if all((path / name).exists() for name in figures) else []
+def _drawn(path: pathlib.Path, rungs: Sequence[Rung]) -> list[str]:
+    """The figures that show these finished runs and no others; none if one of them is missing or empty."""
+    table = read_json(path / TABLE, "runs")
+    figures: list[str] = table.get(DRAWN, [])
+    shown = {row["folder"] for row in table["runs"] if row["status"] == "finished"}
+    whole = all((path / name).exists() and (path / name).stat().st_size for name in figures)
+    return figures if whole and shown == {rung.folder for rung in rungs} else []
 
 
 def _draw(path: pathlib.Path, rung: Rung, entries: list[Entry]) -> list[str]:

@@ -18,7 +18,7 @@ _PAULI = {"I": np.eye(2), "X": np.array([[0, 1], [1, 0]]), "Y": np.array([[0, -1
 
 def vectors(size: int, *, bound: float = 2.0, dtype: Any = np.float64) -> st.SearchStrategy[Float[np.ndarray, " size"]]:
     """Parameters (size,), each number between −bound and bound; they shrink towards 0."""
-    width = 8 * np.dtype(dtype).itemsize
+    width, bound = 8 * np.dtype(dtype).itemsize, float(np.asarray(bound, dtype))
     numbers = st.floats(-bound, bound, allow_subnormal=False, width=width)
     return hnp.arrays(dtype, (size,), elements=numbers, fill=st.nothing())
 
@@ -47,7 +47,8 @@ def states(
 ) -> st.SearchStrategy[Inexact[np.ndarray, "dim dim"]]:
     """States as this room carries them: log-densities K (dim, dim), ρ = exp(K)/Tr exp(K), of any normalisation.
 
-    Eigenvalues of K lie within about `spread`; the maximally mixed state K = 0 is the simplest.
+    Elements of K lie within ±spread/2, its eigenvalues within dim times as much; the maximally mixed state K = 0 is the
+    simplest.
     """
     return hermitian(dim, bound=spread / 2, real=real, dtype=dtype)
 
@@ -65,6 +66,7 @@ def generators(
 
     def build(chosen: list[str]) -> Inexact[np.ndarray, "count dim dim"]:
         matrices = np.array([functools.reduce(np.kron, [_PAULI[letter] for letter in string]) for string in chosen])
+        matrices = matrices.reshape(count, 2**qubits, 2**qubits)
         return matrices.real.astype(dtype) if real else matrices.astype(np.result_type(dtype, np.complex64))
 
     return st.lists(st.sampled_from(known), min_size=count, max_size=count, unique=True).map(build)

@@ -25,8 +25,11 @@ class Thermal(NamedTuple):
 @jax.jit
 def thermal(energies: Float[Array, " d"], beta: float | Float[Array, ""]) -> Thermal:
     """Thermal data from the spectrum of H at inverse temperature β ≥ 0; never overflows."""
-    log_z = jax.nn.logsumexp(-beta * energies)
-    log_p = -beta * energies - log_z
+    # from the ground state up: the rounding of a large βE would else be an error of the normalisation
+    ground = jnp.min(energies)
+    excess = energies - ground
+    log_z = jax.nn.logsumexp(-beta * excess)
+    log_p = -beta * excess - log_z
     p = jnp.exp(log_p)
-    energy = p @ energies
-    return Thermal(log_z, energy, -p @ log_p, p @ (energies - energy) ** 2, log_p)
+    mean = p @ excess
+    return Thermal(log_z - beta * ground, ground + mean, -p @ log_p, p @ (excess - mean) ** 2, log_p)

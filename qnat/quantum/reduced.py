@@ -20,7 +20,8 @@ def reduced_density_matrix(
     Raises:
         ValueError: the size is not a power of two, or a wire does not exist or stands twice.
     """
-    shape = jnp.shape(state)
+    state = jnp.asarray(state)
+    shape = state.shape
     n = shape[0].bit_length() - 1
     if shape not in ((2**n,), (2**n, 2**n)):
         raise ValueError(f"A state of qubits has 2^n amplitudes, or as many rows and columns; got {shape}.")

@@ -131,6 +131,12 @@ def test_a_set_is_read_once_and_anew_when_its_file_has_changed(tmp_path, monkeyp
     assert load("toy.npy").train.sum() == 24
 
 
+def header_of(shape):
+    """A NumPy file with a header and nothing else."""
+    text = repr({"descr": "<f8", "fortran_order": False, "shape": shape}).encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -140,6 +146,15 @@ def test_a_set_is_read_once_and_anew_when_its_file_has_changed(tmp_path, monkeyp
         ("toy.npy", np.array(["a", "b"]), "its values are of the type <U1, not numbers"),
         ("toy.npy", np.array(1.0), r"have the shape \(\); one row an item is wanted"),
         ("toy.npy", np.ones((1, 3)), "hold one item; some are kept for testing, so give more"),
+        ("toy.npy", b"\x93NUMPY\x01\x00\x08\x00{'descr':", "Cannot read the data in toy.npy"),
+        (
+            "toy.npy.gz",
+            b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + 20 * b"\xff",
+            "Cannot read the data in toy.npy.gz",
+        ),
+        ("toy.npy", header_of((-1, 4)), r"have the shape \(-1, 4\)"),
+        ("toy.npy", header_of((10**22, 4)), "its values end before the last item"),
+        ("toy.data-numeric", b"1\n2\n1\n", r"have the shape \(3, 1\)"),
     ],
 )
 def test_headers_refuse_what_is_no_rows_of_numbers(tmp_path, monkeypatch, name, content, message):
@@ -161,6 +176,9 @@ def test_unknown_and_damaged_files_are_refused_in_one_sentence(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(RefusedError, match="t10k-images-idx3-ubyte is not an IDX file of unsigned bytes"):
         load(str(tmp_path))
+    path.write_bytes(idx(np.zeros(2, np.uint8)))
+    with pytest.raises(RefusedError, match=r"images of shape \(2,\) and labels of shape \(2,\); give MNIST's files"):
+        header(str(tmp_path))
     path.unlink()
     with pytest.raises(RefusedError, match="lacks some of MNIST's four files"):
         load(str(tmp_path))

@@ -123,7 +123,16 @@ def test_a_finished_sweep_draws_again_what_is_missing_or_has_changed(spec_class,
     (tmp_path / "table.json").write_text(json.dumps(document | {"drawn": []}))
     figure.write_bytes(first)
     run_sweep(longer, tmp_path, resume=True)
-    assert figure.read_bytes() != first
+    assert (both := figure.read_bytes()) != first
+    # of fewer runs it is another figure; an empty file is none
+    run_sweep(longer[:1], tmp_path, resume=True)
+    assert (one := figure.read_bytes()) != both
+    figure.write_bytes(b"")
+    run_sweep(longer[:1], tmp_path, resume=True)
+    assert figure.read_bytes() == one
+    (tmp_path / longer[0].folder / "result.nc").unlink()
+    with pytest.raises(RefusedError, match=r"result\.nc is missing or damaged; --force runs it again"):
+        run_sweep(longer[:1], tmp_path, resume=True)
 
 
 def test_no_run_of_a_sweep_begins_with_data_that_another_cannot_use(spec_class, tmp_path, monkeypatch):

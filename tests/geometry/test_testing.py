@@ -24,6 +24,13 @@ def test_strategies_draw_what_they_promise(K, real, kraus):
 
 
 @few
+@given(x=testing.vectors(2, bound=0.1, dtype=np.float32))
+def test_bounds_are_those_of_the_precision(x):
+    assert x.dtype == np.float32
+    assert np.abs(x).max() <= np.float32(0.1)
+
+
+@few
 @given(F=testing.generators(2, 5, real=True))
 def test_generators_are_independent_of_each_other_and_the_identity(F):
     everything = np.concatenate([F, np.eye(4)[None]]).reshape(6, 16)

@@ -45,7 +45,8 @@ class Target(NamedTuple):
             ValueError: σ is not square, Hermitian, positive or of trace 1; one sentence each.
         """
         log_density(sigma, floor=float(np.finfo(float).tiny))  # refuses what is not a density matrix
-        matrix = np.asarray(sigma, jnp.result_type(sigma, float))
+        matrix = np.asarray(sigma)
+        matrix = matrix.astype(jnp.result_type(matrix, float))
         p, basis = np.linalg.eigh((matrix + matrix.conj().T) / 2)
         p = np.where(p > p.size * np.finfo(p.dtype).eps, p, 0.0)  # what is smaller is rounding
         with np.errstate(divide="ignore"):
