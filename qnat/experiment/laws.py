@@ -9,6 +9,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .task import Task
 
+# named streams of the key
+_START, _DATA, _STEP, _DIRECTION = range(4)
+
 
 def check_task(task: Task, *, key: PRNGKeyArray, has_loss: bool = True) -> None:
     """Raises AssertionError with a sentence unless `task` can be trained.
@@ -20,7 +23,7 @@ def check_task(task: Task, *, key: PRNGKeyArray, has_loss: bool = True) -> None:
         task: the problem. key: for the start, the batch and a random direction.
         has_loss: the gradient is that of the value; False for estimators that have a gradient and no single loss.
     """
-    batches = task.batches(jax.random.fold_in(key, 1))
+    batches = task.batches(jax.random.fold_in(key, _DATA))
     batch = None if batches is None else next(batches)
     facts = (eqx.filter_jit(_facts) if task.traceable else _facts)(task, batch, key, has_loss)
     found = {name: float(fact) for name, fact in facts.items()}
@@ -33,7 +36,7 @@ def check_task(task: Task, *, key: PRNGKeyArray, has_loss: bool = True) -> None:
 
 def _facts(task: Task, batch: Any, key: PRNGKeyArray, has_loss: bool) -> dict[str, Array]:
     """What the law compares; shapes are judged here, where they are known."""
-    start_key, _, step_key, direction_key = (jax.random.fold_in(key, stream) for stream in range(4))
+    start_key, step_key, direction_key = (jax.random.fold_in(key, stream) for stream in (_START, _STEP, _DIRECTION))
     params, again = task.init(start_key), task.init(start_key)
     for name, scalar in task.evaluate(params).items():
         assert jnp.shape(scalar) == (), f"evaluate must give scalars, but '{name}' has the shape {jnp.shape(scalar)}"

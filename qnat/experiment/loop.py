@@ -138,9 +138,9 @@ def _train(job: Job, record: dict[str, Any], place: Memory, progress: bool | Non
             jax.block_until_ready(_advance(job, state, feed, first, 0))
         # asked for once, and here: what is compiled for it belongs to no step
         reference = {name: value._replace(value=float(value.value)) for name, value in job.task.reference.items()}
-    before["train"] = before.get("train", before.pop("loop", 0.0))  # as checkpoints of version 0.1 called it
     for part in PARTS:
         spent[part] += before.get(part, 0.0)
+    spent["train"] += before.get("loop", 0.0)  # what checkpoints called it before writing came apart
     # JAX's small factorisations run in OpenBLAS, whose threads wait by spinning: on a busy machine that costs tenfold.
     calm = threadpool_limits(limits=1, user_api="blas")
     with calm, Interrupt().held() as interrupt, display(job.task.name, first, job.steps, progress) as bar:

@@ -63,7 +63,7 @@ class Run:
     @property
     def known(self) -> dict[str, float]:
         """The reference values by name, with `exact_` before the name of what was measured as well."""
-        return known_values(self.final, self.reference)
+        return _known(self.final, self.reference)
 
     def __repr__(self) -> str:
         where = "in memory" if self.path is None else f"at {self.path}"
@@ -83,7 +83,7 @@ class Run:
         return _from_dataset(path, document)
 
 
-def known_values(final: Mapping[str, Any], reference: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+def _known(final: Mapping[str, Any], reference: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """`Run.known` from the two fields that it is made of."""
     return {f"exact_{name}" if name in final else name: value["value"] for name, value in reference.items()}
 
@@ -93,14 +93,14 @@ def outcome(path: pathlib.Path) -> dict[str, Any]:
     document = read_run(path)
     if not (path / RESULT).exists():
         raise RefusedError(_DAMAGED.format(path / RESULT))
-    final = numbers(document["final"])
+    final = _numbers(document["final"])
     times = {name: document[name] for name in ("seconds", "compile_seconds")}
     return {
         "status": document["status"],
         "steps": document["steps"],
         **times,
         **final,
-        **known_values(final, document["reference"]),
+        **_known(final, document["reference"]),
     }
 
 
@@ -166,7 +166,7 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
         curves=curves,
         params=_nested(params),
         artifacts={name: array for name, array in rest.items() if name not in params},
-        final=numbers(document["final"]),
+        final=_numbers(document["final"]),
         reference=document["reference"],
         status=document["status"],
         steps=document["steps"],
@@ -188,6 +188,6 @@ def _arrays(path: pathlib.Path) -> dict[str, tuple[tuple[str, ...], np.ndarray]]
     return found
 
 
-def numbers(final: dict[str, Any]) -> dict[str, Any]:
+def _numbers(final: dict[str, Any]) -> dict[str, Any]:
     """Undoes `jsonable`."""
     return {n: [float(x) for x in v] if isinstance(v, list) else float(v) for n, v in final.items()}

@@ -206,6 +206,13 @@ def test_unknown_and_damaged_files_are_refused_in_one_sentence(tmp_path):
 UNIT = RNG.random((6, 4))
 
 
+def test_complex_matrices_are_refused(tmp_path):
+    for part in ("train", "test"):
+        scipy.io.savemat(tmp_path / f"toy_{part}.mat", {"X": 1j * np.eye(3)})
+    with pytest.raises(RefusedError, match="its values are complex"):
+        load(str(tmp_path))
+
+
 def test_targets_of_every_kind():
     labels = np.array([0, 1, 2, 0]), np.array([2, 1])
     data = Data(UNIT[:4], UNIT[4:], *labels)

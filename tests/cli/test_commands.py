@@ -161,6 +161,7 @@ _REFUSED = [
     ("run network --kind classify --data grey.npy", "no labels to classify"),
     ("run network --data grey.npy --batch 2 --layers c2k3", "no square pictures"),
     ("run network --data loud.npy --batch 2", "outside [0, 1]"),
+    ("run network --data thin.npy --batch 2 --kind regress", "one value, which is the target of regress"),
     ("run network --data cifar", "Unknown data set 'cifar'"),
     ("sweep network --data digits,loud.npy --batch 2", "outside [0, 1]"),
     ("run helmholtz --batch 1501", "batch is 1501"),
@@ -212,6 +213,7 @@ def answers(tmp_path_factory):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     np.save(folder / "grey.npy", np.linspace(0, 1, 50).reshape(10, 5))
+    np.save(folder / "thin.npy", np.zeros((10, 1)))
     np.save(folder / "loud.npy", np.full((10, 4), 3.0))
     before = _files(folder)
     lines = json.dumps([line for line, _ in _REFUSED])

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from qnat.experiment import NonFiniteError, Run, Task, run
+from qnat.experiment import NonFiniteError, Run, Task, checkpoint, run
 from qnat.experiment import step as traced
 from qnat.experiment.pace import Pace
 from qnat.experiment.stopwatch import timed
@@ -120,6 +120,15 @@ def test_nothing_is_compiled_while_a_run_trains(quadratic, monkeypatch, tmp_path
     assert compiled == {"train": 0, "write": 0}
     assert found.seconds == found.spent["train"] > 0
     assert Run.load(tmp_path / "r").spent == found.spent
+
+
+@pytest.mark.parametrize("name", ["train", "loop"])  # the second is what older checkpoints called it
+def test_the_seconds_of_every_process_add_up(quadratic, tmp_path, monkeypatch, name):
+    run(quadratic(), SGD, steps=2, seed=0, out=tmp_path)
+    found = checkpoint.load(tmp_path)
+    before = found._replace(meta=found.meta | {"seconds": {name: 1000.0}})
+    monkeypatch.setattr("qnat.experiment.folder.checkpoint.load", lambda _: before)
+    assert run(quadratic(), SGD, steps=4, seed=0, out=tmp_path, resume=True).seconds > 1000
 
 
 class _Regression(Task):

@@ -17,7 +17,6 @@ from qnat.quantum.circuit import cnot, rotation
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 PATHS = json.loads((GOLDEN / "trajectories.json").read_text())
-PROX = json.loads((GOLDEN / "prox_checks.json").read_text())
 
 BLOCK = (rotation("Y", 0), rotation("Y", 1), cnot(0, 1), rotation("X", 0), rotation("X", 1), cnot(0, 1))
 MODEL = LatentGibbs(Circuit(2, BLOCK), order=2)

@@ -20,6 +20,7 @@ def test_parts_of_a_product_state_in_the_order_asked_for():
     np.testing.assert_allclose(reduced_density_matrix(whole, (2, 0)), np.kron(parts[2], parts[0]), atol=1e-15)
     np.testing.assert_allclose(reduced_density_matrix(whole, (0, 1, 2)), whole, atol=1e-15)
     np.testing.assert_allclose(reduced_density_matrix(whole, ()), [[1.0]], atol=1e-15)
+    np.testing.assert_allclose(reduced_density_matrix(whole.tolist(), (1,)), parts[1], atol=1e-15)
 
 
 def test_amplitudes_and_their_projector_agree():
