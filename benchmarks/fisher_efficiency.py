@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from qnat.geometry import LogPartition, LogTraceExp
+from qnat.optim.online import online_natural_gradient
 from qnat.quantum import GibbsFamily, PauliSum
-from qnat.quantum.counts import exact_moments, outcome_probabilities
+from qnat.quantum.measure.counts import exact_moments, outcome_probabilities
 from qnat.quantum.methods.likelihood import sandwich
-from qnat.quantum.methods.online import online_natural_gradient
 
 jax.config.update("jax_enable_x64", True)
 

@@ -19,8 +19,8 @@ import optax
 from qnat.experiment import Run, run
 from qnat.optim import natural_gradient, proximal_descent, with_rate
 from qnat.quantum import LatentGibbs, tfim
-from qnat.quantum.ansatz import ansatz
-from qnat.quantum.methods.sampled import SampledThermalTask
+from qnat.quantum.circuits.ansatz import ansatz
+from qnat.quantum.problems.sampled import SampledThermalTask
 
 jax.config.update("jax_enable_x64", True)
 

@@ -8,18 +8,18 @@ _HOME = {
     "FisherMetric": "methods.fisher",
     "HelmholtzFisher": "methods.wake_sleep",
     "HelmholtzMachine": "models.helmholtz",
-    "HelmholtzTask": "methods.training",
+    "HelmholtzTask": "problems.helmholtz",
     "KroneckerFisher": "methods.fisher",
     "Layer": "models.network",
     "Network": "models.network",
-    "NetworkTask": "methods.training",
+    "NetworkTask": "problems.network",
     "OuterProductFisher": "methods.fisher",
     "RestrictedBoltzmannMachine": "models.boltzmann",
     "entropy_sgd": "methods.entropy_sgd",
     "kfac": "methods.kfac",
     "kld_wrm_q": "methods.kld_wrm",
     "kld_wrm_so": "methods.kld_wrm",
-    "load": "data",
+    "load": "data.sets",
 }
 __all__ = list(_HOME)
 

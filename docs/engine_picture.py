@@ -5,7 +5,7 @@ import pathlib
 import jax.numpy as jnp
 import numpy as np
 
-from qnat.quantum.circuit import Circuit, cnot, rotation
+from qnat.quantum.circuits.circuit import Circuit, cnot, rotation
 from qnat.quantum.engine import make_plan, window_matrices
 from qnat.quantum.engine.lowering import Op, lower
 from qnat.quantum.engine.windows import Window, merge_runs, pick_windows

@@ -15,13 +15,15 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from typing import NoReturn
 
-from .experiment.console import note, say
-from .experiment.errors import NonFiniteError, RefusedError
-from .experiment.options import Parser, add_fields, values_of
-from .experiment.plan import Rung, check_data, check_tunable, plan, sweep_standing
-from .experiment.spec import build, find_spec, task_names
-from .experiment.stopwatch import account
-from .experiment.store import check_writable, next_free, read_run, standing
+from qnat.experiment.console import note, say
+from qnat.experiment.errors import NonFiniteError, RefusedError
+from qnat.experiment.registry import find_spec, task_names
+from qnat.experiment.stopwatch import account
+from qnat.experiment.store.files import check_writable, next_free, read_run, standing
+from qnat.experiment.sweep.plan import check_data, check_tunable, plan, sweep_standing
+from qnat.experiment.words.options import Parser, add_fields, values_of
+from qnat.experiment.words.spec import Rung
+from qnat.experiment.words.wording import build
 
 INTERRUPTED = 130
 _RUNS = pathlib.Path("runs")
@@ -125,7 +127,7 @@ def _run(chosen: argparse.Namespace) -> int:
         return _train_all(chosen, rungs, chosen.task, tune=False)
     found = chosen.out and standing(chosen.out, spec.record(), resume=chosen.resume, force=chosen.force)
     if found == "finished":
-        from .experiment.result import Run
+        from qnat.experiment.store.result import Run
 
         run = Run.load(chosen.out)
     else:
@@ -134,7 +136,7 @@ def _run(chosen: argparse.Namespace) -> int:
         with _interruptible(out, made=chosen.out is None):
             _prepare_jax()
             run = spec.run(out, resume=chosen.resume, force=chosen.force)
-    from .experiment.report import print_json, print_run
+    from qnat.experiment.show.report import print_json, print_run
 
     if chosen.json:
         print_json(run)
@@ -163,10 +165,10 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
     with _interruptible(out, made=chosen.out is None):
         if tune or len(finished) < len(rungs):
             _prepare_jax()
-        from .experiment.sweep import run_sweep
+        from qnat.experiment.sweep.sweep import run_sweep
 
         table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force)
-    from .experiment.report import print_sweep
+    from qnat.experiment.show.report import print_sweep
 
     print_sweep(table, out, account(), as_json=chosen.json)
     failed = [row["folder"] for row in table["runs"] if row["status"] != "finished"]
@@ -210,8 +212,8 @@ def _check_place(chosen: argparse.Namespace) -> None:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    from .experiment.compare import check_runs, load_runs
-    from .experiment.report import print_comparison
+    from qnat.experiment.show.compare import check_runs, load_runs
+    from qnat.experiment.show.report import print_comparison
 
     if chosen.figure.suffix != ".png" or not check_writable(chosen.figure.parent):
         raise RefusedError(f"The figure cannot be {chosen.figure}; give the name of a .png file in an existing folder.")

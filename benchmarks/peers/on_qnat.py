@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from qnat.quantum.backends.statevector import Statevector, evolve
-from qnat.quantum.circuit import Circuit, Gate, cnot, phase, rotation, unitary
-from qnat.quantum.hamiltonians import tfim
+from qnat.quantum.circuits.circuit import Circuit, Gate, cnot, phase, rotation, unitary
+from qnat.quantum.operators.hamiltonians import tfim
 
 from . import neutral
 from .job import Job

@@ -1,6 +1,6 @@
 """BibTeX entries of what a classical run uses, by key."""
 
-from qnat.experiment.bibliography import SHARED
+from qnat.experiment.words.bibliography import SHARED
 
 ENTRIES = SHARED | {
     "Varady2022": """@article{Varady2022,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from qnat.experiment.spec import RunSpec
+from qnat.experiment.words.spec import RunSpec
 
-from ..headers import header
+from ..data.headers import header
 from .bibliography import entries
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from qnat.experiment.task import Task
 
-    from ..data import Data
-    from ..methods.boltzmann import BoltzmannTask
+    from ..data.sets import Data
+    from ..problems.boltzmann import BoltzmannTask
 
 LARGEST = 12
 _LEARNING_RATES = {"natural": 1.0, "mirror": 0.5, "adam": 0.03, "sgd": 0.1}
@@ -56,8 +56,8 @@ class BoltzmannSpec(RunSpec):
 
     def bits(self) -> "Data":
         """The data of the file."""
-        from ..data import load
-        from ..targets import bits
+        from ..data.sets import load
+        from ..data.targets import bits
 
         return bits(load(self.data), None)
 

@@ -10,8 +10,8 @@ from qnat.geometry import HessianMetric
 from qnat.geometry.spins import subsets
 from qnat.optim import mirror_descent, natural_gradient, with_rate
 
-from ..methods.boltzmann import BoltzmannTask, empirical
 from ..models.boltzmann import BoltzmannMachine
+from ..problems.boltzmann import BoltzmannTask, empirical
 from .boltzmann import BoltzmannSpec
 
 # made once: a jitted loop knows a transform by its identity

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from qnat.experiment.spec import RunSpec
+from qnat.experiment.words.spec import RunSpec
 
-from ..headers import check_batch, header
+from ..data.headers import check_batch, header
 from .bibliography import entries
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from qnat.experiment.task import Task
 
-    from ..data import Data
-    from ..methods.training import HelmholtzTask
+    from ..data.sets import Data
+    from ..problems.helmholtz import HelmholtzTask
 
 _LEARNING_RATES = {"natural": 0.1, "natural_adam": 0.01, "sgd": 0.5, "adam": 0.02}
 _DEEP = 3
@@ -88,8 +88,8 @@ class HelmholtzSpec(RunSpec):
 
     def bits(self) -> "Data":
         """The data as bits."""
-        from ..data import load
-        from ..targets import bits
+        from ..data.sets import load
+        from ..data.targets import bits
 
         return bits(load(self.data), self.threshold)
 

@@ -7,9 +7,9 @@ from qnat.optim import with_rate
 from qnat.optim.rate import chain
 from qnat.optim.running import scale_by_running_metric
 
-from ..methods.training import HelmholtzTask
 from ..methods.wake_sleep import HelmholtzFisher
 from ..models.helmholtz import HelmholtzMachine
+from ..problems.helmholtz import HelmholtzTask
 from .helmholtz import HelmholtzSpec
 
 # made once: a jitted loop knows a transform by its identity

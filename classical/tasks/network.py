@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 from pydantic import Field, field_validator, model_validator
 
 from qnat.experiment.errors import RefusedError
-from qnat.experiment.spec import RunSpec
+from qnat.experiment.words.spec import RunSpec
 
-from ..headers import NO_LABELS, check_batch, header
+from ..data.headers import NO_LABELS, check_batch, header
 from .bibliography import entries
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from qnat.experiment.task import Task
 
-    from ..methods.training import NetworkTask
-    from ..targets import Pairs
+    from ..data.targets import Pairs
+    from ..problems.network import NetworkTask
 
 _LABELLED = ("kfac", "kfac_full", "natural", "kld_wrm_so", "kld_wrm_q", "kld_wrm_qe")
 _AVERAGED = ("kfac", "foof", "kld_wrm_so", "kld_wrm_q", "kld_wrm_qe")
@@ -173,8 +173,8 @@ class NetworkSpec(RunSpec):
 
     def pairs(self) -> "Pairs":
         """Inputs and targets."""
-        from ..data import load
-        from ..targets import pairs
+        from ..data.sets import load
+        from ..data.targets import pairs
 
         return pairs(load(self.data), self.kind)
 

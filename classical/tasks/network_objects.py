@@ -18,8 +18,8 @@ from ..methods.entropy_sgd import entropy_sgd
 from ..methods.fisher import KroneckerFisher, OuterProductFisher, Targets
 from ..methods.kfac import kfac
 from ..methods.kld_wrm import kld_wrm_q, kld_wrm_so
-from ..methods.training import NetworkTask
 from ..models.network import Layer, Network
+from ..problems.network import NetworkTask
 from .network import NetworkSpec
 
 _FAMILIES: dict[str, AbstractExponentialFamily] = {

@@ -4,29 +4,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .compare import load_runs as load_runs
     from .errors import NonFiniteError as NonFiniteError
     from .errors import RefusedError as RefusedError
     from .errors import StorageError as StorageError
-    from .loop import run as run
-    from .result import Run as Run
-    from .spec import RunSpec as RunSpec
-    from .sweep import run_sweep as run_sweep
+    from .runs import run as run
+    from .show.compare import load_runs as load_runs
+    from .store.result import Run as Run
+    from .sweep.sweep import run_sweep as run_sweep
     from .task import Reference as Reference
     from .task import Task as Task
+    from .words.spec import RunSpec as RunSpec
 
 # No module bears the name of a function that it holds: importing the module would hide the function.
 _HOME = {
     "NonFiniteError": "errors",
     "Reference": "task",
     "RefusedError": "errors",
-    "Run": "result",
-    "RunSpec": "spec",
+    "Run": "store.result",
+    "RunSpec": "words.spec",
     "StorageError": "errors",
     "Task": "task",
-    "load_runs": "compare",
-    "run": "loop",
-    "run_sweep": "sweep",
+    "load_runs": "show.compare",
+    "run": "runs",
+    "run_sweep": "sweep.sweep",
 }
 
 __all__ = [

@@ -8,9 +8,9 @@ import hypothesis.strategies as st
 import numpy as np
 
 from .backends.laws import KINDS, make_gate
-from .circuit import Circuit, Gate
-from .counts_file import Counts
-from .pauli import PauliSum
+from .circuits.circuit import Circuit, Gate
+from .measure.counts_file import Counts
+from .operators.pauli import PauliSum
 
 
 def pauli_strings(wires: int, *, letters: str = "IXYZ") -> st.SearchStrategy[str]:

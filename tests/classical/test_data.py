@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from classical.data import Data, load
-from classical.headers import check_batch, header
-from classical.targets import bits, pairs
+from classical.data.headers import check_batch, header
+from classical.data.sets import Data, load
+from classical.data.targets import bits, pairs
 from qnat.experiment import RefusedError
 
 RNG = np.random.default_rng(0)

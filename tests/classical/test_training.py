@@ -9,9 +9,11 @@ import optax
 import pytest
 from scipy.special import expit, log_softmax
 
-from classical.methods.training import HelmholtzTask, NetworkTask, epochs
+from classical.data.batches import epochs
 from classical.models.helmholtz import HelmholtzMachine
 from classical.models.network import Layer, Network
+from classical.problems.helmholtz import HelmholtzTask
+from classical.problems.network import NetworkTask
 from qnat.experiment import laws, run
 from qnat.geometry.families import Bernoulli, Categorical, Normal
 

@@ -8,7 +8,7 @@ import pytest
 from classical.tasks.boltzmann import BoltzmannSpec
 from qnat.cli import main
 from qnat.experiment import RefusedError, laws
-from qnat.experiment.spec import build
+from qnat.experiment.words.wording import build
 from qnat.geometry.spins import all_bits
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qnat.experiment import RefusedError
-from qnat.experiment.spec import build
+from qnat.experiment.words.wording import build
 from qnat.quantum.tasks import system_objects, variational
 from qnat.quantum.tasks.bibliography import ENTRIES
 from qnat.quantum.tasks.gibbs import GibbsSpec
@@ -163,7 +163,7 @@ def test_what_a_file_does_not_use_is_refused(heisenberg):
 
 
 def test_counts_agree_with_the_circuits():
-    from qnat.quantum.ansatz import ANSATZE, ansatz
+    from qnat.quantum.circuits.ansatz import ANSATZE, ansatz
 
     for name in ANSATZE:
         for n in range(1, 7):

@@ -7,8 +7,8 @@ import pytest
 
 from qnat.cli import main
 from qnat.experiment import RefusedError
-from qnat.experiment.spec import build
-from qnat.quantum.counts_file import write_counts
+from qnat.experiment.words.wording import build
+from qnat.quantum.measure.counts_file import write_counts
 from qnat.quantum.tasks.learning import LearningSpec
 
 FAIR = {setting: {"00": 30, "01": 20, "10": 26, "11": 24} for setting in (a + b for a in "XYZ" for b in "XYZ")}

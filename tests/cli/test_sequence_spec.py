@@ -8,8 +8,8 @@ import pytest
 
 from qnat.cli import main
 from qnat.experiment import RefusedError
-from qnat.experiment.plan import plan
-from qnat.experiment.spec import build
+from qnat.experiment.sweep.plan import plan
+from qnat.experiment.words.wording import build
 from qnat.quantum.tasks.sequence import SequenceSpec
 
 _TINY = ["--n", "2", "--layers", "1", "--elements", "2", "--steps", "2"]

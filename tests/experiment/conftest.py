@@ -58,7 +58,7 @@ def paced(monkeypatch):
             def measured(self, count, seconds):
                 pass
 
-        monkeypatch.setattr("qnat.experiment.loop.Pace", Fixed)
-        monkeypatch.setattr("qnat.experiment.loop.CHECKPOINT_SECONDS", 0.0)
+        monkeypatch.setattr("qnat.experiment.loop.iterate.Pace", Fixed)
+        monkeypatch.setattr("qnat.experiment.loop.iterate.CHECKPOINT_SECONDS", 0.0)
 
     return fix

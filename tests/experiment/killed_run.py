@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from qnat.experiment import Run, Task, loop, pace, run
+from qnat.experiment import Run, Task, run
+from qnat.experiment.loop import iterate as loop
+from qnat.experiment.loop import pace
 
 STEPS = 400
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qnat.experiment import Run
-from qnat.experiment.cost import Spread, costs, decades, prices, spread
+from qnat.experiment.show.cost import Spread, costs, decades, prices, spread
 
 NAN, INF = np.nan, np.inf
 

@@ -10,14 +10,15 @@ import time
 import numpy as np
 import pytest
 
-from qnat.experiment import checkpoint
+from qnat.experiment.store import checkpoint
 
 _SCRIPT = pathlib.Path(__file__).parent / "killed_run.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    from qnat.experiment import loop, pace
+    from qnat.experiment.loop import iterate as loop
+    from qnat.experiment.loop import pace
 
     before = pace.TARGET_SECONDS, loop.CHECKPOINT_SECONDS
     yield runpy.run_path(str(_SCRIPT))

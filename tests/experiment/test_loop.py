@@ -9,10 +9,11 @@ import numpy as np
 import optax
 import pytest
 
-from qnat.experiment import NonFiniteError, Run, Task, checkpoint, run
-from qnat.experiment import step as traced
-from qnat.experiment.pace import Pace
+from qnat.experiment import NonFiniteError, Run, Task, run
+from qnat.experiment.loop import step as traced
+from qnat.experiment.loop.pace import Pace
 from qnat.experiment.stopwatch import timed
+from qnat.experiment.store import checkpoint
 
 # made once: the compiled loop knows an optax optimiser by its identity
 _COMPILE = "/jax/core/compile/backend_compile_duration"
@@ -111,7 +112,7 @@ def test_nothing_is_compiled_while_a_run_trains(quadratic, monkeypatch, tmp_path
         if part in compiled:
             compiled[part] += programs.count(_COMPILE) - before
 
-    monkeypatch.setattr("qnat.experiment.loop.timed", watched)
+    monkeypatch.setattr("qnat.experiment.loop.iterate.timed", watched)
     jax.monitoring.register_event_duration_secs_listener(listen)
     task = quadratic(curvature=(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))  # of a shape that nobody has compiled yet
     found = run(task, ADAM, steps=30, seed=0, out=tmp_path / "r")
@@ -127,7 +128,7 @@ def test_the_seconds_of_every_process_add_up(quadratic, tmp_path, monkeypatch, n
     run(quadratic(), SGD, steps=2, seed=0, out=tmp_path)
     found = checkpoint.load(tmp_path)
     before = found._replace(meta=found.meta | {"seconds": {name: 1000.0}})
-    monkeypatch.setattr("qnat.experiment.folder.checkpoint.load", lambda _: before)
+    monkeypatch.setattr("qnat.experiment.store.folder.checkpoint.load", lambda _: before)
     assert run(quadratic(), SGD, steps=4, seed=0, out=tmp_path, resume=True).seconds > 1000
 
 

@@ -8,10 +8,11 @@ import optax
 import pytest
 from pydantic import Field
 
-from qnat.experiment import RunSpec, plot_ladder, run_sweep
-from qnat.experiment.compare import Entry
-from qnat.experiment.plan import plan
-from qnat.experiment.result import Run
+from qnat.experiment import RunSpec, run_sweep
+from qnat.experiment.show import ladder as plot_ladder
+from qnat.experiment.show.lines import Entry
+from qnat.experiment.store.result import Run
+from qnat.experiment.sweep.plan import plan
 from qnat.optim import with_rate
 
 VALUES = (0.5, 1.0, 2.0)
@@ -46,8 +47,10 @@ def drawn(monkeypatch, tmp_path):
 
     def draw(entries, ladder="beta"):
         figures = []
-        save = plot_ladder._save
-        monkeypatch.setattr(plot_ladder, "_save", lambda figure, path: (figures.append(figure), save(figure, path)))
+        save = plot_ladder.save_figure
+        monkeypatch.setattr(
+            plot_ladder, "save_figure", lambda figure, path: (figures.append(figure), save(figure, path))
+        )
         path = tmp_path / "observables.png"
         plot_ladder.draw_ladder(entries, ladder, path)
         assert path.exists() == bool(figures)

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 from qnat.experiment import RefusedError, Run, StorageError, run
-from qnat.experiment.store import locked, next_free
+from qnat.experiment.store.files import locked, next_free
 
 # made once: the compiled loop knows an optax optimiser by its identity
 ADAM, SGD = optax.adam(0.1), optax.sgd(0.1)
@@ -229,7 +229,7 @@ _FULL = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-from qnat.experiment.store import Log, replace_file
+from qnat.experiment.store.files import Log, replace_file
 import pathlib
 try:
     replace_file(pathlib.Path(sys.argv[1]), lambda file: file.write(b"x" * 5000))

@@ -9,10 +9,10 @@ import pytest
 from pydantic import Field
 
 from qnat.experiment import NonFiniteError, RefusedError, RunSpec, StorageError, load_runs, run_sweep
-from qnat.experiment import step as traced
-from qnat.experiment.compare import Entry, entries_of
-from qnat.experiment.plan import plan
-from qnat.experiment.report import print_comparison
+from qnat.experiment.loop import step as traced
+from qnat.experiment.show.lines import Entry, entries_of
+from qnat.experiment.show.report import print_comparison
+from qnat.experiment.sweep.plan import plan
 from qnat.optim import with_rate
 
 PLAIN = optax.with_extra_args_support(optax.identity())
@@ -216,7 +216,7 @@ def test_a_disk_too_full_for_the_table_is_one_sentence(spec_class, tmp_path, mon
     def full(path, document):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("qnat.experiment.sweep.write_json", full)
+    monkeypatch.setattr("qnat.experiment.sweep.sweep.write_json", full)
     with pytest.raises(StorageError, match=r"Cannot write to .* \(No space left on device\); free some space, then"):
         run_sweep(plan(spec_class, {"steps": ["1"]}, None), tmp_path)
 
@@ -224,18 +224,19 @@ def test_a_disk_too_full_for_the_table_is_one_sentence(spec_class, tmp_path, mon
 def test_figures_show_whole_curves_legends_and_nothing_where_nothing_is_known(spec_class, tmp_path, monkeypatch):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    from qnat.experiment import plot
+    from qnat.experiment.show import comparison, figure
 
     found = []
-    monkeypatch.setattr(plot, "_save", lambda figure, path: found.append(figure))
+    for module in (comparison, figure):
+        monkeypatch.setattr(module, "save_figure", lambda drawn, path: found.append(drawn))
     runs = [spec_class(steps=steps, stiffness=1.0 / steps).run() for steps in (30, 3)]
     runs[1].curves["relative_entropy"] = np.full((1, 4), np.nan)
     entries = [Entry(run, {"stiffness": run.spec["stiffness"], "name": "long" * 20}, None) for run in runs]
     lines = entries_of(entries[::-1], "stiffness")
     assert [line.run.steps for line in lines] == [30, 3]
-    plot.draw_comparison(lines, tmp_path / "a.png")
-    plot.draw_comparison([line._replace(series=f"{i}" * 50) for i, line in enumerate(lines)], tmp_path / "b.png")
-    plot.draw_run(runs[1], tmp_path / "c.png")
+    comparison.draw_comparison(lines, tmp_path / "a.png")
+    comparison.draw_comparison([line._replace(series=f"{i}" * 50) for i, line in enumerate(lines)], tmp_path / "b.png")
+    figure.draw_run(runs[1], tmp_path / "c.png")
     assert [axis.get_xlabel() for axis in found[0].axes[::2]] == ["steps", "gradient evaluations", "seconds of a seed"]
     assert all(axis.get_xlim()[1] > 30 for axis in found[0].axes[:4])
     FigureCanvasAgg(found[1]).draw()

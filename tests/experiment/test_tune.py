@@ -10,9 +10,9 @@ import pytest
 from pydantic import Field, model_validator
 
 from qnat.experiment import RefusedError, RunSpec, Task, load_runs, run_sweep
-from qnat.experiment.compare import Entry, entries_of
-from qnat.experiment.plan import check_tunable, plan, trial, tuning_seed
-from qnat.experiment.report import print_comparison, print_sweep
+from qnat.experiment.show.lines import Entry, entries_of
+from qnat.experiment.show.report import print_comparison, print_sweep
+from qnat.experiment.sweep.plan import check_tunable, plan, trial, tuning_seed
 from qnat.optim import with_rate
 
 PLAIN = optax.with_extra_args_support(optax.identity())
@@ -117,7 +117,7 @@ def test_what_differs_only_in_seed_or_start_shares_its_trials():
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """Single runs are not drawn: that takes longer than to run them."""
-    monkeypatch.setattr("qnat.experiment.plot.draw_run", lambda run, path: path.write_bytes(b""))
+    monkeypatch.setattr("qnat.experiment.show.figure.draw_run", lambda run, path: path.write_bytes(b""))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from qnat.geometry import HessianMetric, relative_entropy
 from qnat.optim import mirror_descent, natural_gradient, proximal_descent, with_rate
 from qnat.quantum import Circuit, GibbsFamily, LatentGibbs, PauliSum, ThermalTask
-from qnat.quantum.circuit import cnot, rotation
+from qnat.quantum.circuits.circuit import cnot, rotation
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 PATHS = json.loads((GOLDEN / "trajectories.json").read_text())

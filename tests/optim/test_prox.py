@@ -11,7 +11,7 @@ import pytest
 from qnat.geometry import DivergenceMetric, HessianMetric, relative_entropy
 from qnat.optim import mirror_descent, natural_gradient, proximal_newton
 from qnat.quantum import GibbsFamily, PauliSum, ThermalTask, tfim
-from qnat.quantum.hamiltonians import local_strings
+from qnat.quantum.operators.hamiltonians import local_strings
 
 TFIM = tfim(1, 2, field=0.7)
 FAMILY = GibbsFamily(PauliSum.from_strings(TFIM.strings).matrices())

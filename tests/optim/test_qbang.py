@@ -9,7 +9,7 @@ import pytest
 from qnat.geometry import EuclideanMetric, HessianMetric
 from qnat.optim import qbang
 from qnat.quantum import PauliSum, PureMetric, PureState
-from qnat.quantum.ansatz import real
+from qnat.quantum.circuits.ansatz import real
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from qnat.geometry import HessianMetric, relative_entropy
 from qnat.optim import qn_spsa
 from qnat.optim.spsa import directions, spsa_gradient, spsa_metric
 from qnat.quantum import Circuit, GibbsFamily, PauliSum, PureMetric, PureState
-from qnat.quantum.circuit import rotation
+from qnat.quantum.circuits.circuit import rotation
 
 pytestmark = pytest.mark.slow
 

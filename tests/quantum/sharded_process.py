@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from qnat.quantum.ansatz import ansatz
 from qnat.quantum.backends import Statevector, statevector
 from qnat.quantum.backends.laws import dense_unitary, random_circuit
-from qnat.quantum.circuit import Circuit
+from qnat.quantum.circuits.ansatz import ansatz
+from qnat.quantum.circuits.circuit import Circuit
 from qnat.quantum.engine.sharded import apply_sharded, evolve_sharded, expectation_sharded, state_sharded
-from qnat.quantum.pauli import PauliSum
+from qnat.quantum.operators.pauli import PauliSum
 
 N = 6
 BITS = np.array([1, 0, 1, 1, 0, 0])

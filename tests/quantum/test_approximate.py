@@ -8,8 +8,8 @@ import pytest
 from qnat.geometry import laws
 from qnat.optim import natural_gradient
 from qnat.quantum import Circuit, LatentGibbs, LatentMetric, PauliSum, PureMetric, PureState, ThermalTask
-from qnat.quantum.ansatz import real
-from qnat.quantum.circuit import rotation
+from qnat.quantum.circuits.ansatz import real
+from qnat.quantum.circuits.circuit import rotation
 from qnat.quantum.models import ApproximateMetric
 
 pytestmark = pytest.mark.slow

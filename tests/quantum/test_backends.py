@@ -8,10 +8,10 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from qnat.quantum.ansatz import ANSATZE, ansatz, hea
 from qnat.quantum.backends import Statevector, statevector
 from qnat.quantum.backends.laws import check_backend, dense_unitary, random_circuit
-from qnat.quantum.circuit import Circuit, cnot, phase, rotation
+from qnat.quantum.circuits.ansatz import ANSATZE, ansatz, hea
+from qnat.quantum.circuits.circuit import Circuit, cnot, phase, rotation
 from qnat.quantum.engine import frames
 
 

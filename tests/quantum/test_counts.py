@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from qnat.quantum.counts import (
+from qnat.quantum.measure.counts import (
     all_settings,
     covering_settings,
     estimate,
@@ -16,9 +16,9 @@ from qnat.quantum.counts import (
     measure,
     outcome_probabilities,
 )
-from qnat.quantum.counts_file import compatible, read_counts, write_counts
-from qnat.quantum.hamiltonians import local_strings
-from qnat.quantum.pauli import PauliSum
+from qnat.quantum.measure.counts_file import compatible, read_counts, write_counts
+from qnat.quantum.operators.hamiltonians import local_strings
+from qnat.quantum.operators.pauli import PauliSum
 
 STRINGS = ("XI", "ZZ", "IZ", "XZ", "YY", "IY")
 EIGENVECTORS = {"X": [[1, 1], [1, -1]], "Y": [[1, 1j], [1, -1j]], "Z": [[2**0.5, 0], [0, 2**0.5]]}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from qnat.quantum import testing
 from qnat.quantum.backends import statevector
 from qnat.quantum.backends.laws import dense_unitary, random_circuit
-from qnat.quantum.circuit import Circuit, cnot, cz, hadamard, pauli, phase, rotation, swap, unitary
+from qnat.quantum.circuits.circuit import Circuit, cnot, cz, hadamard, pauli, phase, rotation, swap, unitary
 from qnat.quantum.engine import evolve_planes, frames, make_plan, plan, window_matrices
 from qnat.quantum.engine.affine import Affine, recognise
 from qnat.quantum.engine.lowering import lower

@@ -24,10 +24,10 @@ from qnat.quantum import (
     reduced_density_matrix,
     tfim,
 )
-from qnat.quantum.counts import Moments, estimate, exact_moments, measure
-from qnat.quantum.hamiltonians import local_strings
+from qnat.quantum.measure.counts import Moments, estimate, exact_moments, measure
 from qnat.quantum.methods import pretrain
 from qnat.quantum.methods.likelihood import sandwich
+from qnat.quantum.operators.hamiltonians import local_strings
 
 STRINGS = ("ZZI", "IZZ", "XII", "IXI", "IIX", "IYI", "XYI", "ZIZ")
 FAMILY = GibbsFamily(PauliSum.from_strings(STRINGS))

@@ -9,20 +9,12 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from qnat.geometry import (
-    bures_distance,
-    fidelity,
-    gibbs_state,
-    laws,
-    monotone_metric,
-    relative_entropy,
-    trace_distance,
-)
+from qnat.geometry import bures_distance, fidelity, gibbs_state, laws, monotone_metric, relative_entropy, trace_distance
 from qnat.quantum import Circuit, GibbsFamily, LatentGibbs, LatentMetric, PauliSum, ThermalTask, tfim
-from qnat.quantum.ansatz import ansatz, hva
 from qnat.quantum.backends.laws import dense_pauli, random_circuit
 from qnat.quantum.backends.statevector import unitary
-from qnat.quantum.circuit import cnot, phase, rotation
+from qnat.quantum.circuits.ansatz import ansatz, hva
+from qnat.quantum.circuits.circuit import cnot, phase, rotation
 from qnat.quantum.models.energies import spin_products
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "metrics_qhbm.json").read_text())

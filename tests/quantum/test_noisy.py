@@ -21,9 +21,9 @@ from qnat.quantum import (
     kraus,
     phase_damping,
 )
-from qnat.quantum.ansatz import hea
 from qnat.quantum.backends.laws import dense_unitary
-from qnat.quantum.circuit import cnot, rotation, swap
+from qnat.quantum.circuits.ansatz import hea
+from qnat.quantum.circuits.circuit import cnot, rotation, swap
 
 ANGLES = np.random.default_rng(0).normal(size=2 * hea(2, 1).num_angles)
 PURE = PureState(hea(2, 2))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from qnat.geometry import HessianMetric, LogTraceExp
+from qnat.optim.online import online_natural_gradient
 from qnat.quantum import PauliSum
-from qnat.quantum.methods.online import online_natural_gradient
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import qutip
 
 from qnat.quantum import PauliSum, tfim
 from qnat.quantum.backends.laws import dense_pauli
-from qnat.quantum.hamiltonian_file import read_terms
-from qnat.quantum.hamiltonians import bonds, local_strings
+from qnat.quantum.operators.hamiltonian_file import read_terms
+from qnat.quantum.operators.hamiltonians import bonds, local_strings
 
 TERMS = [("XYZ", 0.7), ("ZIY", -0.3), ("IZX", 1.1), ("YYI", 0.2), ("III", 0.5)]
 

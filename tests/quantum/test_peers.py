@@ -20,7 +20,7 @@ from qnat.geometry import (
 )
 from qnat.quantum import Circuit, Statevector, tfim, thermal
 from qnat.quantum.backends.statevector import unitary as unitary_of
-from qnat.quantum.circuit import cnot, cz, hadamard, pauli, phase, rotation, swap, unitary
+from qnat.quantum.circuits.circuit import cnot, cz, hadamard, pauli, phase, rotation, swap, unitary
 
 BLOCK = (rotation("X", 0), rotation("Y", 1), cnot(0, 1), rotation("Z", 1), rotation("X", 1))
 ANGLES = np.array([0.1, 0.2, 0.3, 0.4])

@@ -12,15 +12,8 @@ import pytest
 from qnat.optim import natural_gradient
 from qnat.quantum import PauliSum, PureMetric, PureState, Statevector, bits_from_qiskit, tfim, thermal
 from qnat.quantum.backends.laws import check_backend, dense_unitary, random_circuit
-from qnat.quantum.backends.pennylane import (
-    MOLECULES,
-    PennyLane,
-    from_circuit,
-    from_pauli_sum,
-    molecule,
-    to_pauli_sum,
-)
-from qnat.quantum.circuit import Circuit, cnot, rotation
+from qnat.quantum.backends.pennylane import MOLECULES, PennyLane, from_circuit, from_pauli_sum, molecule, to_pauli_sum
+from qnat.quantum.circuits.circuit import Circuit, cnot, rotation
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "hamiltonians.json").read_text())
 OBSERVABLE = PauliSum.from_terms([("ZXY", 0.7), ("IZI", -1.2), ("YIY", 0.4), ("III", 0.3)])

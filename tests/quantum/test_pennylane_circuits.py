@@ -9,7 +9,7 @@ import pytest
 from qnat.quantum import Statevector
 from qnat.quantum.backends.laws import dense_unitary, random_circuit
 from qnat.quantum.backends.pennylane import from_circuit, to_circuit
-from qnat.quantum.circuit import rotation
+from qnat.quantum.circuits.circuit import rotation
 
 
 def every_gate(t):

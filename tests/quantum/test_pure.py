@@ -7,9 +7,9 @@ import pytest
 
 from qnat.geometry import PullbackMetric, fubini_study, laws
 from qnat.quantum import Circuit, PauliSum
-from qnat.quantum.ansatz import real
 from qnat.quantum.backends.laws import dense_pauli, dense_unitary, random_circuit
-from qnat.quantum.circuit import cnot, hadamard, phase, rotation
+from qnat.quantum.circuits.ansatz import real
+from qnat.quantum.circuits.circuit import cnot, hadamard, phase, rotation
 from qnat.quantum.engine import tangent_gram, tangents
 from qnat.quantum.models import PureMetric, PureState
 

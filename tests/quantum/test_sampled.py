@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from qnat.experiment import run
+from qnat.inference.score import score_gradient
 from qnat.optim import natural_gradient
 from qnat.quantum import Circuit, GibbsFamily, LatentGibbs, LatentMetric, PauliSum, Statevector, hea, tfim
-from qnat.quantum.ansatz import real
 from qnat.quantum.backends.laws import random_circuit
-from qnat.quantum.circuit import hadamard, phase, rotation
-from qnat.quantum.methods.sampled import SampledThermalTask
+from qnat.quantum.circuits.ansatz import real
+from qnat.quantum.circuits.circuit import hadamard, phase, rotation
 from qnat.quantum.methods.sampled_metric import SampledMetric, absolute
-from qnat.quantum.methods.score import score_gradient
 from qnat.quantum.methods.shift import parameter_shift, shifts
+from qnat.quantum.problems.sampled import SampledThermalTask
 
 OBSERVABLE = PauliSum.from_terms([("ZXY", 0.7), ("IZI", -1.2), ("YIY", 0.4)])
 BITS = np.array([0, 1, 1])

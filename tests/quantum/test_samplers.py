@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qnat.quantum.models.samplers import autocorrelation_time, exchange, mean, sample_latent, sweep, to_spins
+from qnat.inference.bits import autocorrelation_time, exchange, mean, sample_latent, sweep, to_spins
 
 pytestmark = pytest.mark.slow
 

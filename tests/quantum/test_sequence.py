@@ -7,13 +7,14 @@ import pytest
 import scipy.linalg
 
 from qnat.experiment import laws, load_runs, run_sweep
-from qnat.experiment.compare import Entry
-from qnat.experiment.plot_sequence import draw_sequence
+from qnat.experiment.show.lines import Entry
+from qnat.experiment.show.sequence import draw_sequence
 from qnat.geometry.hermitian import gibbs_state
 from qnat.quantum import LatentGibbs, hea, tfim
 from qnat.quantum.backends.laws import dense_pauli
-from qnat.quantum.exact import thermal
-from qnat.quantum.methods.sequence import SequenceTask, closed_dynamics, density_matrix, open_dynamics
+from qnat.quantum.exact.dense import thermal
+from qnat.quantum.methods.dynamics import closed_dynamics, density_matrix, open_dynamics
+from qnat.quantum.problems.sequence import SequenceTask
 from qnat.quantum.tasks.sequence import SequenceSpec
 from qnat.quantum.tasks.sequence_objects import task
 from qnat.quantum.tasks.system_objects import hamiltonian

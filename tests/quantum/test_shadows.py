@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from qnat.quantum.counts import exact_moments, outcome_probabilities
-from qnat.quantum.methods.shadows import Shadows, estimate_shadows, snapshot_values, take_shadows
+from qnat.quantum.measure.counts import exact_moments, outcome_probabilities
+from qnat.quantum.measure.shadows import Shadows, estimate_shadows, snapshot_values, take_shadows
 
 STRINGS = ("XI", "IX", "XX", "ZZ", "YZ", "IY")
 

@@ -11,8 +11,8 @@ from qnat.geometry import gibbs_state
 from qnat.geometry import testing as geometry
 from qnat.quantum import testing
 from qnat.quantum.backends.laws import KINDS, dense_pauli, dense_unitary
-from qnat.quantum.counts import exact_moments
-from qnat.quantum.counts_file import read_counts, write_counts
+from qnat.quantum.measure.counts import exact_moments
+from qnat.quantum.measure.counts_file import read_counts, write_counts
 
 few = settings(max_examples=30, deadline=None, derandomize=True)
 

@@ -10,7 +10,7 @@ import pytest
 import scipy.linalg
 
 from qnat.quantum import PauliSum, exp_action, free_fermion_tfim, tfim, thermal, typical_bkm, typical_thermal
-from qnat.quantum.typicality import gaussian_state, jackknife, quadrature_nodes
+from qnat.quantum.exact.typicality import gaussian_state, jackknife, quadrature_nodes
 
 pytestmark = pytest.mark.slow
 

@@ -24,8 +24,8 @@ from qnat.quantum import (
     thermofield,
     varqite,
 )
-from qnat.quantum.ansatz import real
-from qnat.quantum.circuit import rotation
+from qnat.quantum.circuits.ansatz import real
+from qnat.quantum.circuits.circuit import rotation
 from qnat.quantum.methods.varqite import mclachlan
 
 pytestmark = pytest.mark.slow

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from qnat.geometry import AbstractMirrorMap, LogPartition
+from qnat.optim.online import online_natural_gradient
 from qnat.quantum import GibbsFamily, PauliSum
 from qnat.quantum.methods.likelihood import sandwich
-from qnat.quantum.methods.online import online_natural_gradient
 
 pytestmark = pytest.mark.slow
 

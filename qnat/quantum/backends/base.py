@@ -5,8 +5,8 @@ import abc
 import equinox as eqx
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from ..circuit import Circuit
-from ..pauli import PauliSum
+from ..circuits.circuit import Circuit
+from ..operators.pauli import PauliSum
 
 
 class AbstractBackend(eqx.Module):

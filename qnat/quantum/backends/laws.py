@@ -11,8 +11,8 @@ import scipy.linalg
 import scipy.stats
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from ..circuit import Circuit, Gate, cnot, hadamard, pauli, phase, rotation, swap, unitary
-from ..pauli import PauliSum
+from ..circuits.circuit import Circuit, Gate, cnot, hadamard, pauli, phase, rotation, swap, unitary
+from ..operators.pauli import PauliSum
 from .base import AbstractBackend
 
 _PAULI = {"I": np.eye(2), "X": [[0, 1], [1, 0]], "Y": [[0, -1j], [1j, 0]], "Z": np.diag([1, -1])}

@@ -15,8 +15,8 @@ import numpy as np
 import pennylane as qml
 from jaxtyping import Array, ArrayLike, Complex, Float, Int, PRNGKeyArray
 
-from ..circuit import Circuit
-from ..pauli import PauliSum
+from ..circuits.circuit import Circuit
+from ..operators.pauli import PauliSum
 from .base import AbstractBackend
 from .pennylane_circuits import order_of, to_circuit
 from .pennylane_gates import from_circuit

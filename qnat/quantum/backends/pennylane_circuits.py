@@ -10,7 +10,7 @@ import numpy as np
 import pennylane as qml
 from jaxtyping import Array, Float
 
-from ..circuit import Circuit, Gate, pauli, phase, rotation, unitary
+from ..circuits.circuit import Circuit, Gate, pauli, phase, rotation, unitary
 from .pennylane_gates import operations
 
 _WIDEST = 8  # wires of a controlled, diagonal or phase gate of the statevector engine

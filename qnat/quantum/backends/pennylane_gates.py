@@ -8,7 +8,7 @@ import numpy as np
 import pennylane as qml
 from jaxtyping import Float
 
-from ..circuit import Circuit, Gate, cnot, cz, hadamard, pauli, swap
+from ..circuits.circuit import Circuit, Gate, cnot, cz, hadamard, pauli, swap
 
 Labels = Sequence[Any] | Mapping[int, Any]
 

@@ -13,8 +13,8 @@ import numpy as np
 import qutip
 from jaxtyping import Array, ArrayLike, Complex, Float, Inexact, Int, PRNGKeyArray
 
-from ..circuit import Circuit, Gate
-from ..pauli import PauliSum
+from ..circuits.circuit import Circuit, Gate
+from ..operators.pauli import PauliSum
 from .base import AbstractBackend
 
 __all__ = [

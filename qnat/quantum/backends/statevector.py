@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact, Int, PRNGKeyArray
 
-from ..circuit import Circuit
+from ..circuits.circuit import Circuit
 from ..engine import Plan, evolve_planes, plan, to_amplitudes, window_matrices
 from ..engine.evolve import Mode
 from ..engine.memory import check_memory
-from ..pauli import PauliSum
+from ..operators.pauli import PauliSum
 from .base import AbstractBackend
 
 

@@ -5,7 +5,7 @@ import os
 
 import jax
 
-from ..circuit import Circuit, Gate
+from ..circuits.circuit import Circuit, Gate
 from .plan import Plan, make_plan
 
 # Nanoseconds on one core of an AMD EPYC (Zen 4) in complex128; their ratios are what the choice depends on.

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from ..circuit import Circuit, Gate
+from ..circuits.circuit import Circuit, Gate
 from .affine import Affine
 from .choose import predicted
 from .plan import Plan, draft

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Complex, Float, Inexact, Int
 
-from ..circuit import Circuit
+from ..circuits.circuit import Circuit
 from .evolve import States, gather, gathers, to_amplitudes
 from .factors import Gates, Program
 from .matrices import gate_matrices, kron, multiply, prefixes, window_matrices

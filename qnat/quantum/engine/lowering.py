@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Complex
 
-from ..circuit import Circuit, Gate, cnot, hadamard, phase, rotation, unitary
+from ..circuits.circuit import Circuit, Gate, cnot, hadamard, phase, rotation, unitary
 from .affine import Affine, recognise
 
 WIDEST = 8  # wires of a controlled or diagonal gate: m wires are 2^m − 1 phases

@@ -5,7 +5,7 @@ import os
 import jax
 import jax.numpy as jnp
 
-from ..circuit import Circuit
+from ..circuits.circuit import Circuit
 from .lowering import is_real
 
 COPIES = 3  # old and new state of a gather, and what the caller keeps

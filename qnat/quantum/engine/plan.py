@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from ..circuit import Circuit
+from ..circuits.circuit import Circuit
 from .affine import Affine
 from .factors import Program, Writer
 from .lowering import is_real, lower

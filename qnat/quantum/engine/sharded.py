@@ -17,9 +17,9 @@ from jax.custom_derivatives import SymbolicZero
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from .. import pauli_planes
-from ..circuit import Circuit
-from ..pauli import PauliSum
+from ..circuits.circuit import Circuit
+from ..operators import planes as pauli_planes
+from ..operators.pauli import PauliSum
 from .evolve import Matrices, Mode, States, gather, gathers, reversible, window, window_back
 from .exchange import Basis, Locals, Moves, ShardedPlan, groups, sharded_plan
 from .matrices import window_matrices

@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Inexact, Int
 
-from ..circuit import Circuit, Gate
+from ..circuits.circuit import Circuit, Gate
 from .evolve import States, gathers
 from .frames import Insertions, generators, insertions
 from .matrices import layer_rows

@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float
 from qnat.geometry.hermitian import log_trace_exp
 
 from ..models import GibbsFamily
-from ..pauli import PauliSum
+from ..operators.pauli import PauliSum
 
 
 class MaximumLikelihood(NamedTuple):

@@ -7,8 +7,8 @@ from jaxtyping import Array, Float, Inexact
 
 from qnat.geometry.hermitian import dot, log_mean
 
-from ..hamiltonians import string_at
-from ..pauli import PauliSum
+from ..operators.hamiltonians import string_at
+from ..operators.pauli import PauliSum
 
 
 def thermal_observables(

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.operators import BlockDiagonal
+from qnat.inference.estimate import Estimate
 
-from ..measurement import Estimate
 from ..models import Frame, LatentGibbs
 from ..models.latent import Params
 

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from qnat.inference.estimate import Estimate
+
 from ..backends import AbstractBackend
-from ..circuit import Circuit, Gate
-from ..measurement import Estimate, Measurement
-from ..pauli import PauliSum
+from ..circuits.circuit import Circuit, Gate
+from ..measure.measurement import Measurement
+from ..operators.pauli import PauliSum
 
 _BATCH = 8  # shifted circuits run at once: enough to fill the processor, few enough to stay in its cache
 

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..circuit import Circuit, cnot, hadamard
+from ..circuits.circuit import Circuit, cnot, hadamard
 from ..engine import tangents, to_amplitudes
 from ..models import PureState
-from ..pauli import PauliSum
+from ..operators.pauli import PauliSum
 
 Params = dict[str, Float[Array, " _"]]
 

@@ -13,8 +13,6 @@ from .latent import LatentMetric as LatentMetric
 from .noisy import NoisyState as NoisyState
 from .pure import PureMetric as PureMetric
 from .pure import PureState as PureState
-from .samplers import Samples as Samples
-from .samplers import sample_latent as sample_latent
 
 __all__ = [
     "ApproximateMetric",
@@ -26,10 +24,8 @@ __all__ = [
     "NoisyState",
     "PureMetric",
     "PureState",
-    "Samples",
     "amplitude_damping",
     "depolarizing",
     "kraus",
     "phase_damping",
-    "sample_latent",
 ]

@@ -10,7 +10,7 @@ from qnat.geometry.metric import MonotoneMetric, dense_times
 from qnat.geometry.mirror import LogTraceExp
 from qnat.geometry.monotone import Kind
 
-from ..pauli import PauliSum
+from ..operators.pauli import PauliSum
 
 
 class GibbsFamily(eqx.Module):

@@ -15,7 +15,7 @@ from qnat.geometry.monotone import Kernel, kernel, rotation_weights
 from qnat.geometry.operators import BlockDiagonal
 
 from ..backends.statevector import unitary
-from ..circuit import Circuit
+from ..circuits.circuit import Circuit
 from ..engine import frames
 from .energies import network_energy, network_init, spin_products, spins
 

@@ -12,8 +12,8 @@ from qnat.geometry.metric import PullbackMetric, petz_density
 from qnat.geometry.monotone import Kind
 
 from ..backends.statevector import unitary
-from ..circuit import Circuit
-from ..pauli import PauliSum
+from ..circuits.circuit import Circuit
+from ..operators.pauli import PauliSum
 from .channels import Channel
 from .energies import spin_products
 

@@ -10,9 +10,9 @@ from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.operators import BlockDiagonal
 
 from ..backends.statevector import Statevector
-from ..circuit import Circuit
+from ..circuits.circuit import Circuit
 from ..engine import tangent_gram
-from ..pauli import PauliSum
+from ..operators.pauli import PauliSum
 
 Params = dict[str, Float[Array, " _"]]
 

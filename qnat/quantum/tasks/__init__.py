@@ -1,1 +1,1 @@
-"""The quantum tasks. A module holds the spec only, and imports no array library: see `qnat.experiment.spec`."""
+"""The quantum tasks. A module holds the spec only, and imports no array library: see `qnat.experiment.words.spec`."""

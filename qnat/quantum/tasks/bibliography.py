@@ -1,6 +1,6 @@
 """BibTeX entries of what a Gibbs sampling run uses, by key."""
 
-from qnat.experiment.bibliography import SHARED
+from qnat.experiment.words.bibliography import SHARED
 
 ENTRIES = SHARED | {
     "Sbahi2022": """@misc{Sbahi2022,

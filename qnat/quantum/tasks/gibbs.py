@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from qnat.experiment.task import Task
 
-    from ..methods.sampled import SampledThermalTask
-    from ..methods.thermal import ThermalTask
+    from ..problems.sampled import SampledThermalTask
+    from ..problems.thermal import ThermalTask
 
 
 class GibbsSpec(VariationalSpec):

@@ -6,8 +6,8 @@ from jaxtyping import Array, PyTree
 from qnat.experiment.errors import RefusedError
 from qnat.optim import natural_gradient
 
-from ..methods import SampledThermalTask, ThermalTask
 from ..models import GibbsFamily, LatentGibbs
+from ..problems import SampledThermalTask, ThermalTask
 from .gibbs import GibbsSpec
 from .system_objects import hamiltonian
 from .variational_objects import damping_of, model

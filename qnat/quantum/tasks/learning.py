@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from ..counts_file import Counts, read_counts
+from ..measure.counts_file import Counts, read_counts
 from .bibliography import ENTRIES, entries
 from .variational import VariationalSpec
 
 if TYPE_CHECKING:
-    from ..methods.hamiltonian_learning import LearningTask
+    from ..problems.learning import LearningTask
 
 _SIMULATED = ("exact", "counts", "shadows")
 

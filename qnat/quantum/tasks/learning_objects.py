@@ -7,11 +7,11 @@ from jaxtyping import Array, Inexact, PyTree
 from qnat.experiment.errors import RefusedError
 from qnat.geometry.hermitian import gibbs_state
 
-from ..counts import Moments, covering_settings, estimate, measure
-from ..methods.hamiltonian_learning import LearningTask
-from ..methods.shadows import estimate_shadows, take_shadows
+from ..measure.counts import Moments, covering_settings, estimate, measure
+from ..measure.shadows import estimate_shadows, take_shadows
 from ..models import GibbsFamily, LatentGibbs
-from ..pauli import PauliSum
+from ..operators.pauli import PauliSum
+from ..problems.learning import LearningTask
 from .learning import LearningSpec
 from .system_objects import hamiltonian
 from .variational_objects import model as variational_model

@@ -5,19 +5,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from qnat.experiment.plan import Rung
-from qnat.experiment.spec import RunSpec, sentence
+from qnat.experiment.words.spec import Rung, RunSpec
+from qnat.experiment.words.wording import sentence
 
 from .bibliography import ENTRIES, entries
 from .system import HAMILTONIANS, SystemSpec
 from .variational import VariationalSpec
 
 if TYPE_CHECKING:
-    import pathlib
-
-    from qnat.experiment.compare import Entry
-
-    from ..methods import LearningTask, ThermalTask
+    from ..problems import LearningTask, ThermalTask
 
 _QUENCHES = {
     "tfim": "field=2",
@@ -39,6 +35,7 @@ class SequenceSpec(VariationalSpec):
 
     task_name: ClassVar[str] = "sequence"
     ladder: ClassVar[str | None] = "element"
+    figure: ClassVar[Literal["comparison", "sequence"]] = "sequence"
     used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
         *VariationalSpec.used_with,
         ("kind", ("ladder",), ("beta_min", "beta_max")),
@@ -148,6 +145,7 @@ class SequenceSpec(VariationalSpec):
         if self.data == "recursive":
             chains = [{"seed": self.seed + k, "seeds": 1} for k in range(self.seeds)]
         starts = ("previous", "random") if self.start == "both" else (self.start,)
+        symbol = "β" if self.kind == "ladder" else "t"
         found: dict[str, Rung] = {}
         for chain in chains:
             labels = {"seed": chain["seed"]} if self.seeds > 1 and chain else {}
@@ -158,7 +156,9 @@ class SequenceSpec(VariationalSpec):
                     names = {"element": k} | labels
                     folder = "_".join(f"{name}={value}" for name, value in (names | {"start": how}).items())
                     follows = start == "previous" or self.data == "recursive"
-                    found.setdefault(folder, Rung(folder, self._one(k, chain), names, before if follows else None, how))
+                    title = f"{symbol} = {self.places[k]:.4g}"
+                    one = Rung(folder, self._one(k, chain), names, before if follows else None, how, title)
+                    found.setdefault(folder, one)
                     before = folder
         return list(found.values())
 
@@ -189,16 +189,6 @@ class SequenceSpec(VariationalSpec):
         from .sequence_objects import scaled
 
         return scaled(self, params, self.places[self.element or 0] / previous.places[previous.element or 0])
-
-    def draw(self, entries: "Sequence[Entry]", path: "pathlib.Path") -> None:
-        """A panel a state, warm starts beside cold ones, unless other options were swept too."""
-        if any(set(entry.labels) - {"element", "seed"} for entry in entries):
-            return super().draw(entries, path)
-        from qnat.experiment.plot_sequence import draw_sequence
-
-        symbol = "β" if self.kind == "ladder" else "t"
-        draw_sequence(entries, [f"{symbol} = {place:.4g}" for place in self.places], path)
-        return None
 
     def citations(self) -> Mapping[str, str]:
         """BibTeX entries of the model, the optimiser, the Hamiltonian and the solver."""

@@ -7,10 +7,11 @@ from jaxtyping import Array, PyTree
 from qnat.experiment.errors import RefusedError
 from qnat.geometry.hermitian import gibbs_state
 
-from ..methods import LearningTask, ThermalTask
-from ..methods.sequence import Dynamics, SequenceTask, closed_dynamics, density_matrix, open_dynamics
+from ..methods.dynamics import Dynamics, closed_dynamics, density_matrix, open_dynamics
 from ..models import GibbsFamily
-from ..pauli import PauliSum
+from ..operators.pauli import PauliSum
+from ..problems import LearningTask, ThermalTask
+from ..problems.sequence import SequenceTask
 from .sequence import SequenceSpec
 from .system_objects import hamiltonian
 from .variational_objects import model

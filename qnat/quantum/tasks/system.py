@@ -5,9 +5,9 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from qnat.experiment.spec import RunSpec
+from qnat.experiment.words.spec import RunSpec
 
-from ..hamiltonian_file import read_terms
+from ..operators.hamiltonian_file import read_terms
 
 HAMILTONIANS = ("tfim", "xxz", "hubbard", "random", "h2")
 _LATTICES = ("tfim", "xxz")
@@ -68,7 +68,7 @@ class SystemSpec(RunSpec):
 
     @property
     def num_terms(self) -> int:
-        """Number of terms beside the identity, as in `qnat.quantum.hamiltonians`, which needs JAX."""
+        """Number of terms beside the identity, as in `qnat.quantum.operators.hamiltonians`, which needs JAX."""
         if self._terms is not None:
             return sum(set(string) != {"I"} for string, _ in self._terms)
         if self.hamiltonian == "random":

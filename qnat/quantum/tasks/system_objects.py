@@ -2,8 +2,8 @@
 
 import jax
 
-from ..hamiltonians import fermi_hubbard, random_local, tfim, xxz
-from ..pauli import PauliSum
+from ..operators.hamiltonians import fermi_hubbard, random_local, tfim, xxz
+from ..operators.pauli import PauliSum
 from .system import SystemSpec
 
 

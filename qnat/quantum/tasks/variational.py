@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from qnat.experiment.spec import check_memory
+from qnat.experiment.words.spec import check_memory
 
 from .system import SystemSpec
 
@@ -160,7 +160,7 @@ def _has_order(metric: str) -> bool:
 
 
 def angles_per_layer(ansatz: str, n: int) -> int:
-    """As in `qnat.quantum.ansatz`, which cannot be imported without JAX."""
+    """As in `qnat.quantum.circuits.ansatz`, which cannot be imported without JAX."""
     bonds = n if n > 2 else n - 1
     return {"real": n + 2 * bonds, "hea_ring": 2 * n + bonds}.get(ansatz, 3 * n - 1)
 

@@ -7,10 +7,10 @@ import optax
 from qnat.geometry.metric import AbstractMetric
 from qnat.optim import mirror_descent, natural_gradient, proximal_newton, qbang, qn_spsa, with_rate
 
-from ..ansatz import ansatz, hva
-from ..hamiltonians import local_strings
+from ..circuits.ansatz import ansatz, hva
 from ..models import ApproximateMetric, GibbsFamily, LatentGibbs, LatentMetric
-from ..pauli import PauliSum
+from ..operators.hamiltonians import local_strings
+from ..operators.pauli import PauliSum
 from .variational import VariationalSpec
 
 # made once, extra arguments included: a jitted loop knows a transform by its identity, and compiles anew for another

@@ -1,0 +1,1 @@
+"""Data sets: their headers, their values, what is asked of them, and batches."""

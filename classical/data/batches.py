@@ -1,0 +1,24 @@
+"""Batches of a data set."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+
+def epochs(parts: Sequence[Array], size: int, key: PRNGKeyArray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Batches without replacement, in a new order every epoch; what does not fill a batch is left out of an epoch."""
+    arrays = [np.asarray(part) for part in parts]
+    for epoch in itertools.count():
+        seed = np.asarray(jax.random.key_data(jax.random.fold_in(key, epoch)))
+        order = np.random.default_rng(seed).permutation(len(arrays[0]))
+        for first in range(0, len(order) - size + 1, size):
+            yield tuple(array[order[first : first + size]] for array in arrays)
+
+
+def check_size(size: int, items: int) -> None:
+    """Refuses a batch that the data cannot fill."""
+    if not 1 <= size <= items:
+        raise ValueError(f"A batch has between 1 and {items} items, as many as the data; got {size}.")

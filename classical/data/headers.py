@@ -1,0 +1,241 @@
+"""Which files a data set is made of, and what they say of themselves: shapes, read without the arrays.
+
+A refusal therefore answers at once. The formats are those of `classical.data.sets`.
+"""
+
+import contextlib
+import functools
+import gzip
+import math
+import pathlib
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from typing import IO, Literal, NamedTuple, cast
+
+from qnat.experiment.errors import RefusedError
+
+Format = Literal["digits", "mnist", "matlab", "density", "numeric", "numpy"]
+NO_LABELS = "The data have no labels to classify; choose kind autoencode or regress, or other data."
+_HELD_OUT = 0.2
+"""The part of a set without a split of its own that is kept for testing: its last rows."""
+
+
+class Source(NamedTuple):
+    """The files of a data set, in the order in which its format is read; none for the digits."""
+
+    name: str
+    format: Format
+    files: tuple[pathlib.Path, ...]
+
+    def stamps(self) -> tuple[tuple[int, int], ...]:
+        """When each file was last written, and its length: what was read of it is good as long as they stay."""
+        found = [path.stat() for path in self.files]
+        return tuple((each.st_mtime_ns, each.st_size) for each in found)
+
+
+class Header(NamedTuple):
+    """The shape of a data set: how many items it has to train on and to test with, their values, whether labelled."""
+
+    train: int
+    test: int
+    width: int
+    labelled: bool
+
+    def inputs(self, kind: str) -> int:
+        """Values of an item that a network is shown; regression without labels keeps the last one for its target."""
+        return self.width - (kind == "regress" and not self.labelled)
+
+
+DIGITS = Header(1500, 297, 64, labelled=True)
+
+
+def source(name: str) -> Source:
+    """Finds a data set by name ("digits") or by path.
+
+    Raises:
+        RefusedError: there is no such set, or it lacks a file.
+    """
+    if name == "digits":
+        return Source(name, "digits", ())
+    path = pathlib.Path(name).absolute()
+    finders: tuple[tuple[Format, Callable[[pathlib.Path], tuple[pathlib.Path, ...]]], ...] = (
+        ("mnist", _mnist_files),
+        ("matlab", _matlab_files),
+        ("density", _density_files),
+        ("numeric", _numeric_files),
+        ("numpy", _numpy_files),
+    )
+    with reading(name):
+        for form, find in finders:
+            if files := find(path):
+                return Source(name, form, files)
+    raise RefusedError(
+        f"Unknown data set '{name}'; use digits, or a path: a folder of MNIST (IDX files) or binarised MNIST (.mat), "
+        "FOLDER/NAME of NAME.train.data and NAME.test.data, german.data-numeric, or a .npy file."
+    )
+
+
+def header(name: str) -> Header:
+    """The shape of a data set by name or path.
+
+    Raises:
+        RefusedError: there is no such set, or its files are no rows of items.
+    """
+    found = source(name)
+    return _header(found, found.stamps())
+
+
+def check_batch(batch: int, items: int) -> None:
+    """Refuses a batch larger than the data."""
+    if batch > items:
+        raise RefusedError(f"batch is {batch}, and the data have {items} items to train on; choose a smaller batch.")
+
+
+def split(items: int) -> int:
+    """How many rows of a set without a split of its own are trained on: the first ones."""
+    return items - math.ceil(_HELD_OUT * items)
+
+
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turns whatever goes wrong with a file into a sentence."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # what is wrong is said below, what is not needs no words
+            yield
+    except RefusedError:
+        raise
+    except Exception as error:  # the parsers of three libraries, on files that may be damaged in any way
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise RefusedError(f"Cannot read the data in {name} ({said}); give a whole file.") from error
+
+
+def opened(path: pathlib.Path) -> IO[bytes]:
+    """A file, unpacked as it is read if its name ends in .gz."""
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _plain_or_zipped(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """The file or its gzipped form; empty if there is neither."""
+    zipped = path if path.suffix == ".gz" else path.with_name(path.name + ".gz")
+    return tuple(each for each in (zipped, path) if each.is_file())[:1]
+
+
+def _mnist_files(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    names = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    files = [file for name in names for file in _plain_or_zipped(path / name)]
+    if files and len(files) < len(names):
+        raise RefusedError(f"{path} lacks some of MNIST's four files; give images and labels of train and t10k.")
+    return tuple(files)
+
+
+def _matlab_files(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    found = [sorted(path.glob(f"*_{part}.mat"))[:1] for part in ("train", "test")] if path.is_dir() else []
+    return tuple(file for files in found for file in files) if all(found) else ()
+
+
+def _density_files(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    found = [_plain_or_zipped(path.with_name(f"{path.name}.{part}.data")) for part in ("train", "test")]
+    if any(found) and not all(found):
+        raise RefusedError(f"{path} needs both {path.name}.train.data and {path.name}.test.data (or .gz).")
+    return tuple(file for files in found for file in files)
+
+
+def _numeric_files(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    return _plain_or_zipped(path) if path.name.endswith(".data-numeric") else ()
+
+
+def _numpy_files(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    return _plain_or_zipped(path) if path.name.endswith((".npy", ".npy.gz")) else ()
+
+
+@functools.lru_cache(maxsize=32)  # a sweep asks for every spec
+def _header(found: Source, _stamps: tuple[tuple[int, int], ...]) -> Header:
+    if found.format == "digits":
+        return DIGITS
+    with reading(found.name):
+        shapes = [_SHAPES[found.format](file) for file in found.files]
+    if found.format == "mnist":
+        shapes = _flattened(found.name, shapes)
+    least = 2 if found.format == "numeric" else 1  # its last column is the class
+    for shape in shapes:
+        if len(shape) != 2 or shape[0] < 1 or shape[1] < least:
+            raise RefusedError(f"The data in {found.name} have the shape {shape}; one row an item is wanted, (N, D).")
+    counts, (width, *other) = zip(*shapes, strict=True)
+    if other and other[0] != width:
+        raise RefusedError(
+            f"Training and test items in {found.name} have {width} and {other[0]} values; give files of one set."
+        )
+    train, test = counts if other else (split(counts[0]), counts[0] - split(counts[0]))
+    if not train:
+        raise RefusedError(f"The data in {found.name} hold one item; some are kept for testing, so give more.")
+    return Header(train, test, width - (found.format == "numeric"), found.format in ("mnist", "numeric"))
+
+
+def _flattened(name: str, shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The shapes of the two sets of images, pixels in a row, after a look at those of the labels."""
+    for images, labels in (shapes[:2], shapes[2:]):
+        if len(images) != 3 or len(labels) != 1:
+            raise RefusedError(f"{name} has images of shape {images} and labels of shape {labels}; give MNIST's files.")
+        if labels != images[:1]:
+            raise RefusedError(f"{name} has {images[0]} items and {labels[0]} labels; give one label an item.")
+    return [(items, math.prod(pixels)) for items, *pixels in shapes[::2]]
+
+
+def idx_shape(path: pathlib.Path) -> tuple[int, ...]:
+    """The axes of an IDX file: two zeros, a type (8: unsigned bytes), the number of axes, their lengths, the values."""
+    with opened(path) as file:
+        head = file.read(4)
+        axes = head[3] if len(head) == 4 else 0
+        lengths = file.read(4 * axes)
+    whole = head[:3] == b"\0\0\x08" and len(lengths) == 4 * axes
+    shape = struct.unpack(f">{axes}I", lengths) if whole else ()
+    if not whole or (path.suffix != ".gz" and path.stat().st_size != 4 + 4 * axes + math.prod(shape)):
+        raise ValueError(f"{path.name.removesuffix('.gz')} is not an IDX file of unsigned bytes")
+    return shape
+
+
+def _matlab_shape(path: pathlib.Path) -> tuple[int, ...]:
+    import scipy.io
+
+    shapes = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
+    if "X" not in shapes:
+        raise ValueError(f"{path.name} has no variable X")
+    return tuple(shapes["X"])
+
+
+def _text_shape(path: pathlib.Path, delimiter: bytes | None) -> tuple[int, int]:
+    """Rows and columns of a text file, in one pass over its lines."""
+    rows = columns = 0
+    with opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            if values := line.partition(b"#")[0].strip():
+                width = len(values.split(delimiter))
+                if rows and width != columns:
+                    raise ValueError(f"line {number} of {path.name} has {width} values, and those before {columns}")
+                rows, columns = rows + 1, width
+    return rows, columns
+
+
+def _numpy_shape(path: pathlib.Path) -> tuple[int, ...]:
+    import numpy as np
+
+    with opened(path) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+        begin = file.tell()
+    if dtype.kind not in "biuf":
+        raise ValueError(f"its values are of the type {dtype}, not numbers")
+    if path.suffix != ".gz" and path.stat().st_size < begin + math.prod(shape) * dtype.itemsize:
+        raise ValueError("its values end before the last item")
+    return tuple(shape)
+
+
+_SHAPES: dict[str, Callable[[pathlib.Path], tuple[int, ...]]] = {
+    "mnist": idx_shape,
+    "matlab": _matlab_shape,
+    "density": lambda path: _text_shape(path, b","),
+    "numeric": lambda path: _text_shape(path, None),
+    "numpy": _numpy_shape,
+}

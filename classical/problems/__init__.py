@@ -1,0 +1,1 @@
+"""The classical problems: models, data and what is measured of them."""

@@ -1,0 +1,98 @@
+"""Networks and Helmholtz machines as tasks: data in batches, losses in nats, curves on items kept for testing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from qnat.experiment.task import Task
+from qnat.geometry.families import Bernoulli, Categorical
+from qnat.geometry.metric import AbstractMetric
+
+from ..data.batches import check_size, epochs
+from ..methods.fisher import FisherMetric, KroneckerFisher, OuterProductFisher
+from ..models.network import Network, Weights
+
+_CHUNK = 1000
+"""Items that are evaluated at once."""
+_PICTURES = 32
+
+
+class NetworkTask(Task):
+    """Minimise −log p(y|x), the mean over items in nats.
+
+    A batch is a pair (x, y), for the metrics of `classical.methods.fisher` too.
+
+    Attributes:
+        network: the model of y given x.
+        x, y: (N, D) and (N, K) to train on. test_x, test_y: to test on.
+        batch: items in a batch.
+    """
+
+    name = "network"
+    network: Network
+    x: Float[Array, "N D"]
+    y: Float[Array, "N K"]
+    test_x: Float[Array, "M D"]
+    test_y: Float[Array, "M K"]
+    batch: int = eqx.field(static=True)
+
+    def __init__(
+        self, network: Network, x: ArrayLike, y: ArrayLike, test_x: ArrayLike, test_y: ArrayLike, *, batch: int
+    ) -> None:
+        self.network, self.batch = network, batch
+        self.x, self.y, self.test_x, self.test_y = (jnp.asarray(part) for part in (x, y, test_x, test_y))
+        check_size(batch, len(self.x))
+        outputs = network.layers[-1].units
+        if {self.y.shape[1], self.test_y.shape[1]} != {outputs}:
+            raise ValueError(f"The network has {outputs} outputs and the targets have {self.y.shape[1]} values.")
+
+    def init(self, key: PRNGKeyArray) -> Weights:
+        return self.network.init(key)
+
+    def batches(self, key: PRNGKeyArray) -> Iterator[Any]:
+        return epochs((self.x, self.y), self.batch, key)
+
+    def value_and_grad(
+        self, params: Weights, batch: Any = None, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, ""], Weights]:
+        return jax.value_and_grad(self.network.loss)(params, *batch)
+
+    def evaluate(self, params: Weights) -> dict[str, Float[Array, ""]]:
+        """The losses of all training and all test items; the part of the test items that are classified rightly."""
+        found = {"train_loss": self._mean(self._loss, params, self.x, self.y)}
+        found["test_loss"] = self._mean(self._loss, params, self.test_x, self.test_y)
+        if isinstance(self.network.family, Categorical):
+            found["test_accuracy"] = self._mean(self._right, params, self.test_x, self.test_y)
+        return found
+
+    def _loss(self, params: Weights, x: Float[Array, " D"], y: Float[Array, " K"]) -> Float[Array, ""]:
+        return self.network.loss(params, x[None], y[None])
+
+    def _right(self, params: Weights, x: Float[Array, " D"], y: Float[Array, " K"]) -> Float[Array, ""]:
+        return (jnp.argmax(self.network(params, x[None])[0]) == jnp.argmax(y)).astype(y.dtype)
+
+    def _mean(self, measure: Any, params: Weights, x: Float[Array, "M D"], y: Float[Array, "M K"]) -> Float[Array, ""]:
+        return jnp.mean(jax.lax.map(lambda item: measure(params, *item), (x, y), batch_size=_CHUNK))
+
+    def artifacts(self, params: Weights) -> dict[str, Array]:
+        """Of an autoencoder of square pictures the reconstructions: an item of the test set, what became of it, ...."""
+        side = round(self.test_x.shape[1] ** 0.5)
+        if not isinstance(self.network.family, Bernoulli) or self.test_y.shape[1] != side * side:
+            return {}
+        shown = self.test_x[:_PICTURES]
+        pictures = jnp.stack([shown, jax.nn.sigmoid(self.network(params, shown))], axis=1)
+        return {"reconstructions": pictures.reshape(-1, side, side)}
+
+    @property
+    def metrics(self) -> dict[str, AbstractMetric]:
+        """Fisher metrics: Kronecker-factored, without output factors, of the scores of single items, exact."""
+        return {
+            "kfac": KroneckerFisher(self.network),
+            "foof": KroneckerFisher(self.network, outputs=False),
+            "sampled": OuterProductFisher(self.network),
+            "exact": FisherMetric(self.network),
+        }

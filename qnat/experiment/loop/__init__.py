@@ -1,0 +1,1 @@
+"""What iterates: chunks of compiled steps, their record, and the loop around them."""

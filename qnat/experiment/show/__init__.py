@@ -1,0 +1,1 @@
+"""What a person sees of finished runs: figures, tables, comparisons."""

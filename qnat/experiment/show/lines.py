@@ -1,0 +1,41 @@
+"""Finished runs as tables and figures show them."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..store.result import Run
+
+
+class Entry(NamedTuple):
+    """A run, the options that tell it from its neighbours, how it started ("scaled", "plain", None), and its title."""
+
+    run: Run
+    labels: dict[str, Any]
+    start: str | None
+    title: str = ""
+
+
+class Line(NamedTuple):
+    """A run as a figure shows it: in which column, of which series, started how."""
+
+    run: Run
+    column: str
+    series: str
+    start: str | None
+
+
+def ordered(entries: Sequence[Entry], ladder: str | None) -> list[Entry]:
+    """Along the ladder, from small to large."""
+    return sorted(entries, key=lambda entry: entry.labels.get(ladder or "") or 0)
+
+
+def entries_of(entries: Sequence[Entry], ladder: str | None) -> list[Line]:
+    """Where each run goes in a figure: the ladder makes the columns, from small to large, the rest the series."""
+    lines = []
+    for run, labels, start, _ in ordered(entries, ladder):
+        column = f"{ladder} = {labels[ladder]}" if ladder in labels else ""
+        rest = {name: value for name, value in labels.items() if name != ladder and value is not None}
+        alone = len({name for entry in entries for name in entry.labels} - {ladder}) == 1
+        words = (str(v) if alone or isinstance(v, str) else f"{name} {v}" for name, v in rest.items())
+        lines.append(Line(run, column, ", ".join(words), start))
+    return lines

@@ -1,0 +1,181 @@
+"""What is printed at the end."""
+
+import json
+import math
+import pathlib
+import statistics
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ..console import say
+from ..store.files import FIGURE, OBSERVABLES, RATE, TABLE, TUNING, jsonable
+from ..store.result import SECONDS, Run
+from .compare import ladder_of, load_runs
+from .cost import TRUE, Spread, decades, main_curve, prices, spread
+from .lines import Entry, entries_of
+
+_NEVER = "–"
+_EXPLAINED = """Medians over seeds (least–most of those that get there); a seed that never gets there is infinite.
+Seconds are steps times the mean time of a step of one seed; compiling and writing come apart."""
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """A run as one JSON object; with several seeds each measured or exact value is a list."""
+    exact = {name: [value] * run.seeds if run.seeds > 1 else value for name, value in run.known.items()}
+    times = {"steps": run.steps} | {name: run.spent[part] for part, name in SECONDS.items()}
+    return {**run.final, **exact, **times, "out": None if run.path is None else str(run.path)}
+
+
+def print_json(run: Run) -> None:
+    """One JSON object on standard output."""
+    say(json.dumps(jsonable(run_document(run)), allow_nan=False))
+
+
+def print_run(run: Run, account: str) -> None:
+    """The final values, where the time went and where the run is kept."""
+    spread = " (median over seeds)" if run.seeds > 1 else ""
+    width = max(map(len, (*run.final, *run.known)))
+    for name, value in run.final.items():
+        middle = statistics.median(value) if isinstance(value, list) else value
+        say(f"{name:{width}}  {_number(middle)}{spread}")
+    for (name, value), known in zip(run.known.items(), run.reference.values(), strict=True):
+        say(f"{name:{width}}  {_number(value)}  {known['source']}")
+    say(f"\n{run.steps} steps in {run.seconds:.2f} s; {account}")
+    if run.path is not None:
+        say(f"{run.path}/{FIGURE}")
+
+
+def print_sweep(table: dict[str, Any], out: pathlib.Path, account: str, *, as_json: bool) -> None:
+    """The table of a sweep, where the time went and where it is kept."""
+    if as_json:
+        say(json.dumps(jsonable(table | {"out": str(out)}), allow_nan=False))
+        return
+    if TUNING in table:
+        seed = table[TUNING]["seed"]
+        say(f"Learning rates are tuned on seed {seed}, which no run below uses; {TABLE} lists the trials.\n")
+    finished = any(row["status"] == "finished" for row in table["runs"])
+    if finished:
+        entries = load_runs([out])
+        _print_runs(entries, decades(entries[0].run))
+    kept = (TABLE, *(name for name in (FIGURE, OBSERVABLES) if finished and (out / name).exists()))
+    say(f"\n{account}\n\n" + "\n".join(f"{out}/{name}" for name in kept))
+
+
+def print_comparison(
+    entries: Sequence[Entry], figure: pathlib.Path, *, thresholds: Sequence[float] | None = None, as_json: bool
+) -> None:
+    """Tables and figure of finished runs.
+
+    Args:
+        entries: the runs. figure: where it is drawn. thresholds: of the main curve; None takes its decades.
+        as_json: print one JSON object instead of the tables.
+    """
+    from .comparison import draw_comparison
+
+    levels = decades(entries[0].run) if thresholds is None else thresholds
+    lines = entries_of(entries, ladder_of(entries[0].run))
+    draw_comparison(lines, pathlib.Path(figure), levels)
+    if as_json:
+        document = {"runs": [_document(entry, levels) for entry in entries], "figure": str(figure)}
+        say(json.dumps(jsonable(document), allow_nan=False))
+        return
+    _print_runs(entries)
+    for threshold in levels:
+        _print_prices(entries, threshold)
+    if levels:
+        say(f"\n{_EXPLAINED}")
+    say(f"\n{figure}")
+
+
+def _document(entry: Entry, thresholds: Sequence[float]) -> dict[str, Any]:
+    """A run of a comparison as a JSON object; null stands for what is never reached."""
+    reached = []
+    for threshold in thresholds:
+        price = prices(entry.run, threshold)
+        spreads = {name: spread(values)._asdict() for name, values in price.items()}
+        reached.append({"threshold": threshold, "seeds": _reaching(price["steps"]), **spreads})
+    names = {**entry.labels, "start": entry.start or "cold", "seeds": entry.run.seeds}
+    return names | run_document(entry.run) | {"reached": reached}
+
+
+def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> None:
+    """A table of the options that differ, how good each run is, and what it took."""
+    name = main_curve(entries[0].run)[0].replace("_", " ")
+    title = f"{name} at the first and the last step" + (", and steps until it is below" if thresholds else "")
+    tells_rate = RATE not in entries[0].labels and any(entry.run.spec.get(RATE) is not None for entry in entries)
+    tells_truth = any(TRUE in entry.run.curves for entry in entries)
+    columns = ["first", "last", *(["truly"] if tells_truth else []), *(f"{t:g}" for t in thresholds)]
+    columns += [*(["rate"] if tells_rate else []), "steps", "seconds"]
+    rows = []
+    for entry in entries:
+        curve, rate = main_curve(entry.run)[1], entry.run.spec.get(RATE)
+        ends = [_middle(curve[:, 0]), _middle(curve[:, -1])]
+        if tells_truth:
+            ends.append(_middle(entry.run.curves.get(TRUE, curve)[:, -1]))
+        reached = [_count(spread(prices(entry.run, t)["steps"]).median) for t in thresholds]
+        rates = [_NEVER if rate is None else f"{rate:g}"] if tells_rate else []
+        rows.append([*ends, *reached, *rates, str(entry.run.steps), f"{entry.run.seconds:.1f}"])
+    _print_table(title, entries, columns, rows)
+
+
+def _print_prices(entries: Sequence[Entry], threshold: float) -> None:
+    """A table of what each run took to get below a threshold."""
+    name = main_curve(entries[0].run)[0].replace("_", " ")
+    price = [prices(entry.run, threshold) for entry in entries]
+    names = list(dict.fromkeys(name for each in price for name in each))
+    several = any(entry.run.seeds > 1 for entry in entries)
+    rows = []
+    for each in price:
+        cells = [_cell(spread(each[name]), several) if name in each else "" for name in names]
+        rows.append(([f"{_reaching(each['steps'])}/{each['steps'].size}"] if several else []) + cells)
+    columns = [*(["seeds"] if several else []), *(name.replace("_evaluations", "s") for name in names)]
+    _print_table(f"\n{name} below {threshold:g}", entries, columns, rows)
+
+
+def _print_table(title: str, entries: Sequence[Entry], columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """The options that tell the runs apart, on the left, beside columns of numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    say(title)
+    table = Table(box=None, pad_edge=False)
+    starts = any(entry.start for entry in entries)
+    for label in (*entries[0].labels, *(["start"] if starts else [])):
+        table.add_column(label, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for entry, row in zip(entries, rows, strict=True):
+        options = (_NEVER if value is None else str(value) for value in entry.labels.values())
+        table.add_row(*options, *([entry.start or "cold"] if starts else []), *row)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _middle(values: Any) -> str:
+    """The median over seeds."""
+    return f"{statistics.median(values.tolist()):.3g}"
+
+
+def _reaching(steps: Any) -> int:
+    """How many seeds get there."""
+    return sum(map(math.isfinite, steps))
+
+
+def _cell(price: Spread, several: bool) -> str:
+    """17 (16–24)."""
+    if not several or price.least is None:
+        return _count(price.median)
+    return f"{_count(price.median)} ({_count(price.least)}–{_count(price.most)})"
+
+
+def _count(price: float | None) -> str:
+    """All digits of a count, two or three of what is not one."""
+    if price is None:
+        return _NEVER
+    return f"{price:.0f}" if price == round(price) and price < 1e6 else f"{price:.{2 if price < 1 else 3}g}"
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.3e}" if value != 0 and abs(value) < 1e-3 else f"{value:.12g}" if abs(value) >= 1e-3 else "0"

@@ -1,0 +1,1 @@
+"""The folder of a run: files that a crash cannot tear, checkpoints, results."""

@@ -1,0 +1,136 @@
+"""Where a run goes: a folder on disk, or memory."""
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+
+from ..console import note
+from ..stopwatch import timed
+from . import checkpoint
+from .checkpoint import Checkpoint
+from .files import LOG, RUN, Log, jsonable, read_log, reported, write_json
+from .result import SECONDS, Run, save_result
+
+_PACKAGES = ("qnat", "jax", "jaxlib", "numpy", "optax", "equinox", "lineax")
+
+
+def environment() -> dict[str, Any]:
+    """What the last digits of a result depend on."""
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+    device = jax.devices()[0]
+    return {"versions": versions, "threads": threads, "device": f"{device.platform} {device.device_kind}"}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+class Memory:
+    """The place of a run that writes nothing."""
+
+    path: pathlib.Path | None = None
+
+    def restore(self) -> Checkpoint | None:
+        """Nothing to continue from."""
+        return None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """No log."""
+        return []
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        """Forgets rows; the curves have them."""
+
+    def save(self, state: PyTree, step: int, seconds: dict[str, float]) -> None:
+        """Makes no checkpoint."""
+
+    def status(self, status: str, **more: Any) -> None:
+        """Tells nobody."""
+
+    def keep(self, run: Run) -> None:
+        """Leaves the run to its caller."""
+
+
+class Folder(Memory):
+    """The folder of one run, locked by the caller."""
+
+    def __init__(self, path: pathlib.Path, spec: dict[str, Any], **about: Any) -> None:
+        """A folder for the run of a resolved spec; what else is known about it goes into run.json."""
+        self.path: pathlib.Path = path
+        self._environment = environment()
+        self._document = {"task": spec["task"], "status": "running", "spec": jsonable(spec)} | self._environment
+        self._document |= {"seed": spec.get("seed"), "seeds": spec.get("seeds")} | jsonable(about)
+        self._spec = spec
+        self._log: Log | None = None
+        self._log_bytes = 0
+        self._saved: int | None = None
+
+    def restore(self) -> Checkpoint | None:
+        """The checkpoint to continue from; the log is cut to its length."""
+        found = checkpoint.load(self.path)
+        if found is not None:
+            self._log_bytes, self._saved = found.meta["log_bytes"], found.meta["step"]
+            for name in ("versions", "threads", "device"):
+                if found.meta["environment"][name] != self._environment[name]:
+                    note(f"{self.path}: {name} differ from the run so far; last digits may differ.")
+        return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The log up to the checkpoint."""
+        return read_log(self.path / LOG, self._log_bytes) if self._log_bytes else []
+
+    def append(self, rows: list[dict[str, Any]]) -> None:
+        """Adds rows to the log."""
+        with self._reported():
+            self._open_log().append(rows)
+
+    def save(self, state: PyTree, step: int, seconds: dict[str, float]) -> None:
+        """Makes a checkpoint before row `step`."""
+        with self._reported():
+            meta = {
+                "step": step,
+                "log_bytes": self._open_log().sync(),
+                "seconds": seconds,
+                "spec": jsonable(self._spec),
+            }
+            checkpoint.save(self.path, Checkpoint(checkpoint.pack(state), meta | {"environment": self._environment}))
+            self._saved = step
+
+    def status(self, status: str, **more: Any) -> None:
+        """Rewrites run.json."""
+        self._document |= {"status": status} | jsonable(more)
+        with self._reported():
+            write_json(self.path / RUN, self._document)
+
+    def keep(self, run: Run) -> None:
+        """Writes the result."""
+        with self._reported(), timed("write", run.spent):
+            save_result(run)
+
+    def finish(self, run: Run) -> None:
+        """Writes the last run.json."""
+        times = {name: run.spent[part] for part, name in SECONDS.items()}
+        self.status("finished", steps=run.steps, final=run.final, reference=run.reference, **times)
+
+    def close(self) -> None:
+        """Closes the log."""
+        if self._log is not None:
+            self._log.close()
+
+    def _open_log(self) -> Log:
+        if self._log is None:
+            self._log = Log(self.path / LOG, self._log_bytes)
+        return self._log
+
+    def _reported(self) -> AbstractContextManager[None]:
+        return reported(self.path, " from the beginning" if self._saved is None else f" from step {self._saved}")

@@ -1,0 +1,1 @@
+"""Many runs: planned, tuned, run, each in a folder of its own."""

@@ -1,0 +1,159 @@
+"""What a sweep will run, decided and checked before anything heavy is loaded."""
+
+import itertools
+import pathlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ..errors import RefusedError
+from ..store.files import RATE, RUN, TABLE, TUNING, is_taken, read_json, read_run, standing
+from ..words.spec import Rung, RunSpec
+from ..words.wording import build
+
+SCALED, PLAIN = "scaled", "plain"
+
+
+def plan(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start: str | None) -> list[Rung]:
+    """Every combination of the listed values, in an order in which each run comes after the one that it starts from.
+
+    An option that a combination does not use is left out of it, and combinations that then agree are one run: metrics
+    beside Adam give one run of Adam.
+
+    Args:
+        spec: the class.
+        values: a list of words for each option.
+        warm_start: "scaled", "plain", both with a comma, or None.
+
+    Raises:
+        RefusedError: a combination is not a legal spec, none uses an option, or the ladder has no second rung.
+    """
+    if empty := [name for name, words in values.items() if not words]:
+        raise RefusedError(f"{empty[0]} lists nothing; give at least one value.")
+    starts = _starts(spec, values, warm_start)
+    ladder = spec.ladder if starts else None
+    swept = sorted((name for name, words in values.items() if len(words) > 1), key=lambda name: name != spec.ladder)
+    others = [name for name in values if name != ladder]
+    climbs: list[dict[str, Any]] = [{}] if ladder is None else [{ladder: value} for value in values[ladder]]
+    rungs: dict[str, Rung] = {}
+    used: dict[str, set[Any]] = {name: set() for name in values}
+    why: dict[str, str] = {}
+    for combination in itertools.product(*(values[name] for name in others)):
+        chosen = dict(zip(others, combination, strict=True))
+        for start in starts or (None,):
+            previous: str | None = None
+            for climb in climbs:
+                why |= (unused := spec.unused(chosen | climb))
+                one = build(spec, {name: word for name, word in (chosen | climb).items() if name not in unused})
+                for name in values.keys() - unused.keys():
+                    used[name].add(getattr(one, name))
+                labels = {name: getattr(one, name) for name in swept}
+                how = None if previous is None else start
+                folder = _folder(labels, how)
+                rungs.setdefault(folder, Rung(folder, one, labels, previous, how))  # the first rung is shared
+                previous = folder if ladder else None
+    for name, words in values.items():
+        if not used[name]:
+            raise RefusedError(why[name])
+        if len(used[name]) < len(words):
+            raise RefusedError(f"{name} lists {', '.join(map(str, words))}; give different values.")
+    return [each for rung in rungs.values() for each in _spread(rung)]
+
+
+def _spread(rung: Rung) -> list[Rung]:
+    """The runs of a spec that describes several, told apart by their folders."""
+    several = rung.spec.rungs()
+    if several is None:
+        return [rung]
+    prefix = f"{rung.folder}_" if rung.swept else ""
+    return [
+        one._replace(
+            folder=prefix + one.folder, swept=rung.swept | one.swept, previous=one.previous and prefix + one.previous
+        )
+        for one in several
+    ]
+
+
+def _starts(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start: str | None) -> tuple[str, ...]:
+    if warm_start is None:
+        return ()
+    words = warm_start.split(",")
+    if unknown := [word for word in words if word not in (SCALED, PLAIN)]:
+        raise RefusedError(f"warm-start is '{unknown[0]}'; it must be scaled, plain, or both with a comma.")
+    if spec.ladder is None or len(values.get(spec.ladder, ())) < 2:
+        raise RefusedError(f"warm-start needs a ladder to climb; give --{spec.ladder} several values, or leave it out.")
+    return tuple(dict.fromkeys(words))
+
+
+def _folder(labels: Mapping[str, Any], start: str | None) -> str:
+    parts = [f"{name}={str(value).replace('/', '-')}" for name, value in labels.items() if value is not None]
+    return "_".join([*parts, *([] if start is None else [f"start={start}"])]) or "run"
+
+
+def check_tunable(spec: type[RunSpec], values: Mapping[str, Sequence[Any]]) -> None:
+    """Refuses to tune a learning rate that does not exist, that was given, or that belongs to runs in a chain."""
+    if spec.rungs is not RunSpec.rungs:
+        raise RefusedError(f"The runs of the task '{spec.task_name}' depend on each other; leave --tune out.")
+    if RATE not in spec.model_fields:
+        raise RefusedError(f"The task '{spec.task_name}' has no {RATE} to tune; leave --tune out.")
+    if RATE in values:
+        raise RefusedError(f"{RATE} is given, and --tune chooses it; leave one of them out.")
+
+
+def tuning_seed(rungs: Sequence[Rung]) -> int:
+    """1000, or the next seed that no run of the sweep uses."""
+    taken = [range(rung.spec.seed, rung.spec.seed + rung.spec.seeds) for rung in rungs]
+    return next(seed for seed in itertools.count(1000) if not any(seed in seeds for seeds in taken))
+
+
+def trial(rung: Rung, seed: int, power: int) -> Rung:
+    """A run of one seed at the default learning rate times 10^(power/2), rounded to two digits, started cold.
+
+    Runs of the sweep that differ only in their seeds, or in how they start, have the same trials.
+    """
+    rate = float(f"{getattr(rung.spec, RATE) * 10 ** (power / 2):.2g}")
+    labels = {name: value for name, value in rung.swept.items() if name not in ("seed", "seeds")} | {RATE: rate}
+    spec = rung.spec.model_copy(update={"seed": seed, "seeds": 1, RATE: rate})
+    return Rung(f"{TUNING}/{_folder(labels, None)}", spec, labels, None, None)
+
+
+def sweep_standing(
+    path: pathlib.Path, rungs: Sequence[Rung], *, tune: bool, resume: bool, force: bool
+) -> frozenset[str]:
+    """The folders of the runs that have finished; refuses a folder that this sweep may not write. Reads only."""
+    if resume and force:
+        raise RefusedError("resume and force exclude each other: continue the sweep or replace it.")
+    if (path / RUN).exists():
+        raise RefusedError(f"{path} is the folder of a single run; give another one for the sweep.")
+    if not is_taken(path, "sweep", TABLE, (TABLE,)):
+        return frozenset()
+    table, ours = read_json(path / TABLE, "task", "runs"), rungs[0].spec.task_name
+    if table["task"] != ours:
+        raise RefusedError(f"{path} holds a sweep of the task '{table['task']}', not '{ours}'; give another folder.")
+    if not (resume or force):
+        raise RefusedError(f"{path} already holds a sweep; --resume continues it, --force replaces it.")
+    return _finished(path, rungs, tune=tune, tuned=TUNING in table) if resume else frozenset()
+
+
+def check_data(rungs: Sequence[Rung], finished: Collection[str]) -> None:
+    """Refuses data whose values do not suit the runs that have not finished."""
+    for rung in rungs:
+        if rung.folder not in finished:
+            rung.spec.check_data()
+
+
+def _finished(path: pathlib.Path, rungs: Sequence[Rung], *, tune: bool, tuned: bool) -> frozenset[str]:
+    """The folders of finished runs; refuses to continue a sweep with other options."""
+    if tuned != tune:
+        held = "a tuned sweep; add --tune" if tuned else "a sweep that was not tuned; leave --tune out"
+        raise RefusedError(f"{path} holds {held}, or give another folder.")
+    seed, finished = tuning_seed(rungs), set()
+    for rung in rungs:
+        record = rung.spec.record()
+        if tune and (path / rung.folder / RUN).exists():
+            record[RATE] = read_run(path / rung.folder)["spec"].get(RATE)  # the trials chose it
+        if standing(path / rung.folder, record, resume=True, force=False) == "finished":
+            finished.add(rung.folder)
+        if tune and getattr(rung.spec, RATE) is not None:
+            first = trial(rung, seed, 0)
+            standing(path / first.folder, first.spec.record(), resume=True, force=False)
+    return frozenset(finished)

@@ -1,0 +1,192 @@
+"""Many runs in one process, so that what they share is compiled once."""
+
+import contextlib
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ..console import note
+from ..errors import NonFiniteError
+from ..show.lines import Entry, entries_of
+from ..stopwatch import timed
+from ..store.files import (
+    DRAWN,
+    FIGURE,
+    OBSERVABLES,
+    RATE,
+    TABLE,
+    TUNING,
+    clear,
+    jsonable,
+    locked,
+    read_json,
+    reported,
+    write_json,
+)
+from ..store.result import Run, outcome
+from ..words.spec import Rung, RunSpec
+from .plan import check_data, sweep_standing, tuning_seed
+from .tune import score, tune_rates
+
+
+def run_sweep(
+    rungs: Sequence[Rung],
+    out: str | pathlib.Path,
+    *,
+    tune: bool = False,
+    resume: bool = False,
+    force: bool = False,
+    progress: bool | None = None,
+) -> dict[str, Any]:
+    """Runs every rung in its own folder under `out`; returns what table.json says.
+
+    A run whose loss stops being finite is marked as failed, the rungs that start from it as skipped; the others go on.
+
+    Args:
+        rungs: from `qnat.experiment.sweep.plan.plan`. out: the folder of the sweep.
+        tune: first choose the learning rate of each, see `qnat.experiment.sweep.tune`; out/tuning keeps the trials.
+        resume: skip what has finished and continue the rest. force: replace the sweep in `out`.
+        progress: as in `qnat.experiment.run`.
+    """
+    path = pathlib.Path(out)
+    check_data(rungs, sweep_standing(path, rungs, tune=tune, resume=resume, force=force))
+    with locked(path):
+        finished = sweep_standing(path, rungs, tune=tune, resume=resume, force=force)
+        drawn = _drawn(path, rungs) if len(finished) == len(rungs) else []
+        if force:
+            _remove(path)
+        rows = {rung.folder: _row(rung, "pending") for rung in rungs}
+        table = {
+            "task": rungs[0].spec.task_name,
+            "swept": list(rungs[0].swept),
+            DRAWN: drawn,
+            "runs": list(rows.values()),
+        }
+        if tune:
+            rungs = _tuned(rungs, path, table, progress)
+            for rung in rungs:
+                rows[rung.folder][RATE] = getattr(rung.spec, RATE)
+        _write(path, table)
+        done: dict[str, Rung] = {}
+        runs: dict[str, Run] = {}
+
+        def recall(folder: str) -> Run:
+            return runs[folder] if folder in runs else runs.setdefault(folder, Run.load(path / folder))
+
+        for number, rung in enumerate(rungs, start=1):
+            row = rows[rung.folder]
+            if rung.previous is not None and rung.previous not in done:
+                row["status"] = "skipped"
+                continue
+            if rung.folder not in finished:
+                _say(f"{number}/{len(rungs)} {rung.folder}", progress)
+                before = None if rung.previous is None else (done[rung.previous].spec, recall(rung.previous))
+                run = _attempt(rung, path, row, resume=resume, before=before, progress=progress)
+                _write(path, table)
+                if run is None:
+                    continue
+                runs[rung.folder] = run
+            row |= outcome(path / rung.folder)
+            done[rung.folder] = rung
+        if not drawn and done:
+            entries = [Entry(recall(folder), rung.swept, rung.start, rung.title) for folder, rung in done.items()]
+            table[DRAWN] = _draw(path, rungs[0], entries)
+        _write(path, table)
+    return table
+
+
+def _tuned(rungs: Sequence[Rung], path: pathlib.Path, table: dict[str, Any], progress: bool | None) -> list[Rung]:
+    """The rungs with their tuned learning rates; the table gets a row for every trial."""
+    seed = tuning_seed(rungs)
+    trials: list[dict[str, Any]] = []
+    table[TUNING] = {"seed": seed, "runs": trials}
+
+    def attempt(rung: Rung) -> Run | None:
+        trials.append(row := {"folder": rung.folder, **rung.swept, "status": "pending"})
+        _write(path, table)
+        _say(f"tuning on seed {seed}: {rung.folder}", progress)
+        run = _attempt(rung, path, row, resume=True, before=None, progress=progress)
+        row |= ({} if run is None else outcome(path / rung.folder)) | score(run)._asdict()
+        return run
+
+    return tune_rates(rungs, attempt)
+
+
+def _attempt(
+    rung: Rung,
+    path: pathlib.Path,
+    row: dict[str, Any],
+    *,
+    resume: bool,
+    before: tuple[RunSpec, Run] | None,
+    progress: bool | None,
+) -> Run | None:
+    """Runs a rung, after the run that it starts from; None, and said in its row, if the loss stopped being finite."""
+    spec, initial = rung.spec, None
+    if before is not None:
+        previous, run = before
+        spec, initial = spec.following(run.params), spec.warm_start(run.params, previous, rung.start or "")
+    try:
+        return spec.run(path / rung.folder, resume=resume, initial=initial, progress=progress)
+    except NonFiniteError as error:
+        row |= {"status": "failed", "message": str(error)}
+        _say(f"{rung.folder}: {error}", True)
+        return None
+
+
+def _row(rung: Rung, status: str) -> dict[str, Any]:
+    return {"folder": rung.folder, **rung.swept, "start": rung.start or "cold", "status": status}
+
+
+def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
+    with reported(path):
+        write_json(path / TABLE, jsonable(table))
+
+
+def _drawn(path: pathlib.Path, rungs: Sequence[Rung]) -> list[str]:
+    """The figures that show these finished runs and no others; none if one of them is missing or empty."""
+    table = read_json(path / TABLE, "runs")
+    figures: list[str] = table.get(DRAWN, [])
+    shown = {row["folder"] for row in table["runs"] if row["status"] == "finished"}
+    whole = all((path / name).exists() and (path / name).stat().st_size for name in figures)
+    return figures if whole and shown == {rung.folder for rung in rungs} else []
+
+
+def _draw(path: pathlib.Path, rung: Rung, entries: list[Entry]) -> list[str]:
+    """Draws the figures; returns their names."""
+    with reported(path), timed("draw"):
+        from ..show.comparison import draw_comparison
+        from ..show.ladder import draw_ladder
+        from ..show.sequence import draw_sequence
+
+        # a panel a rung, unless other options were swept too
+        if rung.spec.figure == "sequence" and set(entries[0].labels) <= {rung.spec.ladder, "seed"}:
+            draw_sequence(entries, str(rung.spec.ladder), path / FIGURE)
+        else:
+            draw_comparison(entries_of(entries, rung.spec.ladder), path / FIGURE)
+        ladder = draw_ladder(entries, rung.spec.ladder, path / OBSERVABLES)
+    return [FIGURE, OBSERVABLES] if ladder else [FIGURE]
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Removes the runs that the sweep in this folder made."""
+    if not (path / TABLE).exists():
+        return
+    runs = [path / row["folder"] for row in read_json(path / TABLE, "runs")["runs"]]
+    for folder in [*runs, *(path / TUNING).glob("*")]:
+        if folder.is_dir():
+            with locked(folder):
+                clear(folder)
+            (folder / ".lock").unlink()
+            with contextlib.suppress(OSError):  # somebody put files of their own there
+                folder.rmdir()
+    with contextlib.suppress(OSError):
+        (path / TUNING).rmdir()
+    (path / FIGURE).unlink(missing_ok=True)
+    (path / OBSERVABLES).unlink(missing_ok=True)
+
+
+def _say(text: str, progress: bool | None) -> None:
+    if progress or (progress is None and sys.stderr.isatty()):
+        note(text)

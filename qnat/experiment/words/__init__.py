@@ -1,0 +1,1 @@
+"""Words in, typed specifications out; nothing here loads an array library."""

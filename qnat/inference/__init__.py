@@ -1,0 +1,1 @@
+"""What is inferred from draws: samplers of bits, estimates with their errors, score gradients."""

@@ -1,0 +1,1 @@
+"""Thermal states by other means than variation: dense, free particles, Krylov spaces, typicality."""

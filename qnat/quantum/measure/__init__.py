@@ -1,0 +1,1 @@
+"""Measured copies: settings, shots, counts, shadows."""

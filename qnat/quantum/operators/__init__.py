@@ -1,0 +1,1 @@
+"""Pauli sums, the Hamiltonians made of them, and files of either."""

@@ -1,0 +1,118 @@
+"""Variational Gibbs sampling: the free energy of a model against a Hamiltonian."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
+
+from qnat.experiment.task import Reference, Task
+from qnat.geometry.divergence import fidelity_from_spectra, relative_entropy_from_spectra, trace_distance_from_spectra
+from qnat.geometry.metric import AbstractMetric
+
+from ..exact.dense import thermal
+from ..methods.observables import thermal_observables
+from ..models import GibbsFamily, LatentGibbs
+from ..models.metrics import monotone_metrics
+from ..operators.pauli import PauliSum
+
+
+class ThermalTask(Task):
+    """Minimise F[ρ] = β⟨H⟩ − S = −log Z + D(ρ ‖ ρ_β), ρ_β = exp(−βH)/Z, over the states of a model.
+
+    Attributes:
+        model: a LatentGibbs or a GibbsFamily.
+        hamiltonian: (d, d) H, in units of energy. energies: (d,) its spectrum, ascending. levels: (d, d) its
+        eigenbasis. beta: inverse temperature ≥ 0. The three arrays and β may be traced: a ladder in β or the couplings
+        compiles once.
+        observables: whether the artifacts have those of `thermal_observables`, trained and exact.
+    """
+
+    name = "gibbs"
+    model: LatentGibbs | GibbsFamily
+    hamiltonian: Inexact[Array, "d d"]
+    energies: Float[Array, " d"]
+    levels: Inexact[Array, "d d"]
+    beta: Float[Array, ""]
+    observables: bool = eqx.field(static=True)
+
+    def __init__(
+        self, model: LatentGibbs | GibbsFamily, hamiltonian: PauliSum, beta: float, *, observables: bool = False
+    ) -> None:
+        self.model = model
+        self.observables = observables
+        self.hamiltonian = hamiltonian.matrix()
+        self.energies, self.levels = jnp.linalg.eigh(self.hamiltonian)
+        self.beta = jnp.asarray(beta, self.energies.dtype)
+        if self.energies.dtype != jnp.float64:
+            warnings.warn(
+                "This thermal task runs in single precision, where a relative entropy below about 1e-6 is noise; "
+                'jax.config.update("jax_enable_x64", True) before the first array gives double precision.',
+                stacklevel=2,
+            )
+
+    def init(self, key: PRNGKeyArray) -> PyTree[Array]:
+        return self.model.init(key)
+
+    @eqx.filter_jit
+    def value_and_grad(
+        self, params: PyTree[Array], batch: None = None, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, ""], PyTree[Array]]:
+        return jax.value_and_grad(self.model.free_energy)(params, self.hamiltonian, self.beta)
+
+    @property
+    def metrics(self) -> Mapping[str, AbstractMetric]:
+        """Every monotone metric of the model by its name, BKM first, and the Euclidean one."""
+        return monotone_metrics(self.model)
+
+    def metric(self, kind: Any = "bkm") -> AbstractMetric:
+        """The monotone metric of a kind that `qnat.geometry.monotone_metric` knows, with or without parameter."""
+        return self.model.metric(kind)
+
+    @eqx.filter_jit
+    def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
+        """Distances from ρ_β and thermodynamics; energies in the units of H, the rest dimensionless or in nats.
+
+        The relative entropy is a sum of non-negative terms, so it keeps its digits far below the last one of the loss.
+        """
+        exact = thermal(self.energies, self.beta)
+        log_p, basis = self.model.spectrum(params)
+        p = jnp.exp(log_p)
+        amplitudes = basis.conj().T @ self.levels
+        overlap = jnp.abs(amplitudes) ** 2
+        energy = p @ overlap @ self.energies
+        entropy = -p @ log_p
+        return {
+            "relative_entropy": relative_entropy_from_spectra(log_p, exact.log_p, overlap),
+            "fidelity": fidelity_from_spectra(log_p, exact.log_p, amplitudes),
+            "trace_distance": trace_distance_from_spectra(log_p, exact.log_p, amplitudes),
+            "energy": energy,
+            "entropy": entropy,
+            "free_energy": self.beta * energy - entropy,
+        }
+
+    @property
+    def reference(self) -> Mapping[str, Reference]:
+        log_z = thermal(self.energies, self.beta).log_z
+        return {
+            "exact_free_energy": Reference(-log_z, "−log Z by exact diagonalisation", 1e-12),
+            "log_z_exact": Reference(log_z, "log Z by exact diagonalisation", 1e-12),
+        }
+
+    @eqx.filter_jit
+    def artifacts(self, params: PyTree[Array]) -> dict[str, Array]:
+        """Of the trained and the exact state: spectra, for n ≤ 6 density matrices, and observables if wanted."""
+        exact = thermal(self.energies, self.beta)
+        log_p, basis = self.model.spectrum(params)
+        found = {"spectrum": jnp.sort(jnp.exp(log_p))[::-1], "exact_spectrum": jnp.sort(jnp.exp(exact.log_p))[::-1]}
+        if self.energies.size <= 64:
+            found["density_matrix"] = (basis * jnp.exp(log_p)) @ basis.conj().T
+            found["exact_density_matrix"] = (self.levels * jnp.exp(exact.log_p)) @ self.levels.conj().T
+        if self.observables:
+            found |= thermal_observables(log_p, basis, self.hamiltonian, self.beta)
+            wanted = thermal_observables(exact.log_p, self.levels, self.hamiltonian, self.beta)
+            found |= {f"exact_{name}": value for name, value in wanted.items()}
+        return found
