@@ -139,22 +139,22 @@ MUTANTS = (
     Mutant(
         "the last update is skipped",
         "qnat/experiment/loop/step.py",
-        "_choose(index < last, update, lambda: state)",
-        "_choose(index + 1 < last, update, lambda: state)",
+        "_choose(index < last, lambda: _strong(inner), lambda: state.inner)",
+        "_choose(index + 1 < last, lambda: _strong(inner), lambda: state.inner)",
         "tests/experiment/test_loop.py",
     ),
     Mutant(
         "every step sees the same noise",
         "qnat/experiment/loop/step.py",
-        "key = jax.random.fold_in(run_key, index)",
-        "key = jax.random.fold_in(run_key, 0)",
+        "key=jax.random.fold_in(state.key, index)",
+        "key=jax.random.fold_in(state.key, 0)",
         "tests/experiment",
     ),
     Mutant(
         "a resumed run sees its data from the beginning",
         "qnat/experiment/loop/step.py",
-        "for _ in range(first):",
-        "for _ in range(0):",
+        "task.batches(jax.random.fold_in(key, _DATA), first)",
+        "task.batches(jax.random.fold_in(key, _DATA), 0)",
         "tests/experiment/test_loop.py",
     ),
     Mutant(

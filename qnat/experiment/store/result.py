@@ -12,7 +12,7 @@ from jaxtyping import Float
 from ..errors import RefusedError
 from .files import RESULT, jsonable, read_run, replace_file
 
-_PARAMS = "params"
+_PARAMS, _DRAWS = "params", "draws"
 _DAMAGED = "{} is missing or damaged; --force runs it again."
 SECONDS = {"compile": "compile_seconds", "train": "seconds", "write": "write_seconds", "draw": "draw_seconds"}
 """Under what names run.json keeps `Run.spent`."""
@@ -33,6 +33,7 @@ class Run:
         steps: updates made.
         spent: the seconds that compiling, training, writing and drawing took, over all processes that worked at it.
         ladder: the option along which runs of its task are ordered; None if there is none, or it is not known.
+        draws: the parameters kept on the way, with an axis over draws before their own; None if none were asked for.
     """
 
     path: pathlib.Path | None
@@ -46,6 +47,7 @@ class Run:
     steps: int
     spent: dict[str, float]
     ladder: str | None = None
+    draws: Any = None
 
     @property
     def seconds(self) -> float:
@@ -113,44 +115,50 @@ def final_values(curves: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def save_result(run: Run) -> None:
-    """Writes result.nc: curves over (seed, step), parameters as `params.<name>`, artifacts, the spec as JSON."""
+    """Writes result.nc: curves over (seed, step), `params.<name>`, `draws.<name>`, artifacts, the spec as JSON."""
     import xarray as xr
 
     assert run.path is not None
     first = run.spec.get("seed", 0)
     data: dict[str, tuple[tuple[str, ...], np.ndarray]] = {n: (("seed", "step"), c) for n, c in run.curves.items()}
-    for name, array in {**_flat_params(run.params), **run.artifacts}.items():
+    for name, array in {**_flat(_PARAMS, run.params), **run.artifacts}.items():
         if name in data or name in ("seed", "step"):
             raise ValueError(
                 f"'{name}' is both a curve and a final array of the task '{run.spec['task']}'; rename one."
             )
         stacked = np.asarray(array)[None] if run.seeds == 1 else np.asarray(array)
         data[name] = (("seed", *(f"{name}_{i}" for i in range(stacked.ndim - 1))), stacked)
+    for name, array in {} if run.draws is None else _flat(_DRAWS, run.draws).items():
+        stacked = array[None] if run.seeds == 1 else array
+        data[name] = (("seed", "draw", *(f"{name}_{i}" for i in range(stacked.ndim - 2))), stacked)
     coordinates = {"seed": np.arange(first, first + run.seeds), "step": np.arange(run.steps + 1)}
     dataset = xr.Dataset(data, coordinates, {"spec": json.dumps(jsonable(run.spec)), "task": run.spec["task"]})
     replace_file(run.path / RESULT, lambda file: file.write(dataset.to_netcdf(engine="h5netcdf")))
 
 
-def _flat_params(params: Any) -> dict[str, np.ndarray]:
+def _flat(stem: str, tree: Any) -> dict[str, np.ndarray]:
+    """{"a": {"b": x}} to {"stem.a.b": x}; one bare array to {"stem": x}."""
     import jax
 
-    leaves = jax.tree_util.tree_leaves_with_path(params)
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
     names = (jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves)
-    return {f"{_PARAMS}.{name}".rstrip("."): np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    return {f"{stem}.{name}".rstrip("."): np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
 
 
-def _nested(flat: dict[str, np.ndarray]) -> Any:
-    """{"params.a.b": x} to {"a": {"b": x}}; one bare array to itself."""
-    if set(flat) == {_PARAMS}:
-        return flat[_PARAMS]
+def _nested(stem: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Undoes `_flat`, taking what begins with the stem; None if nothing does."""
     tree: dict[str, Any] = {}
-    for name, array in flat.items():
-        *path, leaf = name.split(".")[1:]
+    for name, array in arrays.items():
+        *path, leaf = name.split(".")
+        if name == stem:
+            return array
+        if (path or [""])[0] != stem:
+            continue
         branch = tree
-        for key in path:
+        for key in path[1:]:
             branch = branch.setdefault(key, {})
         branch[leaf] = array
-    return tree
+    return tree or None
 
 
 def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
@@ -161,13 +169,14 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
     curves = {name: array for name, (dims, array) in arrays.items() if dims == ("seed", "step")}
     single = curves["loss"].shape[0] == 1
     rest = {name: array[0] if single else array for name, (_, array) in arrays.items() if name not in curves}
-    params = {name: array for name, array in rest.items() if name.split(".")[0] == _PARAMS}
+    own = {name: array for name, array in rest.items() if name.split(".")[0] not in (_PARAMS, _DRAWS)}
     return Run(
         path=path,
         spec=document["spec"],
         curves=curves,
-        params=_nested(params),
-        artifacts={name: array for name, array in rest.items() if name not in params},
+        params=_nested(_PARAMS, rest),
+        draws=_nested(_DRAWS, rest),
+        artifacts=own,
         final=_numbers(document["final"]),
         reference=document["reference"],
         status=document["status"],
