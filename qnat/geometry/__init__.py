@@ -18,6 +18,7 @@ from .divergence import (
     trace_distance,
     trace_distance_from_spectra,
 )
+from .dual import Dual
 from .hermitian import gibbs_state, log_density, log_mean, log_spectrum, log_trace_exp
 from .metric import (
     AbstractMetric,
@@ -58,6 +59,7 @@ __all__ = [
     "BlockDiagonal",
     "Blockwise",
     "DivergenceMetric",
+    "Dual",
     "Euclidean",
     "EuclideanMetric",
     "Gram",

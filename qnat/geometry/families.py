@@ -121,6 +121,22 @@ class Gaussian(AbstractExponentialFamily):
         precision = (precision + precision.T) / 2
         return precision @ mean, -precision / 2
 
+    def retract(self, theta: Pair, step: Pair) -> Pair:
+        """Λ₊ = Λ + S + S Λ⁻¹ S/2 for a step S of the precision, which is positive definite whatever S is.
+
+        It is the exponential map of the cone to second order. The mean moves by Λ₊⁻¹(s − Sμ), s the step of Λμ.
+
+        Reference: W. Lin, M. Schmidt, M. E. Khan, Handling the positive-definite constraint in the Bayesian learning
+        rule, ICML 2020, arXiv:2002.10060.
+        """
+        shift, half = theta
+        precision, change = -(half + half.T), -(step[1] + step[1].T)
+        factor = jnp.linalg.cholesky(precision)
+        mean = jax.scipy.linalg.cho_solve((factor, True), shift)
+        root = jax.scipy.linalg.solve_triangular(factor, change, lower=True)
+        precision = precision + change + root.T @ root / 2
+        return precision @ mean + step[0] - change @ mean, -precision / 2
+
     def statistic(self, x: Float[Array, " d"]) -> Pair:
         return x, jnp.outer(x, x)
 

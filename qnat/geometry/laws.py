@@ -147,18 +147,41 @@ def _mirror_facts(mirror: AbstractMirrorMap, theta: PyTree[Array], direction: Fl
     def dual(x: Array) -> Array:
         return ravel_pytree(mirror.to_dual(unravel(x)))[0]
 
-    h, t = eps ** (1 / 3), eps**0.25
+    h, t, step = eps ** (1 / 3), eps**0.25, unravel(jnp.asarray(direction))
     above, below = mirror.potential(unravel(flat + h * direction)), mirror.potential(unravel(flat - h * direction))
     return {
         "above": above,
         "error": jnp.abs((above - below) / (2 * h) - dual(flat) @ direction),
         "rise": (dual(flat + t * direction) - dual(flat)) @ direction / t,
         "return": _gap(ravel_pytree(mirror.to_primal(mirror.to_dual(theta)))[0], flat),
+        "bend": jnp.maximum(
+            _bend(mirror.to_dual, mirror.retract, theta, step),
+            _bend(mirror.to_primal, mirror.retract_dual, mirror.to_dual(theta), step),
+        ),
     }
 
 
+def _bend(
+    other: Callable[[PyTree[Array]], PyTree[Array]],
+    retract: Callable[[PyTree[Array], PyTree[Array]], PyTree[Array]],
+    point: PyTree[Array],
+    step: PyTree[Array],
+) -> Float[Array, ""]:
+    """How far a retraction starts from the direction of its step, seen in the other chart.
+
+    There the same point has one pair of coordinates, also where a chart has redundant ones, as a symmetric matrix has.
+    """
+    zero = jnp.zeros((), jnp.result_type(*jax.tree.leaves(point)))
+    curved = jax.jvp(lambda t: other(retract(point, jax.tree.map(lambda s: t * s, step))), (zero,), (zero + 1,))[1]
+    straight = jax.jvp(other, (point,), (step,))[1]
+    return _gap(ravel_pytree(curved)[0], ravel_pytree(straight)[0])
+
+
 def check_mirror_map(mirror: AbstractMirrorMap, theta: PyTree[Array], *, key: PRNGKeyArray) -> None:
-    """∇ψ is the derivative of ψ, strictly increasing, and `to_primal` inverts it, at and around the point `theta`."""
+    """∇ψ is the derivative of ψ, strictly increasing, and `to_primal` inverts it, at and around the point `theta`.
+
+    Retractions, in either chart, start in the direction of their step.
+    """
     direction = _draw(key, theta)
     facts = _mirror_facts(mirror, theta, direction / np.linalg.norm(direction))
     found, eps = {name: float(fact) for name, fact in facts.items()}, _eps(theta)
@@ -173,6 +196,10 @@ def check_mirror_map(mirror: AbstractMirrorMap, theta: PyTree[Array], *, key: PR
     _require(
         found["return"] <= eps**0.5,
         f"to_primal must invert to_dual; at the given point it is off by {found['return']:.3g}.",
+    )
+    _require(
+        found["bend"] <= eps**0.5,
+        f"A retraction must be the sum to first order; its derivative is off by {found['bend']:.3g}, relatively.",
     )
 
 

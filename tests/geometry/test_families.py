@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.stats
 
-from qnat.geometry import families, laws
+from qnat.geometry import Dual, families, laws
 
 pytestmark = pytest.mark.slow
 
@@ -33,20 +34,42 @@ def described(family, theta):
     return {"single": charts(jnp.float32), "double": charts(jnp.float64)}
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "gaussian"])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_families_are_mirror_maps(name):
     family, theta = FAMILIES[name]
     laws.check_mirror_map(family, theta, key=jax.random.key(0))
+    laws.check_mirror_map(Dual(family), eqx.filter_jit(family.to_dual)(theta), key=jax.random.key(0))
 
 
 def test_gaussian_charts_invert_each_other():
-    family, theta = FAMILIES["gaussian"]  # a symmetric matrix is not a free pytree of parameters, as the law supposes
+    family, theta = FAMILIES["gaussian"]
     covariance = np.linalg.inv(_L @ _L.T)
     (mean, second), found = jax.tree.map(np.asarray, described(family, theta)["double"])
     np.testing.assert_allclose(mean, covariance @ theta[0], rtol=1e-13)
     np.testing.assert_allclose(second, covariance + np.outer(mean, mean), rtol=1e-13)
     for back, there in zip(found, theta, strict=True):
         np.testing.assert_allclose(back, there, rtol=1e-12)
+
+
+def test_a_gaussian_never_leaves_its_cone_and_steps_along_its_geodesic():
+    family, theta = FAMILIES["gaussian"]
+    precision = _L @ _L.T
+    change = np.array([[-3.0, 0.5], [0.5, -2.0]])  # Λ + S has two negative eigenvalues
+    step = np.array([0.4, -0.1]), -change / 2
+
+    @eqx.filter_jit
+    def moved(theta, step):
+        scaled = lambda t: jax.tree.map(lambda leaf: t * leaf, step)  # noqa: E731
+        return family.retract(theta, step), family.retract(theta, scaled(1e-4))
+
+    far, near = jax.tree.map(np.asarray, moved(theta, step))
+    wanted = precision + change + change @ np.linalg.inv(precision) @ change / 2
+    np.testing.assert_allclose(-2 * far[1], wanted, rtol=1e-13)
+    assert np.all(np.linalg.eigvalsh(-2 * far[1]) > 0)
+    mean, inverse = np.linalg.solve(precision, theta[0]), np.linalg.inv(precision)
+    np.testing.assert_allclose(np.linalg.solve(wanted, far[0]), mean + np.linalg.solve(wanted, step[0] - change @ mean))
+    geodesic = precision @ scipy.linalg.expm(1e-4 * inverse @ change)
+    np.testing.assert_allclose(-2 * near[1], geodesic, atol=1e-11)
 
 
 def test_gamma_chart_roundtrip():
