@@ -20,6 +20,7 @@ from .divergence import (
 )
 from .dual import Dual
 from .hermitian import gibbs_state, log_density, log_mean, log_spectrum, log_trace_exp
+from .joint import MixtureFamily
 from .metric import (
     AbstractMetric,
     DivergenceMetric,
@@ -67,6 +68,7 @@ __all__ = [
     "Kernel",
     "LogPartition",
     "LogTraceExp",
+    "MixtureFamily",
     "MonotoneMetric",
     "NegativeEntropy",
     "PullbackMetric",
