@@ -111,8 +111,8 @@ MUTANTS = (
     Mutant(
         "mirror descent climbs",
         "qnat/optim/mirror.py",
-        "self.mirror.to_dual(params) - rate * updates",
-        "self.mirror.to_dual(params) + rate * updates",
+        "lambda g: -rate * g",
+        "lambda g: rate * g",
         "tests/optim",
     ),
     Mutant(
