@@ -11,6 +11,7 @@ _HOME = {
     "HelmholtzTask": "problems.helmholtz",
     "KroneckerFisher": "methods.fisher",
     "Layer": "models.network",
+    "Mixture": "models.mixture",
     "Network": "models.network",
     "NetworkTask": "problems.network",
     "OuterProductFisher": "methods.fisher",

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from .errors import NonFiniteError as NonFiniteError
     from .errors import RefusedError as RefusedError
     from .errors import StorageError as StorageError
+    from .loop.step import Keep as Keep
     from .runs import run as run
     from .show.compare import load_runs as load_runs
     from .store.result import Run as Run
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # No module bears the name of a function that it holds: importing the module would hide the function.
 _HOME = {
+    "Keep": "loop.step",
     "NonFiniteError": "errors",
     "Reference": "task",
     "RefusedError": "errors",
@@ -30,6 +32,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Keep",
     "NonFiniteError",
     "Reference",
     "RefusedError",

@@ -64,9 +64,11 @@ class Curves:
         return next((first + k for k, row in enumerate(rows) if holds(row)), None)
 
     def cut(self, last: int) -> None:
-        """Forgets what comes after row `last`."""
+        """Forgets what comes after row `last`, its update included."""
         self._shape = (self._shape[0], last + 1)
         self.arrays = {name: curve[:, : last + 1] for name, curve in self.arrays.items()}
+        for name in self._diagnostics:
+            self.arrays[name][:, last] = np.nan
 
     def latest(self, name: str, step: int) -> float | None:
         """The last recorded value up to `step`, averaged over seeds."""
