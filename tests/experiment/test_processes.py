@@ -86,7 +86,7 @@ def halve_in_numpy() -> Process:
 
 @functools.cache
 def made(name: str) -> tuple[Task, Process | optax.GradientTransformation, Keep | None]:
-    """A problem, what iterates, and what is kept; made once, because compiled loops know functions by their identity."""
+    """A problem, what iterates, what is kept; made once, because compiled loops know functions by their identity."""
     well, clusters = Well(), Clusters(8 if name == "online em" else 0)
     return {
         "descent": lambda: (well, optax.adam(0.1), None),
