@@ -1,25 +1,25 @@
-"""The classical branch: networks and Helmholtz machines on the geometry of `qnat`; names load when first used."""
+"""The classical branch: networks and machines on the geometry of `qnat`; names load when first used."""
 
 import importlib
 from typing import Any
 
 _HOME = {
-    "BoltzmannMachine": "models.boltzmann",
-    "FisherMetric": "methods.fisher",
-    "HelmholtzFisher": "methods.wake_sleep",
-    "HelmholtzMachine": "models.helmholtz",
-    "HelmholtzTask": "methods.training",
-    "KroneckerFisher": "methods.fisher",
-    "Layer": "models.network",
-    "Network": "models.network",
-    "NetworkTask": "methods.training",
-    "OuterProductFisher": "methods.fisher",
-    "RestrictedBoltzmannMachine": "models.boltzmann",
-    "entropy_sgd": "methods.entropy_sgd",
-    "kfac": "methods.kfac",
-    "kld_wrm_q": "methods.kld_wrm",
-    "kld_wrm_so": "methods.kld_wrm",
-    "load": "data",
+    "BoltzmannMachine": "qnat.geometry.spin_families",
+    "FisherMetric": ".methods.fisher",
+    "HelmholtzFisher": ".methods.wake_sleep",
+    "HelmholtzMachine": ".models.helmholtz",
+    "HelmholtzTask": ".methods.training",
+    "KroneckerFisher": ".methods.fisher",
+    "Layer": ".models.network",
+    "Network": ".models.network",
+    "NetworkTask": ".methods.training",
+    "OuterProductFisher": ".methods.fisher",
+    "RestrictedBoltzmannMachine": "qnat.geometry.spin_families",
+    "entropy_sgd": ".methods.entropy_sgd",
+    "kfac": ".methods.kfac",
+    "kld_wrm_q": ".methods.kld_wrm",
+    "kld_wrm_so": ".methods.kld_wrm",
+    "load": ".data",
 }
 __all__ = list(_HOME)
 
@@ -27,7 +27,7 @@ __all__ = list(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(importlib.import_module(_HOME[name], __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -7,11 +7,11 @@ import optax
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.task import Task
 from qnat.geometry import HessianMetric
+from qnat.geometry.spin_families import BoltzmannMachine
 from qnat.geometry.spins import subsets
 from qnat.optim import mirror_descent, natural_gradient, with_rate
 
 from ..methods.boltzmann import BoltzmannTask, empirical
-from ..models.boltzmann import BoltzmannMachine
 from .boltzmann import BoltzmannSpec
 
 # made once: a jitted loop knows a transform by its identity
