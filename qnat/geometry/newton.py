@@ -48,7 +48,7 @@ def _newton(potential: Objective, hessian: Hessian, eta: Float[Array, " P"]) -> 
         theta = jnp.where(accepted, theta + length * direction, theta)
         return theta, jax.grad(objective)(theta), step + 1, accepted
 
-    start = jnp.zeros_like(eta)
+    start = 0 * eta  # not a constant, whose potential XLA would compute while it compiles
     loop = (start, jax.grad(objective)(start), jnp.asarray(0), jnp.asarray(True))
     theta, gradient, _, _ = jax.lax.while_loop(unfinished, iterate, loop)
     return jnp.where(jnp.max(jnp.abs(gradient)) <= eps**0.5 * scale, theta, jnp.nan)
