@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     from .errors import NonFiniteError as NonFiniteError
     from .errors import RefusedError as RefusedError
     from .errors import StorageError as StorageError
+    from .measures import Artifact as Artifact
+    from .measures import Measure as Measure
+    from .measures import Panel as Panel
     from .runs import run as run
     from .show.compare import load_runs as load_runs
     from .store.result import Run as Run
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 
 # No module bears the name of a function that it holds: importing the module would hide the function.
 _HOME = {
+    "Artifact": "measures",
+    "Measure": "measures",
     "NonFiniteError": "errors",
+    "Panel": "measures",
     "Reference": "task",
     "RefusedError": "errors",
     "Run": "store.result",
@@ -30,7 +36,10 @@ _HOME = {
 }
 
 __all__ = [
+    "Artifact",
+    "Measure",
     "NonFiniteError",
+    "Panel",
     "Reference",
     "RefusedError",
     "Run",

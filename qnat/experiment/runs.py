@@ -14,7 +14,7 @@ from .loop.iterate import Job, train
 from .stopwatch import timed
 from .store.files import FIGURE, clear, locked, reported, standing
 from .store.folder import Folder, Memory
-from .store.result import Run
+from .store.result import Run, declarations
 from .task import Task
 
 
@@ -79,7 +79,7 @@ def run(
             return Run.load(path)
         if found == "new":
             clear(path)
-        folder = Folder(path, known, citations=citations, ladder=ladder)
+        folder = Folder(path, known, citations=citations, ladder=ladder, **declarations(task))
         try:
             result = train(job, known, folder, progress)
             _draw(result, path)

@@ -19,6 +19,7 @@ from ..store.folder import Memory
 from ..store.result import Run, final_values
 from ..task import Reference, Task
 from . import step as traced
+from .artifacts import final_artifacts
 from .curves import Curves
 from .feed import Feed
 from .pace import Pace
@@ -148,13 +149,14 @@ def _loop(
         if interrupt.asked and not ends:
             raise KeyboardInterrupt(f"Stopped at step {first + count} of {job.steps}.")
         first += count
-        bar.update(min(first, job.steps), curves.latest("loss", first - 1), _gap(exact, curves, first - 1))
+        bar.update(min(first, job.steps), curves.latest("loss", first - 1), _gap(job.task, exact, curves, first - 1))
     return state
 
 
-def _gap(exact: Reference | None, curves: Curves, step: int) -> float | None:
-    """How far the loss is above its exact value: the relative entropy where that is measured, it keeps more digits."""
-    loss, known = curves.latest("loss", step), curves.latest("relative_entropy", step)
+def _gap(task: Task, exact: Reference | None, curves: Curves, step: int) -> float | None:
+    """How far from the goal: the first exact measure that is recorded, or how far the loss is above its exact value."""
+    found = (curves.latest(measure.name, step) for measure in task.measures if measure.exact)
+    known, loss = next((value for value in found if value is not None), None), curves.latest("loss", step)
     return loss - float(exact.value) if known is None and loss is not None and exact is not None else known
 
 
@@ -179,11 +181,7 @@ def _result(
     reference: dict[str, Reference],
 ) -> Run:
     with timed("compile", spent):
-        if job.task.traceable:
-            artifacts = jax.block_until_ready(traced.compiled_artifacts(job.task, state.params))
-        else:
-            each = [job.task.artifacts(_pick(state.params, seed)) for seed in range(job.seeds)]
-            artifacts = {name: jnp.stack([one[name] for one in each]) for name in each[0]}
+        artifacts, labels = final_artifacts(job.task, state.params)
     params = state.params
     if job.seeds == 1:
         params, artifacts = _pick((params, artifacts), 0)
@@ -194,10 +192,14 @@ def _result(
         curves=curves.arrays,
         params=params,
         artifacts={name: np.asarray(array) for name, array in artifacts.items()},
+        labels=labels,
         final=final_values(measured),
         reference={name: value._asdict() for name, value in reference.items()},
         status="finished",
         steps=job.steps,
-        ladder=job.ladder,
         spent=spent,
+        ladder=job.ladder,
+        measures=job.task.measures,
+        panels=job.task.panels,
+        costs=job.task.costs,
     )

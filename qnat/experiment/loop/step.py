@@ -219,9 +219,3 @@ def data_streams(task: Task, keys: PRNGKeyArray, first: int) -> list[Iterator[An
             next(stream)
         streams.append(stream)
     return streams
-
-
-@eqx.filter_jit
-def compiled_artifacts(task: Task, params: PyTree[Array]) -> dict[str, Array]:
-    """`task.artifacts` of every seed."""
-    return jax.lax.map(task.artifacts, params)
