@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from qnat.experiment.measures import Artifact, Measure
 from qnat.experiment.task import Reference, Task
 from qnat.geometry import AbstractMetric, EuclideanMetric, HessianMetric, kl
 from qnat.geometry.spin_families import BoltzmannMachine
 
+_NAMED = 6
+"""Most units whose states are named by their bits."""
 _SMALLEST_VARIANCE = 1e-10
 """Of a combination of statistics; where it is smaller, θ has run away to infinity."""
 
@@ -28,6 +31,7 @@ class BoltzmannTask(Task):
     """
 
     name = "boltzmann"
+    measures = (Measure("relative_entropy", "nats", exact=True),)
     machine: BoltzmannMachine
     log_p: Float[Array, " states"]
     moments: Float[Array, " P"]
@@ -76,14 +80,16 @@ class BoltzmannTask(Task):
             found["parameter_error"] = jnp.linalg.norm(params - self.theta_true)
         return found
 
-    def artifacts(self, params: Float[Array, " P"]) -> dict[str, Array]:
+    def artifacts(self, params: Float[Array, " P"]) -> dict[str, Artifact]:
         """θ, its true value, and the probabilities of all states in the model and in the data."""
-        found = {
-            "theta": params,
-            "probabilities": jnp.exp(self.machine.log_probs(params)),
-            "data_probabilities": jnp.exp(self.log_p),
+        n = self.machine.n
+        thetas = {"theta": params} if self.theta_true is None else {"theta": params, "theta_true": self.theta_true}
+        units = {"interaction": ["-".join(map(str, each)) for each in self.machine.interactions]}
+        states = {"state": [format(state, f"0{n}b") for state in range(2**n)]} if n <= _NAMED else {}
+        both = {"probabilities": jnp.exp(self.machine.log_probs(params)), "data_probabilities": jnp.exp(self.log_p)}
+        return {name: Artifact(each, ("interaction",), units) for name, each in thetas.items()} | {
+            name: Artifact(each, ("state",), states, long_name="probability") for name, each in both.items()
         }
-        return found if self.theta_true is None else found | {"theta_true": self.theta_true}
 
     @property
     def reference(self) -> Mapping[str, Reference]:

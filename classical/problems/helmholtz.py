@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Task
 from qnat.geometry.metric import AbstractMetric
 
@@ -37,6 +38,8 @@ class HelmholtzTask(Task):
     """
 
     name = "helmholtz"
+    measures = (Measure("test_negative_log_likelihood", "nats"),)
+    panels = (Panel("images", "samples"),)
     machine: HelmholtzMachine
     x: Float[Array, "N n"]
     test_x: Float[Array, "M n"]
@@ -90,12 +93,14 @@ class HelmholtzTask(Task):
         found = self.machine.importance_log_likelihood(params, self.test_x, count, key=key)
         return {"test_negative_log_likelihood": -jnp.mean(found), "likelihood_samples": jnp.asarray(float(count))}
 
-    def artifacts(self, params: Params) -> dict[str, Array]:
+    def artifacts(self, params: Params) -> dict[str, Artifact]:
         """Samples: probabilities of the visible units, given the layer above them in states from the generator."""
         states = self.machine.dream(params["generator"], 2 * _PICTURES, key=jax.random.key(0))
         means, side = self.machine.means(params["generator"], states), round(self.machine.sizes[0] ** 0.5)
-        square = side * side == self.machine.sizes[0]
-        return {"samples": means.reshape(-1, side, side) if square else means}
+        if side * side != self.machine.sizes[0]:
+            return {"samples": Artifact(means, ("sample", "unit"), long_name="probability")}
+        pictures = means.reshape(-1, side, side)
+        return {"samples": Artifact(pictures, ("sample", "row", "column"), long_name="probability")}
 
     @property
     def metrics(self) -> dict[str, AbstractMetric]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Task
 from qnat.geometry.families import Bernoulli, Categorical
 from qnat.geometry.metric import AbstractMetric
@@ -33,6 +34,8 @@ class NetworkTask(Task):
     """
 
     name = "network"
+    measures = (Measure("test_loss"),)
+    panels = (Panel("images", "reconstructions"),)
     network: Network
     x: Float[Array, "N D"]
     y: Float[Array, "N K"]
@@ -78,14 +81,14 @@ class NetworkTask(Task):
     def _mean(self, measure: Any, params: Weights, x: Float[Array, "M D"], y: Float[Array, "M K"]) -> Float[Array, ""]:
         return jnp.mean(jax.lax.map(lambda item: measure(params, *item), (x, y), batch_size=_CHUNK))
 
-    def artifacts(self, params: Weights) -> dict[str, Array]:
+    def artifacts(self, params: Weights) -> dict[str, Artifact]:
         """Of an autoencoder of square pictures the reconstructions: an item of the test set, what became of it, ...."""
         side = round(self.test_x.shape[1] ** 0.5)
         if not isinstance(self.network.family, Bernoulli) or self.test_y.shape[1] != side * side:
             return {}
         shown = self.test_x[:_PICTURES]
         pictures = jnp.stack([shown, jax.nn.sigmoid(self.network(params, shown))], axis=1)
-        return {"reconstructions": pictures.reshape(-1, side, side)}
+        return {"reconstructions": Artifact(pictures.reshape(-1, side, side), ("picture", "row", "column"))}
 
     @property
     def metrics(self) -> dict[str, AbstractMetric]:

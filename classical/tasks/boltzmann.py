@@ -94,6 +94,12 @@ class BoltzmannSpec(RunSpec):
             return params
         return self.beta / previous.beta * params
 
+    @classmethod
+    def problem(cls) -> "type[Task]":
+        from ..problems.boltzmann import BoltzmannTask
+
+        return BoltzmannTask
+
     def task(self) -> "BoltzmannTask":
         """The relative entropy of the machine from the data."""
         from .boltzmann_objects import task

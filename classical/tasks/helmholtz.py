@@ -116,6 +116,12 @@ class HelmholtzSpec(RunSpec):
         natural = ["natural_helmholtz", "natural"] if self.optimizer.startswith("natural") else []
         return entries("helmholtz", self.algorithm, *natural, self.optimizer.removeprefix("natural_"))
 
+    @classmethod
+    def problem(cls) -> "type[Task]":
+        from ..problems.helmholtz import HelmholtzTask
+
+        return HelmholtzTask
+
     def task(self) -> "HelmholtzTask":
         """The machine and its data."""
         from .helmholtz_objects import task

@@ -236,6 +236,12 @@ class NetworkSpec(RunSpec):
         convolutions = any(layer.kernel for layer in self.hidden) and "kfac" in self.optimizer
         return entries(self.optimizer, *(["convolutions"] if convolutions else []))
 
+    @classmethod
+    def problem(cls) -> "type[Task]":
+        from ..problems.network import NetworkTask
+
+        return NetworkTask
+
     def task(self) -> "NetworkTask":
         """The loss of the network on the data."""
         from .network_objects import task

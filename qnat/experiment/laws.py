@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from .loop.artifacts import labelled
 from .task import Task
 
 # named streams of the key
@@ -17,8 +18,8 @@ def check_task(task: Task, *, key: PRNGKeyArray, has_loss: bool = True) -> None:
     """Raises AssertionError with a sentence unless `task` can be trained.
 
     The start depends on the key alone; the gradient looks like the parameters and is that of the value; evaluation
-    gives scalars; metrics act on vectors like the parameters; `linearise` gives what `value_and_grad` and the first
-    metric give. A task that JAX can trace is asked in one program.
+    gives scalars; labels fit the artifacts; metrics act on vectors like the parameters; `linearise` gives what
+    `value_and_grad` and the first metric give. A task that JAX can trace is asked in one program.
 
     Args:
         task: the problem. key: for the start, the batch and a random direction.
@@ -45,6 +46,10 @@ def _facts(task: Task, batch: Any, key: PRNGKeyArray, has_loss: bool) -> dict[st
     params, again = task.init(start_key), task.init(start_key)
     for name, scalar in task.evaluate(params).items():
         assert jnp.shape(scalar) == (), f"evaluate must give scalars, but '{name}' has the shape {jnp.shape(scalar)}"
+    try:
+        labelled(task.artifacts(params))
+    except ValueError as error:
+        raise AssertionError(str(error)) from None
     for name, metric in task.metrics.items():
         operator = eqx.filter_eval_shape(lambda metric=metric: metric.at(params, batch, key=step_key))
         assert jax.tree.map(jnp.shape, operator.in_structure()) == jax.tree.map(jnp.shape, params), (

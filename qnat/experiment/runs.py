@@ -17,7 +17,7 @@ from .loop.step import Keep
 from .stopwatch import timed
 from .store.files import FIGURE, clear, locked, reported, standing
 from .store.folder import Folder, Memory
-from .store.result import Run
+from .store.result import Run, declarations
 from .task import Task
 
 
@@ -107,7 +107,7 @@ def _stored(
             return Run.load(path)
         if found == "new":
             clear(path)
-        folder = Folder(path, record, citations=citations, ladder=job.ladder)
+        folder = Folder(path, record, citations=citations, ladder=job.ladder, **declarations(job.task))
         try:
             result = train(job, record, folder, progress)
             _draw(result, path)

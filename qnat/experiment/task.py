@@ -2,11 +2,13 @@
 
 import abc
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import lineax as lx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from .measures import Artifact, Measure, Panel
 
 
 class Reference(NamedTuple):
@@ -26,9 +28,21 @@ class Task(eqx.Module):
 
     Numbers that a sweep varies (temperatures, couplings) should be stored as arrays: they are then inputs of the
     compiled loop, and a whole ladder compiles once.
+
+    What figures, tables and comparisons need to know stands in the class, so that it can be told of a stored run
+    without its problem.
+
+    Attributes:
+        name: what the task is called.
+        measures: curves that tell how good a run is. The first that was recorded judges it; the loss, if none was.
+        panels: how artifacts are drawn.
+        costs: curves that say what a step took of something; they are summed where they were recorded.
     """
 
     name: eqx.AbstractVar[str]
+    measures: ClassVar[tuple[Measure, ...]] = ()
+    panels: ClassVar[tuple[Panel, ...]] = ()
+    costs: ClassVar[tuple[str, ...]] = ()
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
@@ -51,8 +65,8 @@ class Task(eqx.Module):
         """Scalars worth a curve, by name."""
         return {}
 
-    def artifacts(self, params: PyTree[Array]) -> dict[str, Array]:
-        """Arrays worth keeping of the final parameters, by name."""
+    def artifacts(self, params: PyTree[Array]) -> Mapping[str, Array | Artifact]:
+        """Arrays worth keeping of the final parameters, by name; `Artifact`s where their axes have a meaning."""
         return {}
 
     def batches(self, key: PRNGKeyArray, start: int = 0) -> Iterator[Any] | None:
@@ -71,5 +85,5 @@ class Task(eqx.Module):
 
     @property
     def reference(self) -> Mapping[str, Reference]:
-        """Exact or published values. One named "loss" is what the progress display measures the gap to."""
+        """Exact or published values. One named "loss" gives the progress display its gap if no exact measure does."""
         return {}

@@ -8,7 +8,7 @@ import optax
 import pytest
 from pydantic import Field
 
-from qnat.experiment import RunSpec, run_sweep
+from qnat.experiment import Panel, RunSpec, run_sweep
 from qnat.experiment.show import ladder as plot_ladder
 from qnat.experiment.show.lines import Entry
 from qnat.experiment.store.result import Run
@@ -19,11 +19,13 @@ VALUES = (0.5, 1.0, 2.0)
 
 
 def run(value, factor, shift, seeds=2):
-    """Exact heat is factor·value and exact correlations decay as value^−|i − j|; trained ones are off by shift."""
+    """Exact heat is factor·value and exact overlaps decay as value^−|i − j|; trained ones are off by shift."""
     exact = {
         "exact_heat": np.full(seeds, factor * value),
-        "exact_correlations": np.stack([(1 + value) ** -np.abs(np.subtract.outer(range(3), range(3)))] * seeds),
-        "exact_spectrum": np.ones((seeds, 4)),
+        "exact_overlaps": np.stack([(1 + value) ** -np.abs(np.subtract.outer(range(3), range(3)))] * seeds),
+        "exact_lengths": np.ones((seeds, 4)),
+        "exact_squares": np.ones((seeds, 2, 2)),  # which no panel shows
+        "exact_oblong": np.ones((seeds, 2, 3)),
     }
     trained = {name.removeprefix("exact_"): array + shift for name, array in exact.items()}
     artifacts = {**exact, **trained, "lonely": np.zeros(seeds)}
@@ -38,6 +40,7 @@ def run(value, factor, shift, seeds=2):
         status="finished",
         steps=0,
         spent=dict.fromkeys(("compile", "train", "write", "draw"), 0.0),
+        panels=(Panel("levels", "lengths"), Panel("matrix", "oblong"), Panel("matrix", "overlaps", "Pair overlaps")),
     )
 
 
@@ -70,8 +73,8 @@ def test_pairs_are_drawn_against_the_ladder(drawn):
         for s, name in ((0.1, "a"), (0.2, "b"))
         for v in VALUES[::-1]  # in any order
     ]
-    heat, correlations = drawn(entries)
-    assert [heat.get_title(loc="left"), correlations.get_title(loc="left")] == ["heat", "correlations"]
+    heat, overlaps = drawn(entries)
+    assert [heat.get_title(loc="left"), overlaps.get_title(loc="left")] == ["heat", "Pair overlaps"]
     assert heat.get_xlabel() == "β"
     exact, *dots = heat.lines
     np.testing.assert_array_equal(points(exact), [[v, v] for v in VALUES])
@@ -82,26 +85,26 @@ def test_pairs_are_drawn_against_the_ladder(drawn):
     low, high = heat.get_ylim()
     assert low < 0.5 < 2.2 < high
     # at distance r = 1, 2 the mean of (1 + β)^−r over the pairs; a colour a rung, two lines of dots a run
-    rings = [points(line) for line in correlations.lines if line.get_linestyle() == "-"]
+    rings = [points(line) for line in overlaps.lines if line.get_linestyle() == "-"]
     assert sorted(ring[0, 1] for ring in rings[::2]) == pytest.approx(sorted(1 / (1 + v) for v in VALUES))
     np.testing.assert_allclose([ring[1, 1] for ring in rings], [ring[0, 1] ** 2 for ring in rings])
-    assert len(correlations.lines) == 6 * (1 + 2)
+    assert len(overlaps.lines) == 6 * (1 + 2)
 
 
 def test_series_with_exact_values_of_their_own_have_lines_of_their_own(drawn):
     entries = [Entry(run(v, f, 0.0, seeds=1), {"beta": v, "field": f}, "plain") for f in (1.0, 3.0) for v in VALUES]
-    heat, correlations = drawn(entries)
+    heat, overlaps = drawn(entries)
     lines = [line for line in heat.lines if line.get_linestyle() == "-"]
     assert [points(line)[-1, 1] for line in lines] == [2.0, 6.0]
     assert lines[0].get_color() != lines[1].get_color()
     assert {line.get_marker() for line in heat.lines} == {"o", "X"}  # the trained ones started plain
-    assert correlations.get_xlabel() == "distance |i − j|"  # their exact values are the same in both
+    assert overlaps.get_xlabel() == "distance |i − j|"  # their exact values are the same in both
 
 
-def test_correlations_of_series_that_differ_have_panels_of_their_own(drawn):
+def test_overlaps_of_series_that_differ_have_panels_of_their_own(drawn):
     entries = [Entry(run(v, 1.0, 0.0), {"beta": v, "field": f}, None) for f in (1.0, 3.0) for v in VALUES]
     for entry in entries[3:]:
-        entry.run.artifacts["exact_correlations"] = entry.run.artifacts["exact_correlations"] / 2
+        entry.run.artifacts["exact_overlaps"] = entry.run.artifacts["exact_overlaps"] / 2
     assert [panel.get_xlabel() for panel in drawn(entries)] == ["β", *(f"distance |i − j|, {f}" for f in (1.0, 3.0))]
 
 
@@ -110,7 +113,7 @@ def test_without_a_ladder_or_pairs_nothing_is_drawn(drawn):
     assert not drawn(entries, ladder=None)
     assert not drawn(entries[:1])
     assert not drawn([])
-    for name in ("heat", "correlations"):
+    for name in ("heat", "overlaps"):
         del entries[1].run.artifacts[name]
     assert not drawn(entries)
 

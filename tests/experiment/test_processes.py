@@ -42,8 +42,9 @@ class Clusters(Task):
     def batches(self, key, start=0):
         if not self.size:
             return None
-        chosen = (jax.random.randint(jax.random.fold_in(key, i), (self.size,), 0, 40) for i in itertools.count(start))
-        return (self.x[rows] for rows in chosen)
+        seed, x = np.asarray(jax.random.key_data(key)), np.asarray(self.x)
+        rows = (np.random.default_rng([*seed, i]).integers(0, 40, self.size) for i in itertools.count(start))
+        return (x[each] for each in rows)
 
     def value_and_grad(self, params, batch=None, key=None):
         x = self.x if batch is None else batch

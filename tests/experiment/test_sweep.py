@@ -1,5 +1,6 @@
 """Plans of sweeps, ladders with warm starts, tables and comparisons."""
 
+import dataclasses
 import json
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ import optax
 import pytest
 from pydantic import Field
 
-from qnat.experiment import NonFiniteError, RefusedError, RunSpec, StorageError, load_runs, run_sweep
+from qnat.experiment import Measure, NonFiniteError, RefusedError, RunSpec, StorageError, load_runs, run_sweep
 from qnat.experiment.loop import step as traced
 from qnat.experiment.show.lines import Entry, entries_of
 from qnat.experiment.show.report import print_comparison
@@ -230,7 +231,8 @@ def test_figures_show_whole_curves_legends_and_nothing_where_nothing_is_known(sp
     for module in (comparison, figure):
         monkeypatch.setattr(module, "save_figure", lambda drawn, path: found.append(drawn))
     runs = [spec_class(steps=steps, stiffness=1.0 / steps).run() for steps in (30, 3)]
-    runs[1].curves["relative_entropy"] = np.full((1, 4), np.nan)
+    runs[1] = dataclasses.replace(runs[1], measures=(Measure("gap", exact=True),))
+    runs[1].curves["gap"] = np.full((1, 4), np.nan)
     entries = [Entry(run, {"stiffness": run.spec["stiffness"], "name": "long" * 20}, None) for run in runs]
     lines = entries_of(entries[::-1], "stiffness")
     assert [line.run.steps for line in lines] == [30, 3]

@@ -9,7 +9,7 @@ import optax
 import pytest
 from pydantic import Field, model_validator
 
-from qnat.experiment import RefusedError, RunSpec, Task, load_runs, run_sweep
+from qnat.experiment import Measure, RefusedError, RunSpec, Task, load_runs, run_sweep
 from qnat.experiment.show.lines import Entry, entries_of
 from qnat.experiment.show.report import print_comparison, print_sweep
 from qnat.experiment.sweep.plan import check_tunable, plan, trial, tuning_seed
@@ -23,6 +23,7 @@ class Bowl(Task):
     """½x², which the rate 1 solves in one step."""
 
     name: str = "bowl"
+    measures = (Measure("depth", exact=True),)
 
     def init(self, key):
         return jax.random.normal(key, ())
@@ -31,7 +32,7 @@ class Bowl(Task):
         return params**2 / 2, params
 
     def evaluate(self, params):
-        return {"relative_entropy": params**2 / 2}
+        return {"depth": params**2 / 2}
 
 
 class BowlSpec(RunSpec):
@@ -253,8 +254,7 @@ def test_a_comparison_tells_the_price_of_every_threshold(tmp_path, capsys):
     for row, entry in zip(rows, entries, strict=True):
         for reached in row["reached"]:
             first = [
-                next((k for k, d in enumerate(c) if d < reached["threshold"]), None)
-                for c in entry.run.curves["relative_entropy"]
+                next((k for k, d in enumerate(c) if d < reached["threshold"]), None) for c in entry.run.curves["depth"]
             ]
             known = sorted(k for k in first if k is not None)
             assert reached["seeds"] == len(known)
@@ -262,8 +262,8 @@ def test_a_comparison_tells_the_price_of_every_threshold(tmp_path, capsys):
             assert reached["steps"]["most"] == (known[-1] if known else None)
     print_comparison(entries, tmp_path / "a.png", thresholds=[0.5, 1e-9], as_json=False)
     printed = capsys.readouterr().out
-    assert "relative entropy below 0.5" in printed
-    assert "relative entropy below 1e-09" in printed
+    assert "depth below 0.5" in printed
+    assert "depth below 1e-09" in printed
     assert "0/3" in printed
     assert "–" in printed
     assert max(map(len, printed.splitlines())) <= 100

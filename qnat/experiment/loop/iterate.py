@@ -21,6 +21,7 @@ from ..store.folder import Memory
 from ..store.result import Run, final_values
 from ..task import Reference, Task
 from . import step as traced
+from .artifacts import final_artifacts
 from .curves import Curves
 from .feed import Feed
 from .pace import Pace
@@ -206,9 +207,10 @@ def _known(job: Job, draws: PyTree[Array], first: int, count: int) -> PyTree[np.
 
 
 def _gap(work: Work, step: int) -> float | None:
-    """How far the loss is above its exact value: the relative entropy where that is measured, it keeps more digits."""
+    """How far from the goal: the first exact measure that is recorded, or how far the loss is above its exact value."""
     curves, exact = work.curves, work.reference.get("loss")
-    loss, known = curves.latest("loss", step), curves.latest("relative_entropy", step)
+    found = (curves.latest(measure.name, step) for measure in work.job.task.measures if measure.exact)
+    known, loss = next((value for value in found if value is not None), None), curves.latest("loss", step)
     return loss - float(exact.value) if known is None and loss is not None and exact is not None else known
 
 
@@ -228,11 +230,7 @@ def _result(work: Work, state: State, steps: int) -> Run:
     job, curves = work.job, work.curves
     params = job.process.params(state.inner)
     with timed("compile", work.spent):
-        if job.task.traceable:
-            artifacts = jax.block_until_ready(traced.compiled_artifacts(job.task, params))
-        else:
-            each = [job.task.artifacts(_pick(params, seed)) for seed in range(job.seeds)]
-            artifacts = {name: jnp.stack([one[name] for one in each]) for name in each[0]}
+        artifacts, labels = final_artifacts(job.task, params)
     draws = None if job.keep is None else from_bytes(work.place.draws(), params)
     if job.seeds == 1:
         params, artifacts, draws = _pick((params, artifacts, draws), 0)
@@ -244,10 +242,14 @@ def _result(work: Work, state: State, steps: int) -> Run:
         params=params,
         draws=draws,
         artifacts={name: np.asarray(array) for name, array in artifacts.items()},
+        labels=labels,
         final=final_values(measured),
         reference={name: value._asdict() for name, value in work.reference.items()},
         status="finished",
         steps=steps,
-        ladder=job.ladder,
         spent=work.spent,
+        ladder=job.ladder,
+        measures=job.task.measures,
+        panels=job.task.panels,
+        costs=job.task.costs,
     )

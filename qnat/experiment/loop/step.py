@@ -237,9 +237,3 @@ def data_streams(task: Task, keys: PRNGKeyArray, first: int) -> list[Iterator[An
     """The batches of every seed from step `first` on; None if the task has none."""
     streams = [task.batches(jax.random.fold_in(key, _DATA), first) for key in keys]
     return None if None in streams else [stream for stream in streams if stream is not None]
-
-
-@eqx.filter_jit
-def compiled_artifacts(task: Task, params: PyTree[Array]) -> dict[str, Array]:
-    """`task.artifacts` of every seed."""
-    return jax.lax.map(task.artifacts, params)

@@ -1,14 +1,19 @@
 """Finished runs side by side."""
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..console import note
 from ..errors import RefusedError
 from ..registry import find_spec
 from ..store.files import RUN, TABLE, read_json, read_run
 from ..store.result import Run
 from .lines import Entry, ordered
+
+if TYPE_CHECKING:
+    from ..task import Task
 
 
 def check_runs(paths: Sequence[pathlib.Path]) -> None:
@@ -36,10 +41,12 @@ def load_runs(paths: Sequence[pathlib.Path]) -> list[Entry]:
 
     They are labelled by the options in which they differ.
     """
-    found = [(Run.load(folder), start) for path in paths for folder, start in _runs_in(path)]
-    ladder = ladder_of(found[0][0])
-    names = _telling([run.spec for run, _ in found], ladder)
-    return ordered([Entry(run, {n: run.spec.get(n) for n in names}, start) for run, start in found], ladder)
+    folders, starts = zip(*(each for path in paths for each in _runs_in(path)), strict=True)
+    runs = declared([Run.load(folder) for folder in folders])
+    ladder = ladder_of(runs[0])
+    names = _telling([run.spec for run in runs], ladder)
+    labels = ({name: run.spec.get(name) for name in names} for run in runs)
+    return ordered([Entry(*each) for each in zip(runs, labels, starts, strict=True)], ladder)
 
 
 def _telling(specs: Sequence[dict[str, Any]], ladder: str | None) -> list[str]:
@@ -57,6 +64,30 @@ def _telling(specs: Sequence[dict[str, Any]], ladder: str | None) -> list[str]:
         if split > groups:
             chosen, groups = [*chosen, name], split
     return chosen
+
+
+def declared(runs: Sequence[Run]) -> list[Run]:
+    """The runs, of which those from before run.json said what is measured ask their task, if that is installed."""
+    old = dict.fromkeys(run.spec["task"] for run in runs if run.measures is None)
+    found = {name: problem for name in old if (problem := _problem(name)) is not None}
+    return [_asked(run, found[run.spec["task"]]) if run.spec["task"] in found else run for run in runs]
+
+
+def _asked(run: Run, problem: "type[Task]") -> Run:
+    if run.measures is not None:
+        return run
+    return dataclasses.replace(run, measures=problem.measures, panels=problem.panels, costs=problem.costs)
+
+
+def _problem(task: str) -> "type[Task] | None":
+    """The class of a task; said if there is none."""
+    try:
+        return find_spec(task).problem()
+    except (RefusedError, NotImplementedError) as error:
+        note(
+            f"Older runs of '{task}' do not say what it measures, and it cannot be asked, so the loss is shown. {error}"
+        )
+        return None
 
 
 def ladder_of(run: Run) -> str | None:

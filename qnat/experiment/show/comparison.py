@@ -78,7 +78,7 @@ def _dress(axes: np.ndarray, columns: list[str], names: list[str], judged: str, 
             if positive:
                 axis.set_yscale("log")
     for axis, column in zip(axes[0], columns, strict=True):
-        axis.set_title(column.replace("beta", "β"))
+        axis.set_title(column)
 
 
 def _legend(figure: Figure, series: list[str], starts: set[str | None]) -> None:

@@ -5,16 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from ..measures import Measure
 from ..store.result import Run
 
 DECADES = (1e-1, 1e-2, 1e-3)
-"""Relative entropies, in nats, that a run is asked to get below."""
-
-_JUDGES = ("relative_entropy", "test_negative_log_likelihood", "test_loss", "loss")
-"""Curves that tell how good a run is, the first that there is; all in nats where they have a unit."""
-
-TRUE = "true_relative_entropy"
-"""The curve of the error against the true state, where the loss knows another one."""
+"""What a run is asked to get below where its measure is exact."""
 
 
 class Spread(NamedTuple):
@@ -30,34 +25,39 @@ class Spread(NamedTuple):
     most: float | None
 
 
-def main_curve(run: Run) -> tuple[str, Float[np.ndarray, "seeds rows"]]:
-    """The name and values of the curve that tells how good a run is."""
-    name = next(name for name in _JUDGES if name in run.curves)
-    return name, run.curves[name]
+def main_curve(run: Run) -> tuple[Measure, Float[np.ndarray, "seeds rows"]]:
+    """What tells how good a run is, and its values: the first measure that was recorded, or the loss."""
+    recorded = (measure for measure in run.measures or () if measure.name in run.curves)
+    judge = next(recorded, Measure("loss"))
+    return judge, run.curves[judge.name]
 
 
-def label_of(name: str) -> str:
-    """A curve in words, with its unit where it has one for sure."""
-    nats = name.endswith(("relative_entropy", "likelihood"))
-    return name.replace("_", " ") + (" (nats)" if nats else "")
+def beside(run: Run) -> list[Measure]:
+    """The other exact measures that were recorded, which may say that the main curve is not all."""
+    judge = main_curve(run)[0]
+    return [one for one in run.measures or () if one.exact and one.name in run.curves and one != judge]
+
+
+def label_of(measure: Measure) -> str:
+    """A curve in words, with its unit if it has one."""
+    return measure.name.replace("_", " ") + (f" ({measure.unit})" if measure.unit else "")
 
 
 def decades(run: Run) -> tuple[float, ...]:
-    """The thresholds that mean something for the main curve: none for a loss, whose zero is anywhere."""
-    return DECADES if main_curve(run)[0] == "relative_entropy" else ()
+    """The thresholds that mean something for the main curve: none if its zero is anywhere."""
+    return DECADES if main_curve(run)[0].exact else ()
 
 
 def costs(run: Run) -> dict[str, Float[np.ndarray, "seeds rows"]]:
-    """What was spent before each row: steps, gradient_evaluations, shots where they were recorded, seconds.
+    """What was spent before each row: steps, gradient_evaluations, what the task says that a step costs, seconds.
 
-    A gradient evaluation is one of the loss a step, or one that the geometry took (curve `model_gradients`). The curve
-    `shots` says how many a step took. Seconds are those of one seed: steps times the mean time of a step, evaluations
-    included, compiling and writing not; the seeds of a run take turns.
+    A gradient evaluation is one of the loss a step, or one that the geometry took (curve `model_gradients`). The costs
+    of the task are summed where they were recorded. Seconds are those of one seed: steps times the mean time of a step,
+    evaluations included, compiling and writing not; the seeds of a run take turns.
     """
     steps = np.broadcast_to(np.arange(run.steps + 1.0), (run.seeds, run.steps + 1))
     found = {"steps": steps, "gradient_evaluations": steps + _spent(run, "model_gradients")}
-    if "shots" in run.curves:
-        found["shots"] = _spent(run, "shots")
+    found |= {name: _spent(run, name) for name in run.costs if name in run.curves}
     return found | {"seconds": steps * run.seconds / max(1, run.steps * run.seeds)}
 
 
@@ -70,15 +70,17 @@ def _spent(run: Run, name: str) -> Float[np.ndarray, "seeds rows"]:
 
 
 def prices(run: Run, threshold: float) -> dict[str, Float[np.ndarray, " seeds"]]:
-    """Every cost of every seed up to the first recorded row below a threshold of the main curve; inf if there is none.
+    """Every cost of every seed up to the first recorded row beyond a threshold of the main curve; inf if there is none.
 
     Args:
-        run: what was recorded. threshold: in the units of the main curve (nats).
+        run: what was recorded.
+        threshold: in the unit of the main curve; beyond it is below, or above if that is better.
     """
-    below = main_curve(run)[1] < threshold
-    first = below.argmax(axis=1)[:, None]
+    judge, curve = main_curve(run)
+    beyond = curve < threshold if judge.better == "lower" else curve > threshold
+    first = beyond.argmax(axis=1)[:, None]
     return {
-        name: np.where(below.any(axis=1), np.take_along_axis(spent, first, axis=1)[:, 0], np.inf)
+        name: np.where(beyond.any(axis=1), np.take_along_axis(spent, first, axis=1)[:, 0], np.inf)
         for name, spent in costs(run).items()
     }
 

@@ -15,11 +15,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from .lines import Entry, Line, entries_of
-from .style import COLOURS, GREY, STYLE, in_words, save_figure
+from ..measures import Panel
+from .lines import Entry, Line, entries_of, symbol_of
+from .panels import EXACT
+from .style import COLOURS, GREY, STYLE, in_words, save_figure, title_of
 
-_EXACT = "exact_"
-_CORRELATIONS = "correlations"
 _RAMP = LinearSegmentedColormap.from_list("ladder", ["#F0A35E", "#B8456B", "#2B2D6E"])
 _LEAST_SPAN = 0.02
 """An axis shows at least this range: what varies by less is constant."""
@@ -44,31 +44,31 @@ def draw_ladder(entries: Sequence[Entry], ladder: str | None, path: pathlib.Path
     """A panel for every scalar that the runs have both as `name` and as `exact_name`, against the value of the ladder.
 
     Open circles are exact, every seed of a trained state is a dot in the colour of its series (a cross where it started
-    plain), side by side where the series have the same exact values. Matrices called `correlations…` are averaged over
-    pairs i, j of equal distance |i − j| and drawn against that, a colour a value of the ladder, a panel all series of
-    the same exact values. Without two values on the ladder, or without such an artifact, nothing is drawn; returns
+    plain), side by side where the series have the same exact values. The matrices among the task's panels are averaged
+    over pairs i, j of equal distance |i − j| and drawn against that, a colour a value of the ladder, a panel all series
+    of the same exact values. Without two values on the ladder, or without such an artifact, nothing is drawn; returns
     whether something was.
     """
     rows = [_Row(float(line.run.spec[ladder]), line) for line in entries_of(entries, ladder)] if ladder else []
     scalars = _pairs(rows, 0)
-    correlations = [name for name in _pairs(rows, 2) if name.startswith(_CORRELATIONS)]
-    if len({row.value for row in rows}) < 2 or not scalars:
+    matrices = _matrices(rows)
+    if len({row.value for row in rows}) < 2 or not (scalars or matrices):
         return False
     series = list(dict.fromkeys(row.line.series for row in rows))
-    groups = [(name, *group) for name in correlations for group in _groups(rows, name, series)]
+    groups = [(panel, *group) for panel in matrices for group in _groups(rows, panel.artifact, series)]
     count = len(scalars) + len(groups)
     across = min(4, count)
     down = math.ceil(count / across)
     with mpl.rc_context(STYLE | {"axes.titlelocation": "left", "axes.titley": 1.0}):
         figure = Figure(figsize=(2.5 * across, 2.15 * down + 0.3), layout="constrained")
         panels = figure.subplots(down, across, squeeze=False).flat
-        symbol = str(ladder).replace("beta", "β")
+        symbol = symbol_of(str(ladder))
         for panel, name in zip(panels, scalars):
             panel.set(title=in_words(name), xlabel=symbol)
             _draw_scalar(panel, rows, name, series)
-        for panel, (name, whose, group) in zip(panels[len(scalars) :], groups):
-            panel.set(title=in_words(name), xlabel="distance |i − j|" + whose)
-            _draw_correlations(panel, group, name, symbol)
+        for panel, (matrix, whose, group) in zip(panels[len(scalars) :], groups):
+            panel.set(title=title_of(matrix), xlabel="distance |i − j|" + whose)
+            _draw_distances(panel, group, matrix.artifact, symbol)
         for panel in panels[count:]:
             panel.set_axis_off()
         _legend(figure, rows, series)
@@ -83,9 +83,16 @@ def _pairs(rows: Sequence[_Row], dimensions: int) -> list[str]:
 
     def has(row: _Row, name: str) -> bool:
         known = row.line.run.artifacts
-        return name in known and _EXACT + name in known and row.array(name).ndim == dimensions + 1
+        return name in known and EXACT + name in known and row.array(name).ndim == dimensions + 1
 
     return [name for name in rows[0].line.run.artifacts if all(has(row, name) for row in rows)]
+
+
+def _matrices(rows: Sequence[_Row]) -> list[Panel]:
+    """The panels of square matrices that every run has twice."""
+    square = [name for name in _pairs(rows, 2) if len(set(rows[0].array(name).shape[1:])) == 1]
+    panels = rows[0].line.run.panels if rows else ()
+    return [one for one in panels if one.kind == "matrix" and one.artifact in square]
 
 
 def _marker(row: _Row) -> str:
@@ -94,8 +101,8 @@ def _marker(row: _Row) -> str:
 
 def _alike(rows: Sequence[_Row], name: str) -> bool:
     """Whether the exact arrays at one value of the ladder are the same in every series."""
-    first = {row.value: row.array(_EXACT + name)[0] for row in reversed(rows)}
-    pairs = [(first[row.value], row.array(_EXACT + name)[0]) for row in rows]
+    first = {row.value: row.array(EXACT + name)[0] for row in reversed(rows)}
+    pairs = [(first[row.value], row.array(EXACT + name)[0]) for row in rows]
     return all(a.shape == b.shape and np.allclose(a, b) for a, b in pairs)
 
 
@@ -110,7 +117,7 @@ def _draw_scalar(axes: Axes, rows: Sequence[_Row], name: str, series: Sequence[s
     """Exact values in grey where all series share them, else in the colour of the series."""
     alike = _alike(rows, name)
     for number, one in enumerate(series[:1] if alike else series):
-        exact = {row.value: row.array(_EXACT + name)[0] for row in rows if alike or row.line.series == one}
+        exact = {row.value: row.array(EXACT + name)[0] for row in rows if alike or row.line.series == one}
         colour = GREY if alike else COLOURS[number % len(COLOURS)]
         axes.plot(list(exact), list(exact.values()), color=colour, **_RING)
     for row in rows:
@@ -131,11 +138,11 @@ def _moved(axes: Axes, points: float) -> Transform:
     return axes.transData + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
 
 
-def _draw_correlations(axes: Axes, rows: Sequence[_Row], name: str, symbol: str) -> None:
+def _draw_distances(axes: Axes, rows: Sequence[_Row], name: str, symbol: str) -> None:
     values = sorted({row.value for row in rows})
     for row in rows:
         colour = _RAMP((row.value - values[0]) / (values[-1] - values[0] or 1.0))
-        wanted = _by_distance(row.array(_EXACT + name)[:1])[0]
+        wanted = _by_distance(row.array(EXACT + name)[:1])[0]
         distances = np.arange(1, len(wanted) + 1)
         axes.plot(distances, wanted, color=colour, **_RING)
         for trained in _by_distance(row.array(name)):

@@ -1,5 +1,6 @@
 """Finished runs as tables and figures show them."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,14 @@ class Line(NamedTuple):
     start: str | None
 
 
+def symbol_of(name: str) -> str:
+    """A Greek letter by its name; any other name as it is."""
+    try:
+        return unicodedata.lookup(f"GREEK SMALL LETTER {name.upper()}")
+    except KeyError:
+        return name
+
+
 def ordered(entries: Sequence[Entry], ladder: str | None) -> list[Entry]:
     """Along the ladder, from small to large."""
     return sorted(entries, key=lambda entry: entry.labels.get(ladder or "") or 0)
@@ -33,7 +42,7 @@ def entries_of(entries: Sequence[Entry], ladder: str | None) -> list[Line]:
     """Where each run goes in a figure: the ladder makes the columns, from small to large, the rest the series."""
     lines = []
     for run, labels, start, _ in ordered(entries, ladder):
-        column = f"{ladder} = {labels[ladder]}" if ladder in labels else ""
+        column = f"{symbol_of(ladder)} = {labels[ladder]}" if ladder in labels else ""
         rest = {name: value for name, value in labels.items() if name != ladder and value is not None}
         alone = len({name for entry in entries for name in entry.labels} - {ladder}) == 1
         words = (str(v) if alone or isinstance(v, str) else f"{name} {v}" for name, v in rest.items())

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..console import say
+from ..measures import Measure
 from ..store.files import FIGURE, OBSERVABLES, RATE, TABLE, TUNING, jsonable
 from ..store.result import SECONDS, Run
 from .compare import ladder_of, load_runs
-from .cost import TRUE, Spread, decades, main_curve, prices, spread
+from .cost import Spread, beside, decades, main_curve, prices, spread
 from .lines import Entry, entries_of
 
 _NEVER = "–"
@@ -101,18 +102,19 @@ def _document(entry: Entry, thresholds: Sequence[float]) -> dict[str, Any]:
 
 def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> None:
     """A table of the options that differ, how good each run is, and what it took."""
-    name = main_curve(entries[0].run)[0].replace("_", " ")
-    title = f"{name} at the first and the last step" + (", and steps until it is below" if thresholds else "")
+    judge = main_curve(entries[0].run)[0]
+    until = f", and steps until it is {_beyond(judge)}" if thresholds else ""
+    title = f"{_words(judge)} at the first and the last step{until}"
     tells_rate = RATE not in entries[0].labels and any(entry.run.spec.get(RATE) is not None for entry in entries)
-    tells_truth = any(TRUE in entry.run.curves for entry in entries)
-    columns = ["first", "last", *(["truly"] if tells_truth else []), *(f"{t:g}" for t in thresholds)]
+    others = list(dict.fromkeys(other for entry in entries for other in beside(entry.run)))
+    columns = ["first", "last", *map(_words, others), *(f"{t:g}" for t in thresholds)]
     columns += [*(["rate"] if tells_rate else []), "steps", "seconds"]
     rows = []
     for entry in entries:
         curve, rate = main_curve(entry.run)[1], entry.run.spec.get(RATE)
         ends = [_middle(curve[:, 0]), _middle(curve[:, -1])]
-        if tells_truth:
-            ends.append(_middle(entry.run.curves.get(TRUE, curve)[:, -1]))
+        known = entry.run.curves
+        ends += [_middle(known[other.name][:, -1]) if other.name in known else _NEVER for other in others]
         reached = [_count(spread(prices(entry.run, t)["steps"]).median) for t in thresholds]
         rates = [_NEVER if rate is None else f"{rate:g}"] if tells_rate else []
         rows.append([*ends, *reached, *rates, str(entry.run.steps), f"{entry.run.seconds:.1f}"])
@@ -121,7 +123,7 @@ def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> N
 
 def _print_prices(entries: Sequence[Entry], threshold: float) -> None:
     """A table of what each run took to get below a threshold."""
-    name = main_curve(entries[0].run)[0].replace("_", " ")
+    judge = main_curve(entries[0].run)[0]
     price = [prices(entry.run, threshold) for entry in entries]
     names = list(dict.fromkeys(name for each in price for name in each))
     several = any(entry.run.seeds > 1 for entry in entries)
@@ -130,7 +132,7 @@ def _print_prices(entries: Sequence[Entry], threshold: float) -> None:
         cells = [_cell(spread(each[name]), several) if name in each else "" for name in names]
         rows.append(([f"{_reaching(each['steps'])}/{each['steps'].size}"] if several else []) + cells)
     columns = [*(["seeds"] if several else []), *(name.replace("_evaluations", "s") for name in names)]
-    _print_table(f"\n{name} below {threshold:g}", entries, columns, rows)
+    _print_table(f"\n{_words(judge)} {_beyond(judge)} {threshold:g}", entries, columns, rows)
 
 
 def _print_table(title: str, entries: Sequence[Entry], columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -149,6 +151,14 @@ def _print_table(title: str, entries: Sequence[Entry], columns: Sequence[str], r
         options = (_NEVER if value is None else str(value) for value in entry.labels.values())
         table.add_row(*options, *([entry.start or "cold"] if starts else []), *row)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _words(measure: Measure) -> str:
+    return measure.name.replace("_", " ")
+
+
+def _beyond(measure: Measure) -> str:
+    return "below" if measure.better == "lower" else "above"
 
 
 def _middle(values: Any) -> str:

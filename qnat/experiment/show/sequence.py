@@ -1,4 +1,4 @@
-"""The figure of a sequence: every state a panel, in which warm starts stand beside cold ones."""
+"""The figure of a sequence: every rung of the ladder a panel, in which warm starts stand beside cold ones."""
 
 import math
 import pathlib
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..store.result import Run
-from .cost import TRUE, main_curve
+from .cost import beside, label_of, main_curve
 from .lines import Entry
 from .style import COLOURS, DOTS, GREY, STYLE, draw_curve, in_words, least_of, save_figure
 
@@ -22,45 +22,46 @@ _WIDEST = 4
 def draw_sequence(entries: Sequence[Entry], ladder: str, path: pathlib.Path) -> None:
     """The main curve against the step; lines are medians over seeds, shades go from the least to the most.
 
-    Dotted lines are the error against the true state, where that is not what the loss knows.
+    Dotted lines are the other exact measures, where the runs have any.
 
     Args:
         entries: labelled by the ladder, and by `seed` where each seed is a run; their titles are those of the panels.
         ladder: the name of the label that makes the panels. path: where the figure goes.
     """
     titles = {entry.labels[ladder]: entry.title for entry in entries}
-    elements = sorted(titles)
-    columns = min(len(elements), _WIDEST)
-    rows = math.ceil(len(elements) / columns)
-    name = main_curve(entries[0].run)[0]
+    rungs = sorted(titles)
+    columns = min(len(rungs), _WIDEST)
+    rows = math.ceil(len(rungs) / columns)
+    judge = main_curve(entries[0].run)[0]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(1.0 + 2.3 * columns, 0.6 + 2.3 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        least, told = np.inf, False
+        least = np.inf
+        told: dict[str, None] = {}
         for number, axes in enumerate(panels.flat):
-            if number >= len(elements):
+            if number >= len(rungs):
                 axes.set_visible(False)
                 continue
             for start, (colour, _) in _LOOK.items():
-                here = [e.run for e in entries if e.labels[ladder] == elements[number] and e.start == start]
+                here = [e.run for e in entries if e.labels[ladder] == rungs[number] and e.start == start]
                 if not here:
                     continue
-                curve = _stacked(here, name)
+                curve = _stacked(here, judge.name)
                 steps = np.arange(curve.shape[1], dtype=float)
                 least = min(least, least_of(curve))
                 draw_curve(axes, steps, curve, colour, zorder=3)
-                if TRUE in here[0].curves:
-                    told = True
-                    draw_curve(axes, steps, _stacked(here, TRUE), colour, linestyle=DOTS, zorder=4)
-            axes.set_title(titles[elements[number]])
+                for other in beside(here[0]):
+                    told[in_words(other.name)] = None
+                    draw_curve(axes, steps, _stacked(here, other.name), colour, linestyle=DOTS, zorder=4)
+            axes.set_title(titles[rungs[number]])
             axes.set_xscale("symlog", linthresh=1, linscale=0.35)
             axes.set_xlim(0, max(1, *(entry.run.steps for entry in entries)))
             axes.xaxis.set_major_formatter("{x:g}")
-            if number + columns >= len(elements):
+            if number + columns >= len(rungs):
                 axes.set_xlabel("step")
                 axes.tick_params(labelbottom=True)
         for axes in panels[:, 0]:
-            axes.set_ylabel(in_words(name) + (" (nats)" if name == "relative_entropy" else ""))
+            axes.set_ylabel(label_of(judge))
         if least >= 0:
             panels[0, 0].set_yscale("log")
         handles = [
@@ -69,7 +70,7 @@ def draw_sequence(entries: Sequence[Entry], ladder: str, path: pathlib.Path) -> 
             if any(entry.start == start for entry in entries)
         ]
         if told:
-            handles.append(Line2D([], [], color=GREY, linestyle=DOTS, label="error against the true state"))
+            handles.append(Line2D([], [], color=GREY, linestyle=DOTS, label=", ".join(told)))
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
         save_figure(figure, path)
 

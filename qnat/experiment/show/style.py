@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..measures import Panel
 from ..store.files import replace_file
 
 # Okabe and Ito's colours, told apart by colour-blind readers; yellow is left out, it is too light for lines
@@ -46,6 +47,11 @@ def save_figure(figure: Figure, path: pathlib.Path) -> None:
 def in_words(name: str) -> str:
     """A name as a label."""
     return name.replace("_", " ")
+
+
+def title_of(panel: Panel) -> str:
+    """What stands above a panel."""
+    return panel.title or in_words(panel.artifact)
 
 
 def least_of(curve: Float[np.ndarray, "seeds rows"]) -> float:

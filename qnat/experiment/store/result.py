@@ -4,15 +4,21 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from ..errors import RefusedError
-from .files import RESULT, jsonable, read_run, replace_file
+from ..measures import Artifact, Measure, Panel
+from .files import RESULT, jsonable, read_run
+from .netcdf import read_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from ..task import Task
 
 _PARAMS, _DRAWS = "params", "draws"
+_CURVE = ("seed", "step")
 _DAMAGED = "{} is missing or damaged; --force runs it again."
 SECONDS = {"compile": "compile_seconds", "train": "seconds", "write": "write_seconds", "draw": "draw_seconds"}
 """Under what names run.json keeps `Run.spent`."""
@@ -33,7 +39,9 @@ class Run:
         steps: updates made.
         spent: the seconds that compiling, training, writing and drawing took, over all processes that worked at it.
         ladder: the option along which runs of its task are ordered; None if there is none, or it is not known.
+        labels: `Artifact`s without value, of the artifacts of whose axes and values the task says what they mean.
         draws: the parameters kept on the way, with an axis over draws before their own; None if none were asked for.
+        measures, panels, costs: those of the task; measures are None in a folder from before run.json named them.
     """
 
     path: pathlib.Path | None
@@ -47,7 +55,11 @@ class Run:
     steps: int
     spent: dict[str, float]
     ladder: str | None = None
+    labels: dict[str, Artifact] = dataclasses.field(default_factory=dict)
     draws: Any = None
+    measures: tuple[Measure, ...] | None = None
+    panels: tuple[Panel, ...] = ()
+    costs: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -114,26 +126,50 @@ def final_values(curves: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {name: values[0] if len(values) == 1 else values for name, values in last.items()}
 
 
-def save_result(run: Run) -> None:
-    """Writes result.nc: curves over (seed, step), `params.<name>`, `draws.<name>`, artifacts, the spec as JSON."""
-    import xarray as xr
+def declarations(task: "Task") -> dict[str, Any]:
+    """What run.json keeps of what a task says of itself."""
+    return {
+        "measures": [measure._asdict() for measure in task.measures],
+        "panels": [panel._asdict() for panel in task.panels],
+        "costs": list(task.costs),
+    }
 
+
+def save_result(run: Run) -> None:
+    """Writes result.nc: curves over (seed, step), `params.<name>`, `draws.<name>`, artifacts, the spec as JSON.
+
+    Curves have the units of their measures, artifacts their labels.
+    """
     assert run.path is not None
     first = run.spec.get("seed", 0)
-    data: dict[str, tuple[tuple[str, ...], np.ndarray]] = {n: (("seed", "step"), c) for n, c in run.curves.items()}
+    axes = {"seed": range(first, first + run.seeds), "step": range(run.steps + 1)}
+    units = {measure.name: measure.unit for measure in run.measures or ()}
+    arrays = {name: Artifact(curve, _CURVE, axes, units.get(name, "")) for name, curve in run.curves.items()}
     for name, array in {**_flat(_PARAMS, run.params), **run.artifacts}.items():
-        if name in data or name in ("seed", "step"):
+        label = run.labels.get(name, Artifact(None))
+        if taken := [each for each in (name, *label.dims) if each in run.curves or each in _CURVE]:
             raise ValueError(
-                f"'{name}' is both a curve and a final array of the task '{run.spec['task']}'; rename one."
+                f"'{taken[0]}' is both a curve and a final array (or its axis) of '{run.spec['task']}'; rename one."
             )
         stacked = np.asarray(array)[None] if run.seeds == 1 else np.asarray(array)
-        data[name] = (("seed", *(f"{name}_{i}" for i in range(stacked.ndim - 1))), stacked)
+        dims = label.dims or _numbered(name, stacked.ndim - 1)
+        arrays[name] = label._replace(value=stacked, dims=("seed", *dims))
     for name, array in {} if run.draws is None else _flat(_DRAWS, run.draws).items():
         stacked = array[None] if run.seeds == 1 else array
-        data[name] = (("seed", "draw", *(f"{name}_{i}" for i in range(stacked.ndim - 2))), stacked)
-    coordinates = {"seed": np.arange(first, first + run.seeds), "step": np.arange(run.steps + 1)}
-    dataset = xr.Dataset(data, coordinates, {"spec": json.dumps(jsonable(run.spec)), "task": run.spec["task"]})
-    replace_file(run.path / RESULT, lambda file: file.write(dataset.to_netcdf(engine="h5netcdf")))
+        arrays[name] = Artifact(stacked, ("seed", "draw", *_numbered(name, stacked.ndim - 2)))
+    write_arrays(run.path / RESULT, arrays, {"spec": json.dumps(jsonable(run.spec)), "task": run.spec["task"]})
+
+
+def _numbered(name: str, axes: int) -> tuple[str, ...]:
+    """The dimensions of an artifact that has no names for them."""
+    return tuple(f"{name}_{i}" for i in range(axes))
+
+
+def _label(name: str, stored: Artifact) -> Artifact | None:
+    """The label of an artifact as it was stored; None if it has none."""
+    dims = () if stored.dims[1:] == _numbered(name, len(stored.dims) - 1) else stored.dims[1:]
+    label = Artifact(None, dims, {dim: stored.coords[dim] for dim in dims if dim in stored.coords}, *stored[3:])
+    return None if label == Artifact(None) else label
 
 
 def _flat(stem: str, tree: Any) -> dict[str, np.ndarray]:
@@ -149,55 +185,47 @@ def _nested(stem: str, arrays: dict[str, np.ndarray]) -> Any:
     """Undoes `_flat`, taking what begins with the stem; None if nothing does."""
     tree: dict[str, Any] = {}
     for name, array in arrays.items():
-        *path, leaf = name.split(".")
         if name == stem:
             return array
-        if (path or [""])[0] != stem:
-            continue
-        branch = tree
-        for key in path[1:]:
-            branch = branch.setdefault(key, {})
-        branch[leaf] = array
+        first, *path = name.split(".")
+        if first == stem:
+            *nodes, leaf = path
+            branch = tree
+            for key in nodes:
+                branch = branch.setdefault(key, {})
+            branch[leaf] = array
     return tree or None
 
 
 def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
     try:
-        arrays = _arrays(path / RESULT)
+        stored = read_arrays(path / RESULT)
     except (OSError, ValueError, KeyError, RuntimeError):
         raise RefusedError(_DAMAGED.format(path / RESULT)) from None
-    curves = {name: array for name, (dims, array) in arrays.items() if dims == ("seed", "step")}
+    curves = {name: one.value for name, one in stored.items() if one.dims == _CURVE}
     single = curves["loss"].shape[0] == 1
-    rest = {name: array[0] if single else array for name, (_, array) in arrays.items() if name not in curves}
-    own = {name: array for name, array in rest.items() if name.split(".")[0] not in (_PARAMS, _DRAWS)}
+    rest = {name: one.value[0] if single else one.value for name, one in stored.items() if name not in curves}
+    artifacts = {name: array for name, array in rest.items() if name.split(".")[0] not in (_PARAMS, _DRAWS)}
+    labels = {name: _label(name, stored[name]) for name in artifacts}
+    measures = document.get("measures")
     return Run(
         path=path,
         spec=document["spec"],
         curves=curves,
         params=_nested(_PARAMS, rest),
         draws=_nested(_DRAWS, rest),
-        artifacts=own,
+        artifacts=artifacts,
+        labels={name: label for name, label in labels.items() if label is not None},
         final=_numbers(document["final"]),
         reference=document["reference"],
         status=document["status"],
         steps=document["steps"],
-        ladder=document.get("ladder"),
         spent={part: document.get(key, 0.0) for part, key in SECONDS.items()},
+        ladder=document.get("ladder"),
+        measures=None if measures is None else tuple(Measure(**one) for one in measures),
+        panels=tuple(Panel(**one) for one in document.get("panels", ())),
+        costs=tuple(document.get("costs", ())),
     )
-
-
-def _arrays(path: pathlib.Path) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """The variables of a netCDF file with their dimensions; read by h5py, which takes a tenth of xarray's time."""
-    import h5py
-
-    found = {}
-    with h5py.File(path) as file:
-        for name, variable in file.items():
-            if isinstance(variable, h5py.Dataset) and not variable.is_scale:  # a complex type has a name of its own
-                # netCDF has no booleans; xarray writes bytes, and says so
-                array = variable[()].astype(bool) if variable.attrs.get("dtype") == "bool" else variable[()]
-                found[name] = tuple(axis[0].name.rpartition("/")[2] for axis in variable.dims), array
-    return found
 
 
 def _numbers(final: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..console import note
 from ..errors import NonFiniteError
+from ..show.compare import declared
 from ..show.lines import Entry, entries_of
 from ..stopwatch import timed
 from ..store.files import (
@@ -72,7 +73,7 @@ def run_sweep(
         runs: dict[str, Run] = {}
 
         def recall(folder: str) -> Run:
-            return runs[folder] if folder in runs else runs.setdefault(folder, Run.load(path / folder))
+            return runs[folder] if folder in runs else runs.setdefault(folder, declared([Run.load(path / folder)])[0])
 
         for number, rung in enumerate(rungs, start=1):
             row = rows[rung.folder]
@@ -128,7 +129,7 @@ def _attempt(
         previous, run = before
         spec, initial = spec.following(run.params), spec.warm_start(run.params, previous, rung.start or "")
     try:
-        return spec.run(path / rung.folder, resume=resume, initial=initial, progress=progress)
+        return declared([spec.run(path / rung.folder, resume=resume, initial=initial, progress=progress)])[0]
     except NonFiniteError as error:
         row |= {"status": "failed", "message": str(error)}
         _say(f"{rung.folder}: {error}", True)

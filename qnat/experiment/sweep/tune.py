@@ -18,8 +18,8 @@ class Score(NamedTuple):
     """How bad a trial is: of two, the one that misses fewer decades, then the cheaper, then the closer, is better.
 
     Attributes:
-        missed: decades of relative entropy that were not reached, inf if the run failed. gradient_evaluations: up to
-            the last one that was. final: the last value of the main curve.
+        missed: decades of the main curve that were not reached, inf if the run failed. gradient_evaluations: up to the
+            last one that was. final: the last value of the main curve, with a minus where higher is better.
     """
 
     missed: float
@@ -33,7 +33,9 @@ def score(run: Run | None) -> Score:
         return Score(math.inf, math.inf, math.inf)
     spent = [float(prices(run, threshold)["gradient_evaluations"][0]) for threshold in decades(run)]
     reached = [price for price in spent if price < math.inf]
-    return Score(len(spent) - len(reached), max(reached, default=0.0), float(main_curve(run)[1][0, -1]))
+    judge, curve = main_curve(run)
+    final = float(curve[0, -1]) * (1 if judge.better == "lower" else -1)
+    return Score(len(spent) - len(reached), max(reached, default=0.0), final)
 
 
 def tune_rates(rungs: Sequence[Rung], attempt: Callable[[Rung], Run | None]) -> list[Rung]:

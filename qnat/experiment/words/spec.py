@@ -80,6 +80,11 @@ class RunSpec(BaseModel):
     def check_data(self) -> None:
         """Refuses data whose values do not suit, which only reading them tells; called before anything is written."""
 
+    @classmethod
+    def problem(cls) -> "type[Task]":
+        """The class of the problem, which says what is measured and drawn."""
+        raise NotImplementedError
+
     def task(self) -> "Task":
         """The problem."""
         raise NotImplementedError

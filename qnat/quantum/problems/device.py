@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from qnat.experiment.measures import Artifact
 from qnat.experiment.task import Reference, Task
 from qnat.geometry.metric import AbstractMetric
 
@@ -39,6 +40,7 @@ class DeviceThermalTask(Task):
     """
 
     name = "gibbs"
+    measures, panels, costs = ThermalTask.measures, ThermalTask.panels, ThermalTask.costs
     exact: ThermalTask
     hamiltonian: PauliSum
     device: Device
@@ -80,7 +82,7 @@ class DeviceThermalTask(Task):
     def reference(self) -> Mapping[str, Reference]:
         return self.exact.reference
 
-    def artifacts(self, params: Params) -> dict[str, Array]:
+    def artifacts(self, params: Params) -> dict[str, Array | Artifact]:
         """As `ThermalTask.artifacts`."""
         return self.exact.artifacts(params)
 

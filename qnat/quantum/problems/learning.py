@@ -1,7 +1,7 @@
 """Hamiltonian learning: the relative entropy D(σ‖ρ) of a model from copies of σ, or from σ itself."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Inexact, PRNGKeyArray, PyTree
 
+from qnat.experiment.measures import Artifact, Measure
 from qnat.experiment.task import Reference, Task
 from qnat.geometry.divergence import fidelity_from_spectra, relative_entropy_from_spectra, trace_distance_from_spectra
 from qnat.geometry.hermitian import dot, log_density, log_trace_exp
@@ -74,6 +75,7 @@ class LearningTask(Task):
     """
 
     name = "learning"
+    measures: ClassVar[tuple[Measure, ...]] = (Measure("relative_entropy", "nats", exact=True),)
     model: GibbsFamily | LatentGibbs
     moments: Float[Array, " P"] | None
     covariance: Float[Array, "P P"] | None
@@ -193,19 +195,23 @@ class LearningTask(Task):
         return {"loss": Reference(self.least, "maximum likelihood by Newton's method", 1e-12)}
 
     @eqx.filter_jit
-    def artifacts(self, params: PyTree[Array]) -> dict[str, Array]:
+    def artifacts(self, params: PyTree[Array]) -> dict[str, Artifact]:
         """Spectrum of the trained state and of σ; θ of a GibbsFamily, its standard errors, and its true value."""
         log_p, _ = self.model.spectrum(params)
-        found = {"modular_spectrum": jnp.sort(-log_p)}
+        spectra, thetas = {"modular_spectrum": jnp.sort(-log_p)}, {}
         if self.target is not None:
-            found["exact_modular_spectrum"] = jnp.sort(-self.target.log_p)
+            spectra["exact_modular_spectrum"] = jnp.sort(-self.target.log_p)
         if self.covariance is not None:
             fisher = self.metric("bkm").at(params).as_matrix()
-            found["theta"] = params
-            found["theta_error"] = jnp.sqrt(jnp.diagonal(sandwich(fisher, self.covariance, self.ridge)))
+            thetas = {"theta": params}
+            thetas["theta_error"] = jnp.sqrt(jnp.diagonal(sandwich(fisher, self.covariance, self.ridge)))
             if self.theta_true is not None:
-                found["theta_true"] = self.theta_true
-        return found
+                thetas["theta_true"] = self.theta_true
+        generators = getattr(self.model, "generators", None)
+        along = {"generator": generators.strings} if isinstance(generators, PauliSum) else {}
+        return {name: Artifact(each, ("eigenstate",), unit="nats") for name, each in spectra.items()} | {
+            name: Artifact(each, ("generator",), along) for name, each in thetas.items()
+        }
 
 
 def _moments_of(family: GibbsFamily, data: Moments | Target) -> Moments:

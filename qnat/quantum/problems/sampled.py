@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
+from qnat.experiment.measures import Artifact
 from qnat.experiment.task import Reference, Task
 from qnat.geometry.hermitian import dot
 from qnat.geometry.metric import AbstractMetric, EuclideanMetric
@@ -45,6 +46,7 @@ class SampledThermalTask(Task):
     """
 
     name = "gibbs"
+    measures, panels, costs = ThermalTask.measures, ThermalTask.panels, ThermalTask.costs
     exact: ThermalTask
     backend: AbstractBackend
     measurement: Measurement
@@ -148,7 +150,7 @@ class SampledThermalTask(Task):
         """As `ThermalTask.evaluate`, exact; and the shots of a step."""
         return self.exact.evaluate(params) | {"shots": jnp.asarray(self.shots_per_step, dtype=float)}
 
-    def artifacts(self, params: PyTree[Array]) -> dict[str, Array]:
+    def artifacts(self, params: PyTree[Array]) -> dict[str, Array | Artifact]:
         return self.exact.artifacts(params)
 
     @property

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact, PyTree
 
+from qnat.experiment.measures import Measure
 from qnat.geometry.divergence import relative_entropy_from_spectra
 
 from ..models import GibbsFamily, LatentGibbs
@@ -20,6 +21,7 @@ class SequenceTask(LearningTask):
     """
 
     name = "sequence"
+    measures = (*LearningTask.measures, Measure("true_relative_entropy", "nats", exact=True))
     true: Target
 
     def __init__(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
+from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Reference, Task
 from qnat.geometry.divergence import fidelity_from_spectra, relative_entropy_from_spectra, trace_distance_from_spectra
 from qnat.geometry.metric import AbstractMetric
@@ -33,6 +34,9 @@ class ThermalTask(Task):
     """
 
     name = "gibbs"
+    measures = (Measure("relative_entropy", "nats", exact=True),)
+    panels = (Panel("levels", "spectrum"), Panel("matrix", "correlations_zz"))
+    costs = ("shots",)
     model: LatentGibbs | GibbsFamily
     hamiltonian: Inexact[Array, "d d"]
     energies: Float[Array, " d"]
@@ -114,16 +118,25 @@ class ThermalTask(Task):
         }
 
     @eqx.filter_jit
-    def artifacts(self, params: PyTree[Array]) -> dict[str, Array]:
+    def artifacts(self, params: PyTree[Array]) -> dict[str, Array | Artifact]:
         """Of the trained and the exact state: spectra, for n ≤ 6 density matrices, and observables if wanted."""
         exact = thermal(self.energies, self.beta)
-        log_p, basis = self.model.spectrum(params)
-        found = {"spectrum": jnp.sort(jnp.exp(log_p))[::-1], "exact_spectrum": jnp.sort(jnp.exp(exact.log_p))[::-1]}
-        if self.energies.size <= 64:
-            found["density_matrix"] = (basis * jnp.exp(log_p)) @ basis.conj().T
-            found["exact_density_matrix"] = (self.levels * jnp.exp(exact.log_p)) @ self.levels.conj().T
+        trained = self._of_state(*self.model.spectrum(params))
+        return trained | {f"exact_{name}": found for name, found in self._of_state(exact.log_p, self.levels).items()}
+
+    def _of_state(self, log_p: Float[Array, " d"], basis: Inexact[Array, "d d"]) -> dict[str, Array | Artifact]:
+        p, n = jnp.exp(log_p), log_p.size.bit_length() - 1
+        found: dict[str, Array | Artifact] = {
+            "spectrum": Artifact(jnp.sort(p)[::-1], ("eigenstate",), long_name="probability")
+        }
+        if n <= 6:
+            states = [format(state, f"0{n}b") for state in range(2**n)]
+            found["density_matrix"] = Artifact(
+                (basis * p) @ basis.conj().T, ("ket", "bra"), {"ket": states, "bra": states}
+            )
         if self.observables:
             found |= thermal_observables(log_p, basis, self.hamiltonian, self.beta)
-            wanted = thermal_observables(exact.log_p, self.levels, self.hamiltonian, self.beta)
-            found |= {f"exact_{name}": value for name, value in wanted.items()}
+            for name, dims in (("correlations_zz", ("site_i", "site_j")), ("bloch_vectors", ("site", "axis"))):
+                along = {dim: list("XYZ") if dim == "axis" else range(n) for dim in dims}
+                found[name] = Artifact(found[name], dims, along)
         return found

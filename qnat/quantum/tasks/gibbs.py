@@ -68,6 +68,12 @@ class GibbsSpec(VariationalSpec):
 
         return scaled(self, params, factor)
 
+    @classmethod
+    def problem(cls) -> "type[Task]":
+        from ..problems import ThermalTask
+
+        return ThermalTask
+
     def task(self) -> "ThermalTask | SampledThermalTask":
         """The free energy of the model, or an estimate of it."""
         from .gibbs_objects import task

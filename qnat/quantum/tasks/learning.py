@@ -12,6 +12,8 @@ from .bibliography import ENTRIES, entries
 from .variational import VariationalSpec
 
 if TYPE_CHECKING:
+    from qnat.experiment.task import Task
+
     from ..problems.learning import LearningTask
 
 _SIMULATED = ("exact", "counts", "shadows")
@@ -104,6 +106,12 @@ class LearningSpec(VariationalSpec):
         from .learning_objects import scaled
 
         return scaled(self, params, self.beta / previous.beta)
+
+    @classmethod
+    def problem(cls) -> "type[Task]":
+        from ..problems import LearningTask
+
+        return LearningTask
 
     def task(self) -> "LearningTask":
         """The relative entropy of the model from the state of the data."""

@@ -13,6 +13,8 @@ from .system import HAMILTONIANS, SystemSpec
 from .variational import VariationalSpec
 
 if TYPE_CHECKING:
+    from qnat.experiment.task import Task
+
     from ..problems import LearningTask, ThermalTask
 
 _QUENCHES = {
@@ -194,6 +196,12 @@ class SequenceSpec(VariationalSpec):
         """BibTeX entries of the model, the optimiser, the Hamiltonian and the solver."""
         own = {"Johansson2013": ENTRIES["Johansson2013"]} if self.kind == "open" else {}
         return own | dict(entries(self.hamiltonian, self.model, self.optimizer))
+
+    @classmethod
+    def problem(cls) -> "type[Task]":
+        from ..problems import SequenceTask
+
+        return SequenceTask
 
     def task(self) -> "ThermalTask | LearningTask":
         """The relative entropy of the model and the state of this element."""

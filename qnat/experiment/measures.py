@@ -1,0 +1,57 @@
+"""What a task says of itself: which curves judge it, what its final arrays are called, what is drawn of them.
+
+Data, written into run.json and result.nc: figures, tables and comparisons know no curve by its name. This module
+imports the standard library only.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+
+class Measure(NamedTuple):
+    """A curve that tells how good a run is.
+
+    Attributes:
+        name: of the curve. unit: in words; "" for none.
+        better: which values are good, the "lower" or the "higher" ones.
+        exact: zero is the goal. The decades are then thresholds, the progress display shows it as the gap, and it is
+            shown beside the measure that judges the run.
+    """
+
+    name: str
+    unit: str = ""
+    better: Literal["lower", "higher"] = "lower"
+    exact: bool = False
+
+
+class Artifact(NamedTuple):
+    """A final array and what its axes and values mean.
+
+    Attributes:
+        value: the array; None where only its labels are meant.
+        dims: a name for every axis; none if the axes have no meaning of their own.
+        coords: by the name of an axis the numbers or strings along it, such as the Pauli string of each coupling.
+            Arrays that share the name of an axis share its coordinates.
+        unit: in words; "" for none. long_name: what a figure calls the values.
+    """
+
+    value: Any
+    dims: tuple[str, ...] = ()
+    coords: Mapping[str, Sequence[Any]] = {}
+    unit: str = ""
+    long_name: str = ""
+
+
+class Panel(NamedTuple):
+    """How an artifact is drawn. The figure of a run shows the first panel whose arrays the run has.
+
+    Attributes:
+        kind: "levels": a positive vector against its exact counterpart, level by level. "images": pictures (count,
+            rows, columns) side by side. "matrix": a real matrix; of a square one, sweeps along a ladder show the means
+            over the pairs i, j of equal distance |i − j|, against the exact ones.
+        artifact: its name; its exact counterpart is called `exact_` and that name. title: "" takes the name in words.
+    """
+
+    kind: Literal["levels", "images", "matrix"]
+    artifact: str
+    title: str = ""
