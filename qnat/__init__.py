@@ -9,8 +9,12 @@ Rooms, lowest first; each is loaded when it is first asked for, so that `import 
     qnat.quantum       Hamiltonians, circuits, thermal-state models and their tasks
 """
 
+import sys
+
 from qnat.lazy import attach
+from qnat.moved import Finder
 
 __version__ = "0.1.0"
 
+sys.meta_path.append(Finder())
 __getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -16,6 +16,7 @@ import pytest
 
 import classical
 import qnat
+from qnat import moved
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -118,6 +119,17 @@ def test_public_names_resolve_and_are_documented(name):
         if public != "__version__" and (not doc or doc.startswith(f"{public}(")):
             undocumented.append(public)
     assert not undocumented
+
+
+@pytest.mark.parametrize("old", moved.MOVED)
+def test_modules_that_moved_are_found_by_their_old_names(old):
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=rf"{old} is now"):
+        module = importlib.import_module(old)
+    for new in moved.MOVED[old]:
+        found = importlib.import_module(new)
+        public = [name for name, value in vars(found).items() if getattr(value, "__module__", "") == new]
+        assert all(getattr(module, name) is getattr(found, name) for name in public)
 
 
 @pytest.mark.parametrize("name", ROOMS)
