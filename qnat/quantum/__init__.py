@@ -16,6 +16,7 @@ _HOME = {
     "LearningTask": "methods",
     "Measurement": "measurement",
     "Moments": "counts",
+    "NetworkEnergy": "models",
     "NoisyState": "models",
     "PauliSum": "pauli",
     "PureMetric": "models",
