@@ -116,6 +116,34 @@ MUTANTS = (
         "tests/optim",
     ),
     Mutant(
+        "a Gaussian steps out of its cone",
+        "qnat/geometry/families.py",
+        "precision + change + root.T @ root / 2",
+        "precision + change",
+        "tests/geometry/test_families.py",
+    ),
+    Mutant(
+        "the dual forgets the retraction of its map",
+        "qnat/geometry/dual.py",
+        "return self.mirror.retract(eta, step)",
+        "return jax.tree.map(jnp.add, eta, step)",
+        "tests/geometry/test_families.py",
+    ),
+    Mutant(
+        "products with a covariance of spins are centred once",
+        "qnat/geometry/spin_covariance.py",
+        "walsh(weighted - self.p * jnp.sum(weighted))",
+        "walsh(weighted)",
+        "tests/geometry/test_spin_families.py",
+    ),
+    Mutant(
+        "the inverse of all interactions forgets the mean",
+        "qnat/geometry/spin_covariance.py",
+        "(r - mean) / q",
+        "r / q",
+        "tests/geometry/test_spin_families.py",
+    ),
+    Mutant(
         "a proximal step forgets its divergence",
         "qnat/optim/proximal.py",
         "(1 - self.euclidean) * d + self.euclidean * (v - v0)",
@@ -251,8 +279,8 @@ MUTANTS = (
     Mutant(
         "the latent gradient changes its sign",
         "qnat/quantum/models/latent.py",
-        '"latent": -(p * (local - value)) @ self.statistics',
-        '"latent": (p * (local - value)) @ self.statistics',
+        "latent_gradient(self.latent, -p * (local - value))",
+        "latent_gradient(self.latent, p * (local - value))",
         "tests/quantum/test_models.py",
     ),
     Mutant(

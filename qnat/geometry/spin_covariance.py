@@ -1,12 +1,14 @@
 """Covariances of products of spins, by Walsh–Hadamard transforms in place of a table of all states."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 import lineax as lx
+import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .spins import walsh
+from .spins import masks, walsh
 from .structured import AbstractInverse, AbstractStructured, shifted
 
 
@@ -17,44 +19,51 @@ class SpinCovariance(AbstractStructured):
     (F + λ)⁻¹ takes two transforms where all 2^n − 1 sets are there, and else a Cholesky factorisation.
 
     Attributes:
-        p: (2^n,) probabilities. masks: (T,) different sets, as `spins.masks` numbers them; not the empty one.
+        p: (2^n,) probabilities. interactions: T different sets S of units, not the empty one.
     """
 
     p: Float[Array, " d"]
-    masks: Int[Array, " T"]
+    interactions: tuple[tuple[int, ...], ...] = eqx.field(static=True)
 
+    @property
+    def _masks(self) -> Int[np.ndarray, " T"]:
+        return masks(self.p.size.bit_length() - 1, self.interactions)
+
+    @jax.jit
     def mv(self, vector: Float[Array, " T"]) -> Float[Array, " T"]:
-        values = walsh(jnp.zeros_like(self.p).at[self.masks].set(vector))
+        values = walsh(jnp.zeros_like(self.p).at[self._masks].set(vector))
         weighted = self.p * (values - self.p @ values)
         # Once more without its mean: where one state has nearly all probability, its value less the mean is rounding.
-        return walsh(weighted - self.p * jnp.sum(weighted))[self.masks]
+        return walsh(weighted - self.p * jnp.sum(weighted))[self._masks]
 
     def _excess(self) -> tuple[Float[Array, " T"], Float[Array, " d"]]:
         """s_S of the likeliest state x; and for every set U of units ⟨s_U⟩ − s_U(x), small where x has nearly all p."""
         top = jnp.argmax(self.p)
         others = self.p.at[top].set(0)
-        signs = 1 - 2 * (jax.lax.population_count(top & self.masks) & 1)
+        signs = 1 - 2 * (jax.lax.population_count(top & self._masks) & 1)
         return signs.astype(self.p.dtype), walsh(others.at[top].set(-jnp.sum(others)))
 
+    @jax.jit
     def as_matrix(self) -> Float[Array, "T T"]:
         signs, excess = self._excess()
         # with s_S s_T of the likeliest state taken out of both terms: what is left does not cancel
-        own = excess[self.masks]
+        own = excess[self._masks]
         crossed = signs[:, None] * own
-        return excess[self.masks[:, None] ^ self.masks] - (crossed + crossed.T) - own[:, None] * own
+        return excess[self._masks[:, None] ^ self._masks] - (crossed + crossed.T) - own[:, None] * own
 
+    @jax.jit
     def diagonal(self) -> Float[Array, " T"]:
         """1 − ⟨s_S⟩²."""
         signs, excess = self._excess()
-        own = excess[self.masks]
+        own = excess[self._masks]
         return -own * (2 * signs + own)
 
     def in_structure(self) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(self.masks.shape, self.p.dtype)
+        return jax.ShapeDtypeStruct((len(self.interactions),), self.p.dtype)
 
     def inverse(self, shift: Float[Array, ""]) -> AbstractInverse:
-        if self.masks.size == self.p.size - 1:
-            return _AllSets(self.p, self.masks, shift.astype(self.p.dtype))
+        if len(self.interactions) == self.p.size - 1:
+            return _AllSets(self.p, jnp.asarray(self._masks), shift.astype(self.p.dtype))
         return _Factor(jnp.linalg.cholesky(shifted(self.as_matrix(), shift)))
 
 

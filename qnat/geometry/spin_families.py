@@ -1,10 +1,12 @@
 """Families of bits, exact while their states are summed over: products of spins, and Boltzmann machines of them."""
 
+import abc
 import itertools
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import lineax as lx
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -20,7 +22,42 @@ _LAYER = 20
 """Units whose states are still listed, with their statistics or with the fields on another layer."""
 
 
-class AbstractSpinFamily(AbstractExponentialFamily):
+class AbstractBitFamily(eqx.Module):
+    """Distributions p_θ(x) ∝ exp f_θ(x) of n bits x, all 2^n states at once, in the order of `all_bits`.
+
+    Attributes:
+        n: bits.
+    """
+
+    n: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray, *, scale: float = 0.1) -> Float[Array, " T"]:
+        """Random parameters whose exponents are of the order of `scale`."""
+
+    @abc.abstractmethod
+    def exponents(self, theta: Float[Array, " T"]) -> Float[Array, " states"]:
+        """f_θ of every state."""
+
+    @abc.abstractmethod
+    def covariance(self, theta: Float[Array, " T"], p: Float[Array, " states"]) -> lx.AbstractLinearOperator:
+        """Of ∂f_θ/∂θ under any distribution p over all states: the Fisher metric where p is p_θ."""
+
+    @abc.abstractmethod
+    def scaled(self, theta: Float[Array, " T"], factor: float | Float[Array, ""]) -> Float[Array, " T"]:
+        """The parameters whose exponents are `factor` times as large: p_θ to that power, normalised."""
+
+    def log_probs(self, theta: Float[Array, " T"]) -> Float[Array, " states"]:
+        """log p of every state; final."""
+        return jax.nn.log_softmax(self.exponents(theta))
+
+    def sample(self, theta: Float[Array, " T"], *, key: PRNGKeyArray) -> Float[Array, " n"]:
+        """One x from p_θ; final."""
+        log_p = self.log_probs(theta)
+        return bits_of(jax.random.categorical(key, log_p), self.n).astype(log_p.dtype)
+
+
+class AbstractSpinFamily(AbstractBitFamily, AbstractExponentialFamily):
     """p(x) = exp(Σ_S θ_S Π_{i∈S} sᵢ − A(θ)) on bits x, with the spins s = 1 − 2x.
 
     The mean parameters are the correlations ⟨Π sᵢ⟩. With Pauli strings of Z in place of the products it is a quantum
@@ -31,7 +68,6 @@ class AbstractSpinFamily(AbstractExponentialFamily):
         n: units. interactions: different sets S of units, a parameter each; see `subsets`.
     """
 
-    n: eqx.AbstractVar[int]
     interactions: eqx.AbstractVar[tuple[tuple[int, ...], ...]]
 
     def init(self, key: PRNGKeyArray, *, scale: float = 0.1) -> Float[Array, " T"]:
@@ -78,21 +114,14 @@ class AbstractSpinFamily(AbstractExponentialFamily):
         return walsh(p)[self.masks]
 
     def exponents(self, theta: Float[Array, " T"]) -> Float[Array, " states"]:
-        """θ·t(x) of every state, in the order of `all_bits`."""
         theta = jnp.asarray(theta)
         return walsh(jnp.zeros(2**self.n, theta.dtype).at[self.masks].set(theta))
 
-    def log_probs(self, theta: Float[Array, " T"]) -> Float[Array, " states"]:
-        """log p of every state, in the order of `all_bits`."""
-        return jax.nn.log_softmax(self.exponents(theta))
+    def covariance(self, theta: Float[Array, " T"], p: Float[Array, " states"]) -> SpinCovariance:
+        return SpinCovariance(p, self.interactions)
 
-    def covariance(self, p: Float[Array, " states"]) -> SpinCovariance:
-        """Of the statistics, under any distribution over all states."""
-        return SpinCovariance(p, jnp.asarray(self.masks))
-
-    def sample(self, theta: Float[Array, " T"], *, key: PRNGKeyArray) -> Float[Array, " n"]:
-        log_p = self.log_probs(theta)
-        return bits_of(jax.random.categorical(key, log_p), self.n).astype(log_p.dtype)
+    def scaled(self, theta: Float[Array, " T"], factor: float | Float[Array, ""]) -> Float[Array, " T"]:
+        return factor * theta
 
 
 class BoltzmannMachine(AbstractSpinFamily):
@@ -121,7 +150,7 @@ class BoltzmannMachine(AbstractSpinFamily):
         return jax.nn.logsumexp(self.exponents(theta))
 
     def hessian(self, theta: Float[Array, " T"]) -> SpinCovariance:
-        return self.covariance(jnp.exp(self.log_probs(theta)))
+        return self.covariance(theta, jnp.exp(self.log_probs(theta)))
 
     def to_primal(self, eta: Float[Array, " T"]) -> Float[Array, " T"]:
         eta = jnp.asarray(eta)

@@ -33,6 +33,7 @@ def masks(n: int, sets: tuple[tuple[int, ...], ...]) -> Int[np.ndarray, " T"]:
     return np.array([sum(1 << (n - 1 - unit) for unit in each) for each in sets])
 
 
+@jax.jit
 def walsh(v: Float[Array, " d"]) -> Float[Array, " d"]:
     """The Walsh–Hadamard transform Σ_b Π_{i: aᵢ = 1} sᵢ(b) v_b of numbers on all states of n bits, spins s = 1 − 2b.
 

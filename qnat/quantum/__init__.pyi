@@ -37,6 +37,7 @@ from .models import Channel as Channel
 from .models import GibbsFamily as GibbsFamily
 from .models import LatentGibbs as LatentGibbs
 from .models import LatentMetric as LatentMetric
+from .models import NetworkEnergy as NetworkEnergy
 from .models import NoisyState as NoisyState
 from .models import PureMetric as PureMetric
 from .models import PureState as PureState

@@ -157,7 +157,7 @@ def table(n, order):
 def test_covariances_by_transforms_are_those_of_the_table(n, order):
     machine, statistics, rng = BoltzmannMachine(n, subsets(n, order)), table(n, order), np.random.default_rng(n)
     p, vector = softmax(rng.normal(size=2**n)), rng.normal(size=len(statistics))
-    operator = machine.covariance(p)
+    operator = machine.covariance(vector, p)
     laws.check_operator(operator, key=jax.random.key(0))
 
     @jax.jit
@@ -188,7 +188,7 @@ def test_the_covariance_of_a_distribution_about_to_collapse_has_its_digits():
 
     @jax.jit
     def described(log_p):
-        operator = machine.covariance(jnp.exp(jax.nn.log_softmax(log_p)))
+        operator = machine.covariance(vector, jnp.exp(jax.nn.log_softmax(log_p)))
         return operator.as_matrix(), operator.mv(vector), lx.diagonal(operator)
 
     matrix, product, diagonal = described(log_p)
