@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -25,9 +26,9 @@ def script():
     pace.TARGET_SECONDS, loop.CHECKPOINT_SECONDS = before
 
 
-def _kill_at(folder: pathlib.Path, row: int, delay: float) -> int:
+def _kill_at(folder: pathlib.Path, name: str, row: int, delay: float) -> int:
     """Starts or resumes the run, kills it soon after it has logged that row; returns the step of its checkpoint."""
-    process = subprocess.Popen([sys.executable, str(_SCRIPT), str(folder)], stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, str(_SCRIPT), str(folder), name], stderr=subprocess.PIPE)
     log, deadline = folder / "metrics.jsonl", time.monotonic() + 120
     while not log.exists() or log.read_bytes().count(b"\n") < row:
         assert process.poll() is None, process.communicate()[1].decode()
@@ -41,24 +42,26 @@ def _kill_at(folder: pathlib.Path, row: int, delay: float) -> int:
     return checkpoint.load(folder).meta["step"]
 
 
-def _killed_often(script, tmp_path, kills: int, seed: int) -> None:
-    alone = script["train"](tmp_path / "alone")
+def _killed_often(script, tmp_path, name: str, kills: int, seed: int) -> None:
+    alone = script["train"](tmp_path / "alone", name)
     chance = random.Random(seed)
     folder, steps = tmp_path / "killed", [0]
     # the last 120 rows are room for the delay and a chunk
     rows = sorted(chance.sample(range(20, script["STEPS"] - 120), kills))
-    steps += [_kill_at(folder, row, chance.uniform(0.0, 0.03)) for row in rows]
+    steps += [_kill_at(folder, name, row, chance.uniform(0.0, 0.03)) for row in rows]
     assert steps == sorted(steps)
     assert steps[1] > 0  # a checkpoint follows every chunk, and the first row is a chunk
-    found = script["train"](folder)
-    np.testing.assert_array_equal(found.params, alone.params)
-    assert (folder / "metrics.jsonl").read_bytes() == (tmp_path / "alone" / "metrics.jsonl").read_bytes()
+    found = script["train"](folder, name)
+    jax.tree.map(np.testing.assert_array_equal, (found.params, found.draws), (alone.params, alone.draws))
+    for file in ("metrics.jsonl", *(["draws.bin"] if name == "chain" else [])):
+        assert (folder / file).read_bytes() == (tmp_path / "alone" / file).read_bytes()
 
 
 def test_killed_three_times(script, tmp_path):
-    _killed_often(script, tmp_path, kills=3, seed=0)
+    _killed_often(script, tmp_path, "descent", kills=3, seed=0)
 
 
 @pytest.mark.slow
-def test_killed_ten_times(script, tmp_path):
-    _killed_often(script, tmp_path, kills=10, seed=1)
+@pytest.mark.parametrize("name", ["descent", "chain", "em", "online em"])
+def test_killed_often(script, tmp_path, name):
+    _killed_often(script, tmp_path, name, kills=6, seed=1)
