@@ -106,7 +106,7 @@ def measured(noise: str) -> dict:
     for title, (name, layers, order) in MODELS.items():
         by_model[title] = {}
         for shots in SHOTS:
-            model = LatentGibbs(ansatz(name, 4, layers), order)
+            model = LatentGibbs(ansatz(name, 4, layers), order=order)
             task = SampledThermalTask(model, hamiltonian, BETA, shots=shots, noise=noise)
             by_model[title][str(shots)] = row = {}
             for method, optimizer in methods(task).items():

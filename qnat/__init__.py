@@ -4,25 +4,17 @@ Rooms, lowest first; each is loaded when it is first asked for, so that `import 
 
     qnat.geometry      potentials, mirror maps, divergences, monotone metrics
     qnat.optim         natural gradient, proximal and mirror descent as optax transforms
+    qnat.inference     what iterates: descent, expectation maximisation, chains; draws and estimates
     qnat.experiment    Task, run, Run: training, storing, resuming, comparing
     qnat.quantum       Hamiltonians, circuits, thermal-state models and their tasks
 """
 
-import importlib
-import types
+import sys
 
-__all__ = ["__version__", "experiment", "geometry", "optim", "quantum"]
+from qnat.lazy import attach
+from qnat.moved import Finder
 
 __version__ = "0.1.0"
 
-
-def __getattr__(name: str) -> types.ModuleType:
-    if name in __all__:
-        return importlib.import_module(f"qnat.{name}")
-    raise AttributeError(
-        f"module 'qnat' has no attribute '{name}'; its rooms are geometry, optim, experiment and quantum."
-    )
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+sys.meta_path.append(Finder())
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -111,9 +111,37 @@ MUTANTS = (
     Mutant(
         "mirror descent climbs",
         "qnat/optim/mirror.py",
-        "self.mirror.to_dual(params) - rate * updates",
-        "self.mirror.to_dual(params) + rate * updates",
+        "lambda g: -rate * g",
+        "lambda g: rate * g",
         "tests/optim",
+    ),
+    Mutant(
+        "a Gaussian steps out of its cone",
+        "qnat/geometry/families.py",
+        "precision + change + root.T @ root / 2",
+        "precision + change",
+        "tests/geometry/test_families.py",
+    ),
+    Mutant(
+        "the dual forgets the retraction of its map",
+        "qnat/geometry/dual.py",
+        "return self.mirror.retract(eta, step)",
+        "return jax.tree.map(jnp.add, eta, step)",
+        "tests/geometry/test_families.py",
+    ),
+    Mutant(
+        "products with a covariance of spins are centred once",
+        "qnat/geometry/spin_covariance.py",
+        "walsh(weighted - self.p * jnp.sum(weighted))",
+        "walsh(weighted)",
+        "tests/geometry/test_spin_families.py",
+    ),
+    Mutant(
+        "the inverse of all interactions forgets the mean",
+        "qnat/geometry/spin_covariance.py",
+        "(r - mean) / q",
+        "r / q",
+        "tests/geometry/test_spin_families.py",
     ),
     Mutant(
         "a proximal step forgets its divergence",
@@ -139,22 +167,22 @@ MUTANTS = (
     Mutant(
         "the last update is skipped",
         "qnat/experiment/loop/step.py",
-        "_choose(index < last, update, lambda: state)",
-        "_choose(index + 1 < last, update, lambda: state)",
+        "_choose(index < last, lambda: _strong(inner), lambda: state.inner)",
+        "_choose(index + 1 < last, lambda: _strong(inner), lambda: state.inner)",
         "tests/experiment/test_loop.py",
     ),
     Mutant(
         "every step sees the same noise",
         "qnat/experiment/loop/step.py",
-        "key = jax.random.fold_in(run_key, index)",
-        "key = jax.random.fold_in(run_key, 0)",
+        "key=jax.random.fold_in(state.key, index)",
+        "key=jax.random.fold_in(state.key, 0)",
         "tests/experiment",
     ),
     Mutant(
         "a resumed run sees its data from the beginning",
         "qnat/experiment/loop/step.py",
-        "for _ in range(first):",
-        "for _ in range(0):",
+        "task.batches(jax.random.fold_in(key, _DATA), first)",
+        "task.batches(jax.random.fold_in(key, _DATA), 0)",
         "tests/experiment/test_loop.py",
     ),
     Mutant(
@@ -181,8 +209,8 @@ MUTANTS = (
     Mutant(
         "any measure is taken for the gap",
         "qnat/experiment/loop/iterate.py",
-        "for measure in task.measures if measure.exact",
-        "for measure in task.measures",
+        "for measure in work.job.task.measures if measure.exact",
+        "for measure in work.job.task.measures",
         "tests/experiment/test_measures.py",
     ),
     Mutant(
@@ -251,8 +279,8 @@ MUTANTS = (
     Mutant(
         "the latent gradient changes its sign",
         "qnat/quantum/models/latent.py",
-        '"latent": -(p * (local - value)) @ self.statistics',
-        '"latent": (p * (local - value)) @ self.statistics',
+        "latent_gradient(self.latent, -p * (local - value))",
+        "latent_gradient(self.latent, p * (local - value))",
         "tests/quantum/test_models.py",
     ),
     Mutant(

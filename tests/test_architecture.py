@@ -16,11 +16,12 @@ import pytest
 
 import classical
 import qnat
+from qnat import moved
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 CEILING = 300  # lines; a reader holds one file in mind
-LONGER = {"qnat/geometry/laws.py": "the axioms of a whole room, to be read side by side"}  # why it may be longer
+LONGER: dict[str, str] = {}  # why it may be longer
 
 PACKAGES = (classical, qnat)
 MODULES = sorted(
@@ -68,8 +69,10 @@ def imports(name: str) -> list[tuple[str, str]]:
     """(module, name) of everything that a module imports, wherever the import stands; a whole module has no name."""
     path = ROOT / name.replace(".", "/")
     package = (name if path.is_dir() else name.rpartition(".")[0]).split(".")
+    stub = path / "__init__.pyi"  # what a lazy package passes on
+    file = stub if stub.exists() else path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     found = []
-    for node in ast.walk(ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text())):
+    for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             found += [(alias.name, "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -118,6 +121,17 @@ def test_public_names_resolve_and_are_documented(name):
     assert not undocumented
 
 
+@pytest.mark.parametrize("old", moved.MOVED)
+def test_modules_that_moved_are_found_by_their_old_names(old):
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=rf"{old} is now"):
+        module = importlib.import_module(old)
+    for new in moved.MOVED[old]:
+        found = importlib.import_module(new)
+        public = [name for name, value in vars(found).items() if getattr(value, "__module__", "") == new]
+        assert all(getattr(module, name) is getattr(found, name) for name in public)
+
+
 @pytest.mark.parametrize("name", ROOMS)
 def test_dir_shows_the_public_names(name):
     room = importlib.import_module(name)
@@ -133,7 +147,7 @@ def imported_by(name: str) -> set[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_importing_a_package_loads_the_standard_library_only(package):
-    assert imported_by(package.__name__) <= set(sys.stdlib_module_names) | {package.__name__}
+    assert imported_by(package.__name__) <= set(sys.stdlib_module_names) | {package.__name__, "qnat"}
 
 
 @pytest.mark.parametrize("name", ["qnat.cli", "qnat.experiment.words.spec", *SPECS])
@@ -147,3 +161,16 @@ def test_files_mention_nothing_outside_the_repository(stranger):
     pattern, here = STRANGERS[stranger], pathlib.Path(__file__)
     files = [path for path in text_files() if path != here and path.name != "Makefile"]
     assert not [str(path.relative_to(ROOT)) for path in files if pattern.search(path.read_text(errors="ignore"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in ROOMS if (ROOT / name.replace(".", "/") / "__init__.pyi").exists()])
+def test_editors_know_the_types_of_names_that_load_when_first_used(name, tmp_path):
+    names = importlib.import_module(name).__all__
+    file = tmp_path / "asked.py"
+    file.write_text(f"import {name}\n" + "".join(f"reveal_type({name}.{each})\n" for each in names))
+    command = [sys.executable, "-m", "mypy", "--follow-imports", "silent", str(file)]
+    out = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    told = re.findall(r'Revealed type is "(.*)"', out)
+    assert len(told) == len(names)
+    assert "Any" not in told

@@ -35,7 +35,7 @@ def thermal_metric(spec: Spec) -> Job:
 def _gibbs(spec: Spec) -> tuple[LatentGibbs, dict, jax.Array]:
     """(model with a product latent, parameters, dense Hamiltonian)."""
     latent, angles = (jnp.asarray(part) for part in neutral.gibbs_start(spec))
-    return LatentGibbs(circuit(spec), 1), {"latent": latent, "angles": angles}, tfim(1, spec["n"]).matrix()
+    return LatentGibbs(circuit(spec), order=1), {"latent": latent, "angles": angles}, tfim(1, spec["n"]).matrix()
 
 
 def _gibbs_numbers(result: Any) -> dict[str, float]:

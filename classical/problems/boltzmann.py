@@ -11,8 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from qnat.experiment.measures import Artifact, Measure
 from qnat.experiment.task import Reference, Task
 from qnat.geometry import AbstractMetric, EuclideanMetric, HessianMetric, kl
-
-from ..models.boltzmann import BoltzmannMachine
+from qnat.geometry.spin_families import BoltzmannMachine
 
 _NAMED = 6
 """Most units whose states are named by their bits."""
@@ -53,7 +52,7 @@ class BoltzmannTask(Task):
         """
         self.machine = machine
         self.log_p = jax.nn.log_softmax(jnp.asarray(log_p, float))
-        self.moments = machine.exponential_family.statistics @ jnp.exp(self.log_p)
+        self.moments = machine.means(jnp.exp(self.log_p))
         self.theta_true = None if theta_true is None else jnp.asarray(theta_true, float)
         self.least = self._loss(_best(machine, self.moments) if self.theta_true is None else self.theta_true)
 

@@ -72,8 +72,8 @@ class HelmholtzTask(Task):
     def init(self, key: PRNGKeyArray) -> Params:
         return self.machine.init(key)
 
-    def batches(self, key: PRNGKeyArray) -> Iterator[Any]:
-        return (x for (x,) in epochs((self.x,), self.batch, key))
+    def batches(self, key: PRNGKeyArray, start: int = 0) -> Iterator[Any]:
+        return (x for (x,) in epochs((self.x,), self.batch, key, start))
 
     def value_and_grad(
         self, params: Params, batch: Any = None, key: PRNGKeyArray | None = None

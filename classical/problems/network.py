@@ -56,8 +56,8 @@ class NetworkTask(Task):
     def init(self, key: PRNGKeyArray) -> Weights:
         return self.network.init(key)
 
-    def batches(self, key: PRNGKeyArray) -> Iterator[Any]:
-        return epochs((self.x, self.y), self.batch, key)
+    def batches(self, key: PRNGKeyArray, start: int = 0) -> Iterator[Any]:
+        return epochs((self.x, self.y), self.batch, key, start)
 
     def value_and_grad(
         self, params: Weights, batch: Any = None, key: PRNGKeyArray | None = None

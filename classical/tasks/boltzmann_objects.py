@@ -7,10 +7,10 @@ import optax
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.task import Task
 from qnat.geometry import HessianMetric
+from qnat.geometry.spin_families import BoltzmannMachine
 from qnat.geometry.spins import subsets
 from qnat.optim import mirror_descent, natural_gradient, with_rate
 
-from ..models.boltzmann import BoltzmannMachine
 from ..problems.boltzmann import BoltzmannTask, empirical
 from .boltzmann import BoltzmannSpec
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import optax
 
     from qnat.experiment.task import Task
+    from qnat.inference.process import Process
 
     from ..data.targets import Pairs
     from ..problems.network import NetworkTask
@@ -247,7 +248,7 @@ class NetworkSpec(RunSpec):
 
         return task(self)
 
-    def transform(self, task: "Task") -> "optax.GradientTransformation":
+    def transform(self, task: "Task") -> "optax.GradientTransformation | Process":
         """The optimiser for that task."""
         from .network_objects import transform
 

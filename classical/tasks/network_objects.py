@@ -10,6 +10,7 @@ from qnat.experiment.task import Task
 from qnat.geometry.families import AbstractExponentialFamily, Bernoulli, Categorical, Normal
 from qnat.geometry.kronecker import factored_inverse
 from qnat.geometry.structured import exact_inverse
+from qnat.inference.process import Process
 from qnat.optim import natural_gradient, with_rate
 from qnat.optim.rate import chain
 from qnat.optim.running import scale_by_running_metric
@@ -59,7 +60,7 @@ def task(spec: NetworkSpec) -> NetworkTask:
     return NetworkTask(network, pairs.x, pairs.y, pairs.test_x, pairs.test_y, batch=spec.batch)
 
 
-def transform(spec: NetworkSpec, task: Task) -> optax.GradientTransformation:
+def transform(spec: NetworkSpec, task: Task) -> optax.GradientTransformation | Process:
     """The optimiser, its numbers traced but for optax's own momentum."""
     assert isinstance(task, NetworkTask)
     name = spec.optimizer
@@ -78,7 +79,11 @@ def transform(spec: NetworkSpec, task: Task) -> optax.GradientTransformation:
         return natural_gradient(rate, fisher, damping=damping, trust=None, box=None, accept=None)
     if name == "entropy_sgd":
         return entropy_sgd(
-            rate, inner_steps=_given(spec.inner_steps), gamma=_given(spec.scope), noise=_given(spec.noise)
+            task.value_and_grad,
+            rate,
+            inner_steps=_given(spec.inner_steps),
+            gamma=_given(spec.scope),
+            noise=_given(spec.noise),
         )
     if name == "sgd":
         return with_rate(_trace(_given(spec.momentum)), rate)

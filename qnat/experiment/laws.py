@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .loop.artifacts import labelled
 from .task import Task
@@ -18,8 +18,8 @@ def check_task(task: Task, *, key: PRNGKeyArray, has_loss: bool = True) -> None:
     """Raises AssertionError with a sentence unless `task` can be trained.
 
     The start depends on the key alone; the gradient looks like the parameters and is that of the value; evaluation
-    gives scalars; labels fit the artifacts; metrics act on vectors like the parameters. A task that JAX can trace is
-    asked in one program.
+    gives scalars; labels fit the artifacts; metrics act on vectors like the parameters; `linearise` gives what
+    `value_and_grad` and the first metric give. A task that JAX can trace is asked in one program.
 
     Args:
         task: the problem. key: for the start, the batch and a random direction.
@@ -34,6 +34,10 @@ def check_task(task: Task, *, key: PRNGKeyArray, has_loss: bool = True) -> None:
         slope, difference = found["slope"], found["difference"]
         close = 1e3 * found["eps"] ** (2 / 3) * (1 + abs(slope) + abs(found["value"]))
         assert abs(slope - difference) < close, f"the gradient gives a slope of {slope}, differences give {difference}"
+    if "sweep" in found:
+        assert found["sweep"] < 1e3 * found["eps"], (
+            f"linearise differs from value_and_grad and the first metric by {found['sweep']} of their size"
+        )
 
 
 def _facts(task: Task, batch: Any, key: PRNGKeyArray, has_loss: bool) -> dict[str, Array]:
@@ -71,4 +75,15 @@ def _facts(task: Task, batch: Any, key: PRNGKeyArray, has_loss: bool) -> dict[st
     values, slopes = jax.lax.map(at, ways) if task.traceable else map(jnp.stack, zip(*map(at, ways), strict=True))
     same = jnp.stack([jnp.all(a == b) for a, b in zip(leaves, jax.tree.leaves(again), strict=True)]).all()
     facts = {"same": same, "value": values[0], "eps": jnp.asarray(eps), "slope": slopes[0]}
+    if task.metrics:
+        facts["sweep"] = _sweep(task, params, batch, step_key, jax.tree.unflatten(treedef, moves))
     return facts | ({"difference": (values[1] - values[2]) / (2 * size)} if has_loss else {})
+
+
+def _sweep(task: Task, params: PyTree[Array], batch: Any, key: PRNGKeyArray, move: PyTree[Array]) -> Float[Array, ""]:
+    """How far value, gradient and metric of `linearise` are from those of the two doors, relative to their size."""
+    one, two = task.linearise(params, batch, key), Task.linearise(task, params, batch, key)
+    found, wanted = (jax.tree.leaves((value, slope, operator.mv(move))) for value, slope, operator in (one, two))
+    pairs = zip(found, wanted, strict=True)
+    errors = [jnp.max(jnp.abs(a - b), initial=0) / (1 + jnp.max(jnp.abs(b), initial=0)) for a, b in pairs]
+    return jnp.max(jnp.stack(errors))

@@ -10,7 +10,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PyTree
 
-from .loop.iterate import Job, train
+from qnat.inference.process import Process, descend
+
+from .loop.iterate import Job, Until, train
+from .loop.step import Keep
 from .stopwatch import timed
 from .store.files import FIGURE, clear, locked, reported, standing
 from .store.folder import Folder, Memory
@@ -20,7 +23,7 @@ from .task import Task
 
 def run(
     task: Task,
-    optimizer: optax.GradientTransformation,
+    process: Process | optax.GradientTransformation,
     *,
     steps: int,
     seed: int,
@@ -29,27 +32,32 @@ def run(
     out: str | pathlib.Path | None = None,
     resume: bool = False,
     force: bool = False,
+    keep: Keep | None = None,
+    until: Until | None = None,
     initial: PyTree[Array] | None = None,
     record: Mapping[str, Any] | None = None,
     citations: Sequence[str] = (),
     ladder: str | None = None,
     progress: bool | None = None,
 ) -> Run:
-    """Trains, records, stores.
+    """Iterates, records, stores.
 
     The loss is recorded at steps 0, 1, ..., `steps`, before the update of that step; `task.evaluate` at multiples of
-    `every` and at the end; the optimiser's diagnostics at every update. Steps run in compiled chunks of about half a
-    second; the result does not depend on their length. Killed and resumed on the same machine, with the same versions
-    and thread count, a run ends in the same bits.
+    `every` and at the end; what the process says of its updates at every one. Steps run in compiled chunks of about
+    half a second; the result does not depend on their length. Killed and resumed on the same machine, with the same
+    versions and thread count, a run ends in the same bits.
 
     Args:
-        task: the problem. optimizer: any optax transform.
+        task: the problem.
+        process: what iterates, such as `qnat.inference.em` makes, or any optax transform, which descends the task.
         steps: number of updates; 0 evaluates the start.
         seed: of the first seed. seeds: how many seeds seed, seed + 1, ... are trained side by side.
         every: steps between evaluations.
         out: folder of the run; None keeps everything in memory.
         resume: continue the run in `out`, start it if there is none, return it if it has finished.
         force: replace the run in `out`.
+        keep: which parameters to keep on the way, as `Run.draws`: the draws of a chain, for example.
+        until: ends the run with the first row of the record, {name: (seeds,)}, for which it holds.
         initial: parameters to start from, in the shape of `Run.params`; None asks `task.init`.
         record: what identifies the run, such as the words that made task and optimiser; None stores their repr.
         citations: keys of what the run cites. ladder: the name in the record along which such runs are ordered.
@@ -60,28 +68,48 @@ def run(
         NonFiniteError: the loss stopped being finite. StorageError: the folder could not be written.
         KeyboardInterrupt: Ctrl-C. After each of the last three the folder can be resumed.
     """
-    for name, value, least in (("steps", steps, 0), ("seed", seed, 0), ("seeds", seeds, 1), ("every", every, 1)):
-        if value < least:
-            raise ValueError(f"{name} is {value}; it must be at least {least}.")
+    _check(steps=(steps, 0), seed=(seed, 0), seeds=(seeds, 1), every=(every, 1))
     if seeds == 1 and initial is not None:
         initial = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], initial)
-    job = Job(task, optimizer, steps, seed, seeds, every, initial, ladder)
-    known = _describe(job) if record is None else dict(record)
-    if out is None:
-        if resume or force:
-            raise ValueError("resume and force speak of a folder; give out=.")
-        return train(job, known, Memory(), progress)
-    path = pathlib.Path(out)
-    standing(path, known, resume=resume, force=force)  # refuses before the folder is made
+    known = dict(record or _describe(task, process, steps=steps, seed=seed, seeds=seeds, every=every))
+    known |= {} if keep is None else {"keep": keep._asdict()}
+    if not isinstance(process, Process):
+        process = descend(task.value_and_grad, process, traceable=task.traceable)
+    job = Job(task, process, steps, seed, seeds, every, initial, keep, until, ladder)
+    if out is not None:
+        return _stored(job, known, pathlib.Path(out), tuple(citations), progress, resume=resume, force=force)
+    if resume or force:
+        raise ValueError("resume and force speak of a folder; give out=.")
+    return train(job, known, Memory(), progress)
+
+
+def _check(**numbers: tuple[int, int]) -> None:
+    for name, (value, least) in numbers.items():
+        if value < least:
+            raise ValueError(f"{name} is {value}; it must be at least {least}.")
+
+
+def _stored(
+    job: Job,
+    record: dict[str, Any],
+    path: pathlib.Path,
+    citations: tuple[str, ...],
+    progress: bool | None,
+    *,
+    resume: bool,
+    force: bool,
+) -> Run:
+    """A run in a folder, or what the folder has of it."""
+    standing(path, record, resume=resume, force=force)  # refuses before the folder is made
     with locked(path):
-        found = standing(path, known, resume=resume, force=force)  # and again, now that nobody else writes
+        found = standing(path, record, resume=resume, force=force)  # and again, now that nobody else writes
         if found == "finished":
             return Run.load(path)
         if found == "new":
             clear(path)
-        folder = Folder(path, known, citations=citations, ladder=ladder, **declarations(task))
+        folder = Folder(path, record, citations=citations, ladder=job.ladder, **declarations(job.task))
         try:
-            result = train(job, known, folder, progress)
+            result = train(job, record, folder, progress)
             _draw(result, path)
             folder.finish(result)
         except KeyboardInterrupt:
@@ -99,8 +127,8 @@ def _draw(result: Run, path: pathlib.Path) -> None:
         draw_run(result, path / FIGURE)
 
 
-def _describe(job: Job) -> dict[str, Any]:
+def _describe(task: Task, process: Process | optax.GradientTransformation, **numbers: int) -> dict[str, Any]:
     """The record of a task that no spec made, without the addresses of functions, which differ between processes."""
-    texts = {"task": job.task.name, "problem": repr(job.task), "optimizer": repr(job.optimizer)}
-    numbers = {"steps": job.steps, "seed": job.seed, "seeds": job.seeds, "every": job.every}
+    kind = "process" if isinstance(process, Process) else "optimizer"
+    texts = {"task": task.name, "problem": repr(task), kind: repr(process)}
     return {name: re.sub(r" at 0x[0-9a-f]+", "", text) for name, text in texts.items()} | numbers

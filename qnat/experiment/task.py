@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import lineax as lx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .measures import Artifact, Measure, Panel
@@ -53,6 +54,13 @@ class Task(eqx.Module):
     ) -> tuple[Float[Array, ""], PyTree[Array]]:
         """The loss and its gradient (or an honest estimate of either) in the shape of `params`."""
 
+    def linearise(
+        self, params: PyTree[Array], batch: Any = None, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, ""], PyTree[Array], lx.AbstractLinearOperator]:
+        """Value, gradient and the metric of the default geometry, for models in which one sweep gives all three."""
+        geometry = next(iter(self.metrics.values()))
+        return *self.value_and_grad(params, batch, key), geometry.at(params, batch, key=key)
+
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
         """Scalars worth a curve, by name."""
         return {}
@@ -61,8 +69,8 @@ class Task(eqx.Module):
         """Arrays worth keeping of the final parameters, by name; `Artifact`s where their axes have a meaning."""
         return {}
 
-    def batches(self, key: PRNGKeyArray) -> Iterator[Any] | None:
-        """An endless iterator over batches of data; None if every step sees the whole problem."""
+    def batches(self, key: PRNGKeyArray, start: int = 0) -> Iterator[Any] | None:
+        """Endless batches of data, from that of step `start` on; None if every step sees the whole problem."""
         return None
 
     @property

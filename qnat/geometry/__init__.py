@@ -18,7 +18,9 @@ from .divergence import (
     trace_distance,
     trace_distance_from_spectra,
 )
+from .dual import Dual
 from .hermitian import gibbs_state, log_density, log_mean, log_spectrum, log_trace_exp
+from .joint import MixtureFamily
 from .metric import (
     AbstractMetric,
     DivergenceMetric,
@@ -58,6 +60,7 @@ __all__ = [
     "BlockDiagonal",
     "Blockwise",
     "DivergenceMetric",
+    "Dual",
     "Euclidean",
     "EuclideanMetric",
     "Gram",
@@ -65,6 +68,7 @@ __all__ = [
     "Kernel",
     "LogPartition",
     "LogTraceExp",
+    "MixtureFamily",
     "MonotoneMetric",
     "NegativeEntropy",
     "PullbackMetric",

@@ -8,17 +8,24 @@ Reference: S. Amari, H. Nagaoka, Methods of Information Geometry (2000), ch. 3.
 """
 
 import abc
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
+from .divergence import bregman
 from .mirror import AbstractMirrorMap
 
 
 class AbstractExponentialFamily(AbstractMirrorMap):
-    """An exponential family; `potential` is its log-partition function A."""
+    """An exponential family; `potential` is its log-partition function A.
+
+    `reparametrised` says whether the derivative of `sample` by θ is that of the expectations; a discrete draw has none.
+    """
+
+    reparametrised: ClassVar[bool] = False
 
     @abc.abstractmethod
     def statistic(self, x: Array) -> PyTree[Array]:
@@ -35,8 +42,29 @@ class AbstractExponentialFamily(AbstractMirrorMap):
     def log_prob(self, theta: PyTree[Array], x: ArrayLike) -> Float[Array, ""]:
         """log p_θ(x), a density or a probability, of all independent entries together; final."""
         x = jnp.asarray(x)
-        products = jax.tree.map(lambda a, b: jnp.sum(a * b), theta, self.statistic(x))
-        return jax.tree.reduce(jnp.add, products) + self.log_base(x) - self.potential(theta)
+        return _product(theta, self.statistic(x)) + self.log_base(x) - self.potential(theta)
+
+    def kl(self, theta: PyTree[Array], other: PyTree[Array]) -> Float[Array, ""]:
+        """KL(p_θ‖p_other), in nats: the Bregman gap of A; final."""
+        return bregman(self)(other, theta)
+
+    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
+        """E[log h(x)], where it has a closed form.
+
+        Raises:
+            ValueError: it has none.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no entropy in closed form, as E[log h] has none; average -log_prob of samples."
+        )
+
+    def entropy(self, theta: PyTree[Array]) -> Float[Array, ""]:
+        """−E[log p_θ], in nats, where `mean_log_base` is known: A(θ) − ⟨θ, E[t]⟩ − E[log h]; final."""
+        return self.potential(theta) - _product(theta, self.to_dual(theta)) - self.mean_log_base(theta)
+
+
+def _product(a: PyTree[Array], b: PyTree[Array]) -> Float[Array, ""]:
+    return jax.tree.reduce(jnp.add, jax.tree.map(lambda x, y: jnp.sum(x * y), a, b))
 
 
 class Bernoulli(AbstractExponentialFamily):
@@ -52,6 +80,9 @@ class Bernoulli(AbstractExponentialFamily):
         return x
 
     def log_base(self, x: Array) -> Float[Array, ""]:
+        return jnp.zeros(())
+
+    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
         return jnp.zeros(())
 
     def sample(self, theta: Float[Array, "*s"], *, key: PRNGKeyArray) -> Float[Array, "*s"]:
@@ -78,6 +109,9 @@ class Categorical(AbstractExponentialFamily):
     def log_base(self, x: Array) -> Float[Array, ""]:
         return jnp.zeros(())
 
+    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
+        return jnp.zeros(())
+
     def sample(self, theta: Float[Array, "*s K"], *, key: PRNGKeyArray) -> Float[Array, "*s K"]:
         """A class, one-hot, as `statistic` and `log_prob` take it."""
         return jax.nn.one_hot(jax.random.categorical(key, theta), theta.shape[-1], dtype=theta.dtype)
@@ -85,6 +119,8 @@ class Categorical(AbstractExponentialFamily):
 
 class Normal(AbstractExponentialFamily):
     """Normal variables of unit variance; θ are the means, and both charts are the same."""
+
+    reparametrised: ClassVar[bool] = True
 
     def potential(self, theta: Float[Array, "*s"]) -> Float[Array, ""]:
         return jnp.sum(theta**2) / 2
@@ -98,6 +134,9 @@ class Normal(AbstractExponentialFamily):
     def log_base(self, x: Array) -> Float[Array, ""]:
         return -jnp.sum(x**2 + jnp.log(2 * jnp.pi)) / 2
 
+    def mean_log_base(self, theta: Float[Array, "*s"]) -> Float[Array, ""]:
+        return -jnp.sum(theta**2 + 1 + jnp.log(2 * jnp.pi)) / 2
+
     def sample(self, theta: Float[Array, "*s"], *, key: PRNGKeyArray) -> Float[Array, "*s"]:
         return theta + jax.random.normal(key, theta.shape, theta.dtype)
 
@@ -107,6 +146,8 @@ Pair = tuple[Float[Array, " d"], Float[Array, "d d"]]
 
 class Gaussian(AbstractExponentialFamily):
     """Multivariate normal; θ = (Λμ, −Λ/2) with the precision Λ, means (E[x], E[xxᵀ]). Matrices are symmetric."""
+
+    reparametrised: ClassVar[bool] = True
 
     def potential(self, theta: Pair) -> Float[Array, ""]:
         shift, half = theta
@@ -121,11 +162,30 @@ class Gaussian(AbstractExponentialFamily):
         precision = (precision + precision.T) / 2
         return precision @ mean, -precision / 2
 
+    def retract(self, theta: Pair, step: Pair) -> Pair:
+        """Λ₊ = Λ + S + S Λ⁻¹ S/2 for a step S of the precision, which is positive definite whatever S is.
+
+        It is the exponential map of the cone to second order. The mean moves by Λ₊⁻¹(s − Sμ), s the step of Λμ.
+
+        Reference: W. Lin, M. Schmidt, M. E. Khan, Handling the positive-definite constraint in the Bayesian learning
+        rule, ICML 2020, arXiv:2002.10060.
+        """
+        shift, half = theta
+        precision, change = -(half + half.T), -(step[1] + step[1].T)
+        factor = jnp.linalg.cholesky(precision)
+        mean = jax.scipy.linalg.cho_solve((factor, True), shift)
+        root = jax.scipy.linalg.solve_triangular(factor, change, lower=True)
+        precision = precision + change + root.T @ root / 2
+        return precision @ mean + step[0] - change @ mean, -precision / 2
+
     def statistic(self, x: Float[Array, " d"]) -> Pair:
         return x, jnp.outer(x, x)
 
     def log_base(self, x: Float[Array, " d"]) -> Float[Array, ""]:
         return -x.size * jnp.log(2 * jnp.pi) / 2
+
+    def mean_log_base(self, theta: Pair) -> Float[Array, ""]:
+        return -theta[0].size * jnp.log(2 * jnp.pi) / 2
 
     def sample(self, theta: Pair, *, key: PRNGKeyArray) -> Float[Array, " d"]:
         shift, half = theta
@@ -161,6 +221,8 @@ _STEPS = 8
 class Gamma(AbstractExponentialFamily):
     """Positive variables of shape a and rate b along a last axis of two; θ = (a − 1, −b), means (E[log x], E[x])."""
 
+    reparametrised: ClassVar[bool] = True
+
     def potential(self, theta: Float[Array, "*s 2"]) -> Float[Array, ""]:
         shape, rate = theta[..., 0] + 1, -theta[..., 1]
         return jnp.sum(gammaln(shape) - shape * jnp.log(rate))
@@ -169,15 +231,21 @@ class Gamma(AbstractExponentialFamily):
         # log a − ψ(a) = log E[x] − E[log x] and b = a/E[x]; T. Minka, Estimating a Gamma distribution (2002)
         gap = jnp.log(eta[..., 1]) - eta[..., 0]
         shape = (3 - gap + jnp.sqrt((gap - 3) ** 2 + 24 * gap)) / (12 * gap)
-        for _ in range(_STEPS):
+
+        def newton(_: Array, shape: Float[Array, "*s"]) -> Float[Array, "*s"]:
             error = jnp.log(shape) - digamma(shape) - gap
-            shape = 1 / (1 / shape + error / (shape**2 * (1 / shape - polygamma(1, shape))))
+            return 1 / (1 / shape + error / (shape**2 * (1 / shape - polygamma(1, shape))))
+
+        shape = jax.lax.fori_loop(0, _STEPS, newton, shape)
         return jnp.stack([shape - 1, -shape / eta[..., 1]], axis=-1)
 
     def statistic(self, x: Float[Array, "*s"]) -> Float[Array, "*s 2"]:
         return jnp.stack([jnp.log(x), x], axis=-1)
 
     def log_base(self, x: Array) -> Float[Array, ""]:
+        return jnp.zeros(())
+
+    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
         return jnp.zeros(())
 
     def sample(self, theta: Float[Array, "*s 2"], *, key: PRNGKeyArray) -> Float[Array, "*s"]:

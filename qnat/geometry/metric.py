@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Inexact, Int, PRNGKeyArray, PyTree
 from .hermitian import dot, log_spectrum, real_inner
 from .mirror import AbstractMirrorMap
 from .monotone import Kind, density_weights, kernel, log_density_weights
-from .operators import Gram
+from .operators import Gram, psd_operator
 
 StateMetric = Callable[[Any, Any], Any]
 Times = Callable[[Int[Array, ""], Float[Array, "planes d d"]], Float[Array, "planes d d"]]
@@ -61,9 +61,10 @@ class HessianMetric(AbstractMetric):
     def at(
         self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None
     ) -> lx.AbstractLinearOperator:
-        potential = self.potential.potential if isinstance(self.potential, AbstractMirrorMap) else self.potential
-        _, product = jax.linearize(jax.grad(potential), params)
-        return _psd_operator(product, params)
+        if isinstance(self.potential, AbstractMirrorMap):
+            return self.potential.hessian(params)
+        _, product = jax.linearize(jax.grad(self.potential), params)
+        return psd_operator(product, params)
 
 
 class DivergenceMetric(AbstractMetric):
@@ -255,12 +256,6 @@ def fubini_study(psi: Inexact[Array, " d"], tangent: Inexact[Array, " d"]) -> In
     return tangent - psi * jnp.vdot(psi, tangent)
 
 
-def _psd_operator(
-    product: Callable[[PyTree[Array]], PyTree[Array]], params: PyTree[Array]
-) -> lx.AbstractLinearOperator:
-    return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: params), lx.positive_semidefinite_tag)
-
-
 def _pulled_back(
     push: Callable[[PyTree[Array]], Any], weigh: Callable[[Any], Any], params: PyTree[Array]
 ) -> lx.AbstractLinearOperator:
@@ -272,4 +267,4 @@ def _pulled_back(
         (cotangent,) = pull(jax.tree.map(jnp.conj, weigh(push(vector))))
         return cotangent
 
-    return _psd_operator(product, params)
+    return psd_operator(product, params)

@@ -5,14 +5,16 @@ divergence (`divergence.bregman`), its Hessian a metric (`metric.HessianMetric`)
 """
 
 import abc
-from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Inexact, PyTree
+import lineax as lx
+from jaxtyping import Array, Float, Inexact, PyTree
 
 from .hermitian import log_trace_exp
+from .newton import invert_gradient
+from .operators import psd_operator
 
 
 class AbstractMirrorMap(eqx.Module):
@@ -23,12 +25,25 @@ class AbstractMirrorMap(eqx.Module):
         """The convex potential ψ(θ)."""
 
     def to_dual(self, theta: PyTree[Array]) -> PyTree[Array]:
-        """η = ∇ψ(θ); final, by automatic differentiation."""
+        """η = ∇ψ(θ), by automatic differentiation."""
         return jax.grad(self.potential)(theta)
+
+    def hessian(self, theta: PyTree[Array]) -> lx.AbstractLinearOperator:
+        """∇²ψ(θ), tagged positive semidefinite; by automatic differentiation where there is no closed form."""
+        _, product = jax.linearize(jax.grad(self.potential), theta)
+        return psd_operator(product, theta)
 
     @abc.abstractmethod
     def to_primal(self, eta: PyTree[Array]) -> PyTree[Array]:
         """θ with ∇ψ(θ) = η, the inverse of `to_dual`; NaN where there is none."""
+
+    def retract(self, theta: PyTree[Array], step: PyTree[Array]) -> PyTree[Array]:
+        """A point near θ + step, to first order; overridden where the sum may leave the domain of ψ."""
+        return jax.tree.map(jnp.add, theta, step)
+
+    def retract_dual(self, eta: PyTree[Array], step: PyTree[Array]) -> PyTree[Array]:
+        """The same in dual coordinates, near η + step."""
+        return jax.tree.map(jnp.add, eta, step)
 
 
 class Euclidean(AbstractMirrorMap):
@@ -72,7 +87,7 @@ class LogPartition(AbstractMirrorMap):
 
     def to_primal(self, eta: Float[Array, " P"]) -> Float[Array, " P"]:
         """Natural coordinates of the means η, by Newton's method; NaN where no distribution of the family has them."""
-        return _invert_gradient(self.potential, eta)
+        return invert_gradient(self.potential, self.hessian, eta)
 
 
 class LogTraceExp(AbstractMirrorMap):
@@ -100,67 +115,4 @@ class LogTraceExp(AbstractMirrorMap):
 
     def to_primal(self, eta: Float[Array, " P"]) -> Float[Array, " P"]:
         """Natural coordinates of the expectations η, by Newton's method; NaN where no state of the family has them."""
-        return _invert_gradient(self.potential, eta)
-
-
-_MAX_STEPS = 100
-_MAX_HALVINGS = 40
-
-Objective = Callable[[Float[Array, " P"]], Float[Array, ""]]
-Loop = tuple[Float[Array, " P"], Float[Array, " P"], Array, Bool[Array, ""]]
-
-
-@eqx.filter_jit
-def _invert_gradient(potential: Objective, eta: Float[Array, " P"]) -> Float[Array, " P"]:
-    """Solve ∇ψ(θ) = η from θ = 0: Newton with backtracking on the strictly convex ψ(θ) − η·θ.
-
-    If there is a solution, the damped iteration finds it from anywhere. If there is none, the gradient stays away from
-    zero, the steps run out, and the answer is NaN: failure is a value.
-    """
-    eps = float(jnp.finfo(eta.dtype).eps)
-    scale = 1 + jnp.max(jnp.abs(eta))
-
-    def objective(theta: Float[Array, " P"]) -> Float[Array, ""]:
-        return potential(theta) - eta @ theta
-
-    def unfinished(loop: Loop) -> Bool[Array, ""]:
-        _, gradient, step, moving = loop
-        return (jnp.max(jnp.abs(gradient)) > 8 * eps * scale) & (step < _MAX_STEPS) & moving
-
-    def iterate(loop: Loop) -> Loop:
-        theta, gradient, step, _ = loop
-        hessian = jax.hessian(potential)(theta)
-        # The ridge is below the rounding of the Hessian; it keeps the solve finite where ψ has become flat.
-        ridge = eps * (1 + jnp.trace(hessian)) * jnp.eye(eta.size, dtype=eta.dtype)
-        direction = -jnp.linalg.solve(hessian + ridge, gradient)
-        length, accepted = _backtrack(objective, theta, direction, gradient @ direction)
-        theta = jnp.where(accepted, theta + length * direction, theta)
-        return theta, jax.grad(objective)(theta), step + 1, accepted
-
-    start = jnp.zeros_like(eta)
-    loop = (start, jax.grad(objective)(start), jnp.asarray(0), jnp.asarray(True))
-    theta, gradient, _, _ = jax.lax.while_loop(unfinished, iterate, loop)
-    return jnp.where(jnp.max(jnp.abs(gradient)) <= eps**0.5 * scale, theta, jnp.nan)
-
-
-def _backtrack(
-    objective: Objective, theta: Float[Array, " P"], direction: Float[Array, " P"], slope: Float[Array, ""]
-) -> tuple[Float[Array, ""], Bool[Array, ""]]:
-    """Halve the step from 1 until Armijo's rule holds; and whether it ever did."""
-    value = objective(theta)
-    # Close to the solution the predicted decrease drowns in the rounding of the objective: forgive as much.
-    slack = 8 * jnp.finfo(value.dtype).eps * (1 + jnp.abs(value))
-
-    def acceptable(length: Float[Array, ""]) -> Bool[Array, ""]:
-        return objective(theta + length * direction) <= value + 1e-4 * length * slope + slack  # False for NaN
-
-    def too_long(loop: tuple[Float[Array, ""], Bool[Array, ""]]) -> Bool[Array, ""]:
-        length, accepted = loop
-        return ~accepted & (length > 0.5**_MAX_HALVINGS)
-
-    def halve(loop: tuple[Float[Array, ""], Bool[Array, ""]]) -> tuple[Float[Array, ""], Bool[Array, ""]]:
-        length, _ = loop
-        return length / 2, acceptable(length / 2)
-
-    one = jnp.ones((), value.dtype)
-    return jax.lax.while_loop(too_long, halve, (one, acceptable(one)))
+        return invert_gradient(self.potential, self.hessian, eta)

@@ -32,6 +32,11 @@ def damped(operator: lx.AbstractLinearOperator, damping: Float[ArrayLike, ""]) -
     return lx.TaggedLinearOperator(operator + lx.DiagonalLinearOperator(shift), lx.positive_semidefinite_tag)
 
 
+def psd_operator(product: Callable[[PyTree[Array]], PyTree[Array]], params: PyTree[Array]) -> lx.AbstractLinearOperator:
+    """The positive semidefinite operator of a product with vectors like `params`."""
+    return lx.FunctionLinearOperator(product, jax.eval_shape(lambda: params), lx.positive_semidefinite_tag)
+
+
 def _is_operator(x: Any) -> bool:
     return isinstance(x, lx.AbstractLinearOperator)
 

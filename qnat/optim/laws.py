@@ -1,4 +1,4 @@
-"""What every optimiser promises, as a function that you run on one of your own."""
+"""What every optimiser promises, and mirror descent of every family, as functions that you run on your own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PyTree
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from qnat.geometry import Dual
+from qnat.geometry.families import AbstractExponentialFamily
+
+from .mirror import mirror_descent
 
 
 def check_optimizer(
@@ -68,3 +74,59 @@ def check_optimizer(
     assert left <= tolerance * whole, f"{left / whole:.1e} of the excess is left after {steps} steps"
     largest = max(float(np.abs(x).max()) for x in jax.tree.leaves(still))
     assert largest <= 10 * jnp.finfo(jnp.result_type(*jax.tree.leaves(params))).eps, "a constant loss moves parameters"
+
+
+@eqx.filter_jit
+def _learned(
+    family: AbstractExponentialFamily,
+    theta: PyTree[Array],
+    start: PyTree[Array],
+    keys: PRNGKeyArray,
+    steps: int,
+) -> dict[str, tuple[Float[Array, " P"], Float[Array, " P"]]]:
+    """Where mirror descent of unit rate arrives in either chart, and where it should; both as mean parameters."""
+    xs = jax.vmap(lambda key: family.sample(theta, key=key))(keys)
+    moments = jax.tree.map(lambda t: jnp.mean(t, axis=0), jax.vmap(family.statistic)(xs))
+    target = family.to_primal(moments)
+
+    def likelihood(at: PyTree[Array]) -> Array:
+        return -jnp.mean(jax.vmap(lambda x: family.log_prob(at, x))(xs))
+
+    def variational(at: PyTree[Array]) -> Array:
+        return family.kl(family.to_primal(at), target)
+
+    def descend(loss: Callable[[PyTree[Array]], Array], mirror: Any, at: PyTree[Array], count: int) -> PyTree[Array]:
+        transform = mirror_descent(1.0, mirror, accept=None)
+        for _ in range(count):
+            change, _ = transform.update(jax.grad(loss)(at), transform.init(at), at)
+            at = optax.apply_updates(at, change)
+        return at
+
+    learned = family.to_dual(descend(likelihood, family, start, 1))
+    inferred = descend(variational, Dual(family), family.to_dual(start), steps)
+    flat = [ravel_pytree(tree)[0] for tree in (learned, inferred, moments)]
+    return {"maximum likelihood": (flat[0], flat[2]), "variational inference": (flat[1], flat[2])}
+
+
+def check_mirror_steps(
+    family: AbstractExponentialFamily,
+    theta: PyTree[Array],
+    start: PyTree[Array],
+    *,
+    key: PRNGKeyArray,
+    draws: int = 4000,
+    steps: int = 1,
+) -> None:
+    """Raises AssertionError unless mirror descent of unit rate solves the two problems of a family that it should.
+
+    With `mirror=family` one step on −log p of data lands on their moments. With `mirror=Dual(family)` one on KL(q‖p) of
+    a conjugate p lands on p, if `family.retract` is a sum; if not, `steps` do.
+
+    Args:
+        family: the family. theta: what data are drawn from, `draws` of them by `key`. start: where to start.
+        steps: of variational inference.
+    """
+    for name, (found, wanted) in _learned(family, theta, start, jax.random.split(key, draws), steps).items():
+        gap = float(np.max(np.abs(found - wanted)) / np.max(np.abs(wanted)))
+        eps = float(jnp.finfo(found.dtype).eps)
+        assert gap <= eps**0.5, f"{name}: a step of mirror descent must arrive; it is off by {gap:.3g}, relatively"

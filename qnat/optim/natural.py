@@ -35,7 +35,7 @@ class NaturalGradientState(NamedTuple):
 
 class _NaturalGradient(eqx.Module):
     learning_rate: Scalar | Schedule
-    metric: AbstractMetric
+    metric: AbstractMetric | None
     rule: Rule
     trust: Scalar
     box: Scalar
@@ -59,11 +59,15 @@ class _NaturalGradient(eqx.Module):
         value_fn: ValueFn | None = None,
         batch: Any = None,
         key: Array | None = None,
+        operator: lx.AbstractLinearOperator | None = None,
         **extra: Any,
     ) -> tuple[PyTree[Array], NaturalGradientState]:
         if params is None:
             raise ValueError("natural_gradient evaluates its metric at the parameters; pass params= to update.")
-        operator = self.metric.at(params, batch, key=key)
+        if self.metric is not None:
+            operator = self.metric.at(params, batch, key=key)
+        if operator is None:
+            raise ValueError("natural_gradient without a metric is handed one at every step; pass operator= to update.")
         damping = self.rule(jnp.sqrt(tree_vdot(updates, updates)), state.rejected, state.step)
         solution, residual, cost, accepted = solve(
             operator, updates, damping, self.solver, preconditioner=self.preconditioner, start=state.direction
@@ -103,7 +107,7 @@ def _next_radius(radius: Scalar, length: Scalar, gain: Scalar, accepted: Bool[Ar
 
 def natural_gradient(
     learning_rate: ScalarOrSchedule,
-    metric: AbstractMetric,
+    metric: AbstractMetric | None = None,
     *,
     damping: Damping = "adaptive",
     trust: float | None = 0.3,
@@ -126,7 +130,8 @@ def natural_gradient(
 
     Args:
         learning_rate: η, a number or an optax schedule; 1 where the metric is the Hessian of the loss at its optimum.
-        metric: G, evaluated at the parameters of every step.
+        metric: G, evaluated at the parameters of every step; None takes `operator` of update, which
+            `qnat.inference.descend` with `linearise` hands on.
         damping: "adaptive", λ, a schedule, or a rule of `qnat.optim.damping`.
         trust: first trust radius, in the length of the metric (√2·nats for relative entropies); None for no radius.
         box: largest change of one parameter in one step (0.8 rad keeps an angle within its local model); None for none.

@@ -143,8 +143,8 @@ class _Regression(Task):
     def init(self, key):
         return jax.random.normal(key, (2,))
 
-    def batches(self, key):
-        return (jax.random.normal(jax.random.fold_in(key, i), (4, 2)) for i in itertools.count())
+    def batches(self, key, start=0):
+        return (jax.random.normal(jax.random.fold_in(key, i), (4, 2)) for i in itertools.count(start))
 
     def value_and_grad(self, params, batch=None, key=None):
         return jax.value_and_grad(lambda w: jnp.mean((batch @ (w - 1.0)) ** 2))(params)
@@ -199,10 +199,10 @@ def test_ctrl_c_stops_between_chunks_and_resumes(quadratic, tmp_path, paced, mon
     paced(5)
     advance, calls = traced.advance, itertools.count()
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         if next(calls) == 3:  # the third chunk; the first call compiles
             signal.raise_signal(signal.SIGINT)
-        return advance(*arguments)
+        return advance(*arguments, **options)
 
     monkeypatch.setattr(traced, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt, match="Stopped at step 15 of 30"):

@@ -229,7 +229,7 @@ _FULL = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-from qnat.experiment.store.files import Log, replace_file
+from qnat.experiment.store.files import replace_file
 import pathlib
 try:
     replace_file(pathlib.Path(sys.argv[1]), lambda file: file.write(b"x" * 5000))

@@ -1,25 +1,180 @@
-"""Exponential families: mirror maps, normalised, with the Fisher metric as the Hessian of A."""
+"""Exponential families, a row each: mirror maps, normalised, with the Fisher metric as the Hessian of A; and steps."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.integrate
+import scipy.linalg
+import scipy.special
 import scipy.stats
 
-from qnat.geometry import families, laws
-
-pytestmark = pytest.mark.slow
+from qnat.geometry import Dual, families, laws
+from qnat.optim.laws import check_mirror_steps
 
 _L = np.array([[1.3, 0.2], [-0.4, 0.8]])
+_COVARIANCE = np.linalg.inv(_L @ _L.T)
+
+
+class Row(NamedTuple):
+    """A family, two of its points, some x, SciPy's distributions of its independent parts, and steps of inference."""
+
+    family: families.AbstractExponentialFamily
+    theta: Any
+    other: Any
+    x: np.ndarray
+    twins: Callable[[Any], list[Any]]
+    steps: int = 1
+
+
+def normals(theta):
+    covariance = np.linalg.inv(-2 * theta[1])
+    return [scipy.stats.multivariate_normal(covariance @ theta[0], covariance)]
+
+
 FAMILIES = {
-    "bernoulli": (families.Bernoulli(), np.array([0.3, -1.2, 2.0])),
-    "categorical": (families.Categorical(), np.array([[0.5, -0.7, 0.2], [1.0, -0.4, -0.6]])),
-    "normal": (families.Normal(), np.array([0.3, -1.2])),
-    "gaussian": (families.Gaussian(), (np.array([0.3, -1.2]), -_L @ _L.T / 2)),
-    "poisson": (families.Poisson(), np.array([0.3, -1.2])),
-    "gamma": (families.Gamma(), np.array([[1.3, -0.7], [-0.6, -2.1]])),
+    "bernoulli": Row(
+        families.Bernoulli(),
+        np.array([0.3, -1.2, 2.0]),
+        np.array([-0.4, 0.1, 1.1]),
+        np.array([1.0, 0.0, 1.0]),
+        lambda theta: [scipy.stats.bernoulli(scipy.special.expit(t)) for t in theta],
+    ),
+    "categorical": Row(
+        families.Categorical(),
+        np.array([[0.5, -0.7, 0.2], [1.0, -0.4, -0.6]]),
+        np.array([[0.1, 0.2, -0.3], [0.0, 0.8, -0.8]]),
+        np.eye(3)[[2, 0]],
+        lambda theta: [scipy.stats.multinomial(1, scipy.special.softmax(t)) for t in theta],
+    ),
+    "normal": Row(
+        families.Normal(),
+        np.array([0.3, -1.2]),
+        np.array([1.0, 0.4]),
+        np.array([2.0, 1.0]),
+        lambda theta: [scipy.stats.norm(t) for t in theta],
+    ),
+    "gaussian": Row(
+        families.Gaussian(),
+        (np.array([0.3, -1.2]), -_L @ _L.T / 2),
+        (np.array([0.5, 0.1]), np.array([[-0.7, 0.2], [0.2, -0.4]])),
+        np.array([[0.4, 1.1]]),
+        normals,
+        steps=8,
+    ),
+    "poisson": Row(
+        families.Poisson(),
+        np.array([0.3, -1.2]),
+        np.array([-0.2, -0.5]),
+        np.array([2.0, 1.0]),
+        lambda theta: [scipy.stats.poisson(np.exp(t)) for t in theta],
+    ),
+    "gamma": Row(
+        families.Gamma(),
+        np.array([[1.3, -0.7], [-0.6, -2.1]]),
+        np.array([[0.8, -1.2], [-0.3, -1.5]]),
+        np.array([2.0, 1.0]),
+        lambda theta: [scipy.stats.gamma(a + 1, scale=-1 / b) for a, b in theta],
+    ),
 }
+every_family = pytest.mark.parametrize("name", FAMILIES)
+
+
+@every_family
+def test_families_are_mirror_maps_and_so_are_their_duals(name):
+    family, theta, *_ = FAMILIES[name]
+    laws.check_mirror_map(family, theta, key=jax.random.key(0))
+    laws.check_mirror_map(Dual(family), eqx.filter_jit(family.to_dual)(theta), key=jax.random.key(0))
+
+
+@every_family
+def test_families_are_families(name):
+    family, theta, *_ = FAMILIES[name]
+    laws.check_family(family, theta, key=jax.random.key(1))
+
+
+@every_family
+def test_mirror_steps_learn_and_infer(name):
+    row = FAMILIES[name]
+    check_mirror_steps(row.family, row.theta, row.other, key=jax.random.key(2), steps=row.steps)
+
+
+@eqx.filter_jit
+def judged(family, theta, other, x):
+    """log p(x), KL and, where there is one, the entropy."""
+    known = {} if isinstance(family, families.Poisson) else {"entropy": family.entropy(theta)}
+    return known | {"log p": family.log_prob(theta, x), "kl": family.kl(theta, other)}
+
+
+def log_density(twin, x):
+    return twin.logpmf(x) if hasattr(twin, "logpmf") else twin.logpdf(x)
+
+
+def quadrature(p, q):
+    """KL of two distributions on numbers, term by term or by quadrature."""
+    if hasattr(p, "logpmf"):
+        k = np.arange(60)
+        return sum(scipy.special.rel_entr(p.pmf(k), q.pmf(k)) - p.pmf(k) + q.pmf(k))
+    integrand = lambda x: p.pdf(x) * (p.logpdf(x) - q.logpdf(x))  # noqa: E731
+    ends = p.ppf([1e-300, 1e-3, 0.5])  # the density of a shape below 1 is infinite at 0
+    parts = [scipy.integrate.quad(integrand, *pair, limit=200)[0] for pair in itertools.pairwise(ends)]
+    return sum(parts) + scipy.integrate.quad(integrand, ends[-1], np.inf)[0]
+
+
+@every_family
+def test_densities_entropies_and_divergences_are_those_of_scipy(name):
+    row = FAMILIES[name]
+    twins, others = row.twins(row.theta), row.twins(row.other)
+    x = row.x[0] if name == "gaussian" else row.x
+    found = {key: float(value) for key, value in judged(*row[:3], x).items()}
+    wanted = sum(log_density(twin, v) for twin, v in zip(twins, row.x, strict=True))
+    assert found["log p"] == pytest.approx(wanted, rel=1e-13)
+    if name != "poisson":
+        assert found["entropy"] == pytest.approx(sum(twin.entropy() for twin in twins), rel=1e-12)
+    assert found["kl"] == pytest.approx(sum(map(divergences.get(name, quadrature), twins, others)), rel=1e-7)
+
+
+def gaussian_divergence(p, q):
+    gap, precision = p.mean - q.mean, np.linalg.inv(q.cov)
+    ratio = precision @ p.cov
+    return (np.trace(ratio) - len(gap) - np.log(np.linalg.det(ratio)) + gap @ precision @ gap) / 2
+
+
+divergences = {
+    "categorical": lambda p, q: np.sum(scipy.special.rel_entr(p.p, q.p)),
+    "gaussian": gaussian_divergence,
+}
+
+
+def test_an_entropy_without_a_closed_form_is_refused():
+    with pytest.raises(ValueError, match="Poisson has no entropy in closed form"):
+        families.Poisson().entropy(np.zeros(2))
+
+
+def test_a_gaussian_never_leaves_its_cone_and_steps_along_its_geodesic():
+    family, theta, *_ = FAMILIES["gaussian"]
+    precision = _L @ _L.T
+    change = np.array([[-3.0, 0.5], [0.5, -2.0]])  # Λ + S has two negative eigenvalues
+    step = np.array([0.4, -0.1]), -change / 2
+
+    @eqx.filter_jit
+    def moved(theta, step):
+        scaled = lambda t: jax.tree.map(lambda leaf: t * leaf, step)  # noqa: E731
+        return family.retract(theta, step), family.retract(theta, scaled(1e-4))
+
+    far, near = jax.tree.map(np.asarray, moved(theta, step))
+    wanted = precision + change + change @ np.linalg.inv(precision) @ change / 2
+    np.testing.assert_allclose(-2 * far[1], wanted, rtol=1e-13)
+    assert np.all(np.linalg.eigvalsh(-2 * far[1]) > 0)
+    mean, inverse = np.linalg.solve(precision, theta[0]), np.linalg.inv(precision)
+    np.testing.assert_allclose(np.linalg.solve(wanted, far[0]), mean + np.linalg.solve(wanted, step[0] - change @ mean))
+    geodesic = precision @ scipy.linalg.expm(1e-4 * inverse @ change)
+    np.testing.assert_allclose(-2 * near[1], geodesic, atol=1e-11)
 
 
 @eqx.filter_jit
@@ -33,18 +188,11 @@ def described(family, theta):
     return {"single": charts(jnp.float32), "double": charts(jnp.float64)}
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "gaussian"])
-def test_families_are_mirror_maps(name):
-    family, theta = FAMILIES[name]
-    laws.check_mirror_map(family, theta, key=jax.random.key(0))
-
-
 def test_gaussian_charts_invert_each_other():
-    family, theta = FAMILIES["gaussian"]  # a symmetric matrix is not a free pytree of parameters, as the law supposes
-    covariance = np.linalg.inv(_L @ _L.T)
+    family, theta, *_ = FAMILIES["gaussian"]
     (mean, second), found = jax.tree.map(np.asarray, described(family, theta)["double"])
-    np.testing.assert_allclose(mean, covariance @ theta[0], rtol=1e-13)
-    np.testing.assert_allclose(second, covariance + np.outer(mean, mean), rtol=1e-13)
+    np.testing.assert_allclose(mean, _COVARIANCE @ theta[0], rtol=1e-13)
+    np.testing.assert_allclose(second, _COVARIANCE + np.outer(mean, mean), rtol=1e-13)
     for back, there in zip(found, theta, strict=True):
         np.testing.assert_allclose(back, there, rtol=1e-12)
 
@@ -57,9 +205,10 @@ def test_gamma_chart_roundtrip():
     np.testing.assert_allclose(back[:, 1], theta[:, 1], rtol=1e-11)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.slow
+@every_family
 def test_families_in_single_precision(name):
-    found = described(*FAMILIES[name])
+    found = described(*FAMILIES[name][:2])
     (eta, theta), (wanted_eta, wanted_theta) = found["single"], found["double"]
     for one, other in zip(jax.tree.leaves(eta), jax.tree.leaves(wanted_eta), strict=True):
         assert one.dtype == jnp.float32
@@ -69,60 +218,65 @@ def test_families_in_single_precision(name):
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-4)
 
 
-log_prob = eqx.filter_jit(lambda family, theta, x: family.log_prob(theta, x))
-
-
-def _scipy(name, theta):
-    if name == "normal":
-        return [scipy.stats.norm(loc) for loc in theta]
-    if name == "poisson":
-        return [scipy.stats.poisson(np.exp(t)) for t in theta]
-    return [scipy.stats.gamma(a + 1, scale=-1 / b) for a, b in theta]
-
-
-@pytest.mark.parametrize("name", ["normal", "poisson", "gamma"])
-def test_densities_are_those_of_scipy(name):
-    family, theta = FAMILIES[name]
-    x = np.array([2.0, 1.0])
-    wanted = sum((d.logpmf if name == "poisson" else d.logpdf)(v) for d, v in zip(_scipy(name, theta), x, strict=True))
-    assert float(log_prob(family, theta, x)) == pytest.approx(wanted, rel=1e-13)
-
-
-def test_the_gaussian_density_is_that_of_scipy():
-    family, theta = FAMILIES["gaussian"]
-    covariance = np.linalg.inv(_L @ _L.T)
-    wanted = scipy.stats.multivariate_normal(covariance @ theta[0], covariance).logpdf([0.4, 1.1])
-    assert float(log_prob(family, theta, [0.4, 1.1])) == pytest.approx(wanted, rel=1e-13)
-
-
+@pytest.mark.slow
 def test_discrete_probabilities_sum_to_one():
     every_log_prob = eqx.filter_jit(lambda family, theta, xs: jax.vmap(lambda x: family.log_prob(theta, x))(xs))
     bits = np.array(list(np.ndindex(2, 2, 2)))
     classes = np.eye(3)[list(np.ndindex(3, 3))]
     for name, everything in (("bernoulli", bits), ("categorical", classes)):
-        assert np.exp(every_log_prob(*FAMILIES[name], everything)).sum() == pytest.approx(1, abs=1e-14)
+        assert np.exp(every_log_prob(*FAMILIES[name][:2], everything)).sum() == pytest.approx(1, abs=1e-14)
 
 
-@eqx.filter_jit
-def sampled(family, theta, key):
-    """Statistics of 4000 draws, and their exact means."""
-    draw = jax.vmap(lambda key: family.statistic(family.sample(theta, key=key)))
-    return draw(jax.random.split(key, 4000)), family.to_dual(theta)
+class Shifted(families.Normal):
+    """Its draws have another mean."""
+
+    def sample(self, theta, *, key):
+        return super().sample(theta, key=key) + 0.2
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_samples_have_the_mean_parameters(name):
-    draws, means = jax.tree.map(np.asarray, sampled(*FAMILIES[name], jax.random.key(1)))
-    for found, wanted in zip(jax.tree.leaves(draws), jax.tree.leaves(means), strict=True):
-        error = found.std(axis=0) / np.sqrt(4000) + 1e-12
-        assert np.all(np.abs(found.mean(axis=0) - wanted) < 4 * error)
+class Stretched(families.Normal):
+    """Its draws have another variance."""
+
+    def sample(self, theta, *, key):
+        return theta + 2 * jax.random.normal(key, theta.shape, theta.dtype)
 
 
-@pytest.mark.parametrize("name", ["bernoulli", "normal", "poisson", "gamma"])
-def test_the_hessian_of_the_potential_is_the_covariance_of_the_statistics(name):
-    family, theta = FAMILIES[name]
-    draws, _ = sampled(family, theta, jax.random.key(2))
-    flat = np.asarray(draws).reshape(4000, -1)
-    fisher = np.asarray(jax.jit(jax.hessian(family.potential))(theta)).reshape(flat.shape[1], -1)
-    products = (flat - flat.mean(0))[:, :, None] * (flat - flat.mean(0))[:, None, :]
-    assert np.all(np.abs(products.mean(0) - fisher) < 5 * products.std(0) / np.sqrt(4000) + 1e-12)
+class Skewed(families.Normal):
+    """Its draws have the first two moments of a normal variable, and not the third."""
+
+    def sample(self, theta, *, key):
+        return theta + jax.random.exponential(key, theta.shape, theta.dtype) - 1
+
+
+class Frozen(families.Normal):
+    def sample(self, theta, *, key):
+        return jax.lax.stop_gradient(super().sample(theta, key=key))
+
+
+class Uncertain(families.Normal):
+    def mean_log_base(self, theta):
+        return jnp.zeros(())
+
+
+class Lost(families.Bernoulli):
+    def to_primal(self, eta):
+        return super().to_primal(eta) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (Shifted, "mean parameters"),
+        (Stretched, "covariance"),
+        (Skewed, "average to 1"),
+        (Frozen, "derivatives of draws"),
+        (Uncertain, "entropy"),
+        (Lost, "moments of data"),
+    ],
+)
+def test_the_law_catches_families_that_are_not(broken, words):
+    with pytest.raises(AssertionError, match=words):
+        laws.check_family(broken(), np.array([0.3, -1.2]), key=jax.random.key(4), draws=40_000)
+    if broken is Lost:
+        with pytest.raises(AssertionError, match="must arrive"):
+            check_mirror_steps(broken(), np.array([0.3, -1.2]), np.zeros(2), key=jax.random.key(3))

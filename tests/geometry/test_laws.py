@@ -11,6 +11,7 @@ from qnat.geometry import (
     AbstractMetric,
     AbstractMirrorMap,
     BlockDiagonal,
+    Dual,
     Euclidean,
     EuclideanMetric,
     HessianMetric,
@@ -91,6 +92,39 @@ def test_mirror_maps(paulis, name, dtype, key):
         "LogTraceExp": (LogTraceExp(paulis("ZZ", "XI", "YI")), jnp.array([0.7, 0.4, -0.25])),
     }[name]
     laws.check_mirror_map(cast(mirror, dtype), cast(theta, dtype), key=key)
+
+
+@both_precisions
+@pytest.mark.parametrize("name", ["Euclidean", "LogPartition", "LogTraceExp"])
+def test_duals_are_mirror_maps_and_their_duals_the_maps_themselves(paulis, name, dtype, key):
+    mirror, theta = {
+        "Euclidean": (Euclidean(), {"a": np.array([0.4, -0.3]), "b": np.array(1.2)}),
+        "LogPartition": (LogPartition(STATISTICS), np.array([0.4, -0.3])),
+        "LogTraceExp": (LogTraceExp(paulis("ZZ", "XI", "YI")), np.array([0.7, 0.4, -0.25])),
+    }[name]
+    mirror, theta = cast(mirror, dtype), cast(theta, dtype)
+
+    @eqx.filter_jit
+    def described(mirror, theta):
+        twice, dual, eta = Dual(Dual(mirror)), Dual(mirror), mirror.to_dual(theta)
+        step = jax.tree.map(lambda leaf: leaf / 7, theta)
+        pairs = [
+            (twice.potential(theta), mirror.potential(theta)),
+            (twice.to_dual(theta), eta),
+            (twice.to_primal(eta), mirror.to_primal(eta)),
+            (twice.retract(theta, step), mirror.retract(theta, step)),
+            # by automatic differentiation of ψ*, also where θ is found by iteration
+            (jax.grad(dual.potential)(eta), theta),
+        ]
+        here, there = (m.hessian(x).as_matrix() for m, x in ((mirror, theta), (dual, eta)))
+        pairs.append((here @ there, jnp.eye(len(here))))
+        return eta, pairs
+
+    eta, pairs = described(mirror, theta)
+    laws.check_mirror_map(Dual(mirror), eta, key=key)
+    for found, wanted in pairs:
+        for ours, theirs in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=100 * np.finfo(dtype).eps)
 
 
 @both_precisions
@@ -209,6 +243,19 @@ class Misdirected(AbstractMirrorMap):
         return 2 * eta
 
 
+class Overshooting(AbstractMirrorMap):
+    """Its retraction goes twice as far."""
+
+    def potential(self, theta):
+        return jnp.sum(theta**2) / 2
+
+    def to_primal(self, eta):
+        return eta
+
+    def retract(self, theta, step):
+        return theta + 2 * step
+
+
 class Concave(AbstractMirrorMap):
     def potential(self, theta):
         return -jnp.sum(theta**2)
@@ -228,6 +275,8 @@ def test_laws_catch_mirror_maps_metrics_and_operators_that_are_not(key):
     theta = jnp.array([0.3, -0.4])
     with pytest.raises(AssertionError, match="to_primal must invert"):
         laws.check_mirror_map(Misdirected(), theta, key=key)
+    with pytest.raises(AssertionError, match="retraction"):
+        laws.check_mirror_map(Overshooting(), theta, key=key)
     with pytest.raises(AssertionError, match="convex"):
         laws.check_mirror_map(Concave(), theta, key=key)
     with pytest.raises(AssertionError, match="Said to be positive semidefinite"):

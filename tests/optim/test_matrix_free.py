@@ -25,7 +25,7 @@ from qnat.quantum import GibbsFamily, LatentGibbs, LatentMetric, ThermalTask, he
 
 pytestmark = pytest.mark.slow
 
-MODEL = LatentGibbs(real(2, layers=3), 2)
+MODEL = LatentGibbs(real(2, layers=3), order=2)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def matrix(metric, params):
 @pytest.mark.parametrize(("circuit", "kind"), [(real(2, 3), "bkm"), (hea(2, 1), "sld")], ids=["real", "complex"])
 def test_products_are_columns_of_the_dense_latent_metric(circuit, kind):
     """Frames on one side; on the other push, weigh, pull of a log-density."""
-    model = LatentGibbs(circuit, 2)
+    model = LatentGibbs(circuit, order=2)
     params = model.init(jax.random.key(1), scale=0.5)
     dense = matrix(LatentMetric(model, kind), params)
     for metric in (LatentMetric(model, kind), MonotoneMetric(model.log_density, kind)):

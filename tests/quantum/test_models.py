@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from qnat.geometry import bures_distance, fidelity, gibbs_state, laws, monotone_metric, relative_entropy, trace_distance
-from qnat.quantum import Circuit, GibbsFamily, LatentGibbs, LatentMetric, PauliSum, ThermalTask, tfim
+from qnat.geometry import (
+    bures_distance,
+    fidelity,
+    gibbs_state,
+    laws,
+    monotone_metric,
+    relative_entropy,
+    trace_distance,
+)
+from qnat.geometry.spin_families import RestrictedBoltzmannMachine
+from qnat.geometry.spins import all_bits
+from qnat.quantum import Circuit, GibbsFamily, LatentGibbs, LatentMetric, NetworkEnergy, PauliSum, ThermalTask, tfim
 from qnat.quantum.backends.laws import dense_pauli, random_circuit
 from qnat.quantum.backends.statevector import unitary
 from qnat.quantum.circuits.ansatz import ansatz, hva
 from qnat.quantum.circuits.circuit import cnot, phase, rotation
-from qnat.quantum.models.energies import spin_products
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "metrics_qhbm.json").read_text())
 BLOCK = (rotation("Y", 0), rotation("Y", 1), cnot(0, 1), rotation("X", 0), rotation("X", 1), cnot(0, 1))
@@ -166,13 +175,12 @@ def test_nearly_pure_states_keep_their_metrics():
 
 
 def test_spin_products_are_ordered_by_size():
-    products = spin_products(3, 2)
+    products = jax.jit(lambda latent: LatentGibbs(Circuit(3, BLOCK), order=2).statistics(latent))(np.zeros(6))
     assert products.shape == (8, 6)
     np.testing.assert_array_equal(products[0], 1)
     spins = np.array([[1 - 2 * int(b) for b in f"{x:03b}"] for x in range(8)])
     np.testing.assert_array_equal(products[:, :3], spins)
     np.testing.assert_array_equal(products[:, 4], spins[:, 0] * spins[:, 2])
-    assert spin_products(4, 2).shape[1] == 10
 
 
 def test_wrong_orders_are_refused():
@@ -250,7 +258,7 @@ def test_family_at_infinite_temperature():
     np.testing.assert_allclose(dense_pauli("ZZ").real, np.asarray(family.generators)[0])
 
 
-NETWORK = LatentGibbs(Circuit(3, (rotation("Y", 0), cnot(0, 1), rotation("Y", 1), cnot(1, 2)), 2), hidden=4)
+NETWORK = LatentGibbs(Circuit(3, (rotation("Y", 0), cnot(0, 1), rotation("Y", 1), cnot(1, 2)), 2), NetworkEnergy(3, 4))
 
 
 @pytest.mark.slow
@@ -278,10 +286,51 @@ def test_scaled_parameters_are_the_state_to_a_power(model):
     np.testing.assert_allclose(scaled, 2.5 * energies, atol=1e-14)
 
 
-@pytest.mark.parametrize("given", [{}, {"order": 1, "hidden": 2}, {"order": 4}, {"hidden": 0}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"order": 1, "latent": NetworkEnergy(3, 2)},
+        {"order": 4},
+        {"order": 0},
+        {"latent": 2},
+        {"latent": NetworkEnergy(2, 2)},
+    ],
+)
 def test_a_latent_energy_is_one_thing(given):
     with pytest.raises(ValueError, match="latent energy"):
         LatentGibbs(Circuit(3, ()), **given)
+    with pytest.raises(ValueError, match="at least one hidden unit; got 0"):
+        NetworkEnergy(3, 0)
+
+
+def test_hidden_units_by_their_old_name():
+    with pytest.warns(DeprecationWarning, match="NetworkEnergy"):
+        assert LatentGibbs(Circuit(3, ()), hidden=2).latent == NetworkEnergy(3, 2)
+    with pytest.warns(DeprecationWarning, match="goes"), pytest.raises(ValueError, match="latent energy"):
+        LatentGibbs(Circuit(3, ()), order=1, hidden=2)
+
+
+def test_the_latent_family_may_be_a_machine_of_any_interactions():
+    """Its θ is minus the model's: p ∝ exp(θ·t) = exp(−E)."""
+    machine, circuit = RestrictedBoltzmannMachine(2, 1), Circuit(3, (rotation("Y", 0), cnot(0, 1), rotation("Y", 2)))
+    model = LatentGibbs(circuit, machine)
+    params = start(model, 3, 0.7)
+
+    @jax.jit
+    def described(params):
+        block = model.frame(params).metric("sld").blocks["latent"].as_matrix()
+        return model.log_probabilities(params["latent"]), block, model.log_density(params)
+
+    @jax.jit
+    def expected(latent):
+        every = jax.vmap(lambda bits: machine.log_prob(-latent, bits))(all_bits(3))
+        return every, machine.hessian(-latent).as_matrix()
+
+    log_p, block, K = map(np.asarray, described(params))
+    wanted, fisher = map(np.asarray, expected(params["latent"]))
+    np.testing.assert_allclose(log_p, wanted, atol=1e-14)
+    np.testing.assert_allclose(block, fisher, atol=1e-14)
+    np.testing.assert_allclose(np.linalg.eigvalsh(K), np.sort(wanted), atol=1e-13)
 
 
 def test_a_layer_of_the_hamiltonian_ansatz_is_a_trotter_step():

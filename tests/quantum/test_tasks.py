@@ -4,7 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from qnat.experiment import laws
+from qnat.experiment import laws, run
+from qnat.inference import descend
+from qnat.optim import natural_gradient
 from qnat.quantum import GibbsFamily, LatentGibbs, PauliSum, ThermalTask, hea, real, tfim
 
 MODELS = {
@@ -28,6 +30,26 @@ def test_laws_notice_a_wrong_gradient():
 
     with pytest.raises(AssertionError, match="slope"):
         laws.check_task(Doubled(MODELS["real"], tfim(1, 3), beta=1.3), key=jax.random.key(0))
+
+
+def test_laws_notice_a_sweep_of_its_own():
+    class Doubled(ThermalTask):
+        def linearise(self, params, batch=None, key=None):
+            value, grads, operator = super().linearise(params, batch, key)
+            return value, grads, 2 * operator
+
+    with pytest.raises(AssertionError, match="linearise differs"):
+        laws.check_task(Doubled(MODELS["real"], tfim(1, 3), beta=1.3), key=jax.random.key(0))
+
+
+def test_natural_gradient_takes_the_metric_of_the_sweep():
+    task = ThermalTask(MODELS["real"], tfim(1, 3), beta=1.3)
+    whole = run(task, natural_gradient(1.0, task.metric("bkm")), steps=5, seed=0)
+    swept = descend(task.value_and_grad, natural_gradient(1.0), linearise=task.linearise)
+    found = run(task, swept, steps=5, seed=0)
+    np.testing.assert_allclose(found.curves["loss"], whole.curves["loss"], rtol=1e-10)
+    with pytest.raises(ValueError, match="without a metric is handed one"):
+        run(task, natural_gradient(1.0), steps=5, seed=0)
 
 
 def test_laws_notice_a_start_of_its_own():

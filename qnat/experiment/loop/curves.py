@@ -1,6 +1,6 @@
 """The record of a run while it grows: arrays over (seed, step) in memory, rows for the log."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,18 @@ class Curves:
         """(step, seed) of the first loss in these rows that is not finite."""
         bad = np.argwhere(~np.isfinite(self.arrays["loss"][:, first : first + count].T))
         return None if bad.size == 0 else (first + int(bad[0, 0]), int(bad[0, 1]))
+
+    def first_row(self, holds: Callable[[Mapping[str, Any]], bool], first: int, count: int) -> int | None:
+        """The first of these rows that a predicate of rows holds for."""
+        rows = ({name: curve[:, step] for name, curve in self.arrays.items()} for step in range(first, first + count))
+        return next((first + k for k, row in enumerate(rows) if holds(row)), None)
+
+    def cut(self, last: int) -> None:
+        """Forgets what comes after row `last`, its update included."""
+        self._shape = (self._shape[0], last + 1)
+        self.arrays = {name: curve[:, : last + 1] for name, curve in self.arrays.items()}
+        for name in self._diagnostics:
+            self.arrays[name][:, last] = np.nan
 
     def latest(self, name: str, step: int) -> float | None:
         """The last recorded value up to `step`, averaged over seeds."""

@@ -1,4 +1,4 @@
-"""The traced part of the training loop: one step, and a chunk of steps as one compiled program.
+"""The traced part of the loop: one step, and a chunk of steps as one compiled program.
 
 The program takes the number of steps as an input, so one executable serves every chunk length, and a result does not
 depend on where the chunks end: noise is a fold of the absolute step into the seed's key, and schedules count steps.
@@ -11,34 +11,58 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from qnat.inference.process import Process
 
 from ..task import Task
 
 CAPACITY = 1024
 """Rows that the buffers of one chunk hold."""
+_BYTES = 2**23
+"""What the draws of one chunk may occupy, unless one draw a seed is larger."""
 
 Numbers = Float[Array, "..."] | Float[np.ndarray, "..."]
+Count = int | Int[Array, ""]
 
 # named streams of a seed's key
-_INIT, _STEPS, _DATA = range(3)
+_INIT, _STEPS, _DATA, _PROCESS = range(4)
 
 
 class State(NamedTuple):
     """What a step carries; in the loop every leaf has a leading axis over seeds."""
 
-    params: PyTree[Array]
-    opt_state: PyTree[Array]
+    inner: PyTree[Array]
     key: PRNGKeyArray
 
 
 class Record(NamedTuple):
-    """What a step reports: the loss and the evaluated scalars before its update, the diagnostics after it."""
+    """What a step reports: the value and the evaluated scalars before it, what it says of itself after it."""
 
     loss: Numbers
     evaluated: Mapping[str, Numbers]
     diagnostics: Mapping[str, Numbers]
+
+
+class Keep(NamedTuple):
+    """Which parameters of a run are kept as draws: those after `burn_in` + `every`, `burn_in` + 2 `every`, ... steps.
+
+    Attributes:
+        every: steps from one draw to the next, ≥ 1. burn_in: steps before the first of them, ≥ 0.
+    """
+
+    every: int = 1
+    burn_in: int = 0
+
+    def before(self, step: Count) -> Any:
+        """How many draws there are after `step` steps."""
+        past = step - self.burn_in
+        return (max(past, 0) if isinstance(past, int) else jnp.maximum(past, 0)) // self.every
+
+    def due(self, step: Count) -> Any:
+        """Whether the parameters after `step` steps are one."""
+        past = step - self.burn_in
+        return (past > 0) & (past % self.every == 0)
 
 
 def seed_keys(seed: int, seeds: int) -> PRNGKeyArray:
@@ -56,20 +80,17 @@ def _strong(tree: PyTree[Array]) -> PyTree[Array]:
     return jax.tree.map(strong, tree)
 
 
-def start_one(
-    task: Task, optimizer: optax.GradientTransformation, key: PRNGKeyArray, initial: PyTree[Array] | None
-) -> State:
+def start_one(task: Task, process: Process, key: PRNGKeyArray, initial: PyTree[Array] | None) -> State:
     """The state of one seed before its first step."""
     params = _strong(task.init(jax.random.fold_in(key, _INIT)) if initial is None else initial)
-    return State(params, _strong(optimizer.init(params)), jax.random.fold_in(key, _STEPS))
+    inner = process.init(params, key=jax.random.fold_in(key, _PROCESS))
+    return State(_strong(inner), jax.random.fold_in(key, _STEPS))
 
 
 @eqx.filter_jit
-def start(
-    task: Task, optimizer: optax.GradientTransformation, keys: PRNGKeyArray, initial: PyTree[Array] | None
-) -> State:
+def start(task: Task, process: Process, keys: PRNGKeyArray, initial: PyTree[Array] | None) -> State:
     """The states of all seeds before their first step."""
-    return jax.lax.map(lambda each: start_one(task, optimizer, *each), (keys, initial))
+    return jax.lax.map(lambda each: start_one(task, process, *each), (keys, initial))
 
 
 def _choose(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
@@ -79,7 +100,7 @@ def _choose(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any
     return jax.lax.cond(condition, then, otherwise)
 
 
-def _scalars(where: str, values: dict[str, Any]) -> dict[str, Array]:
+def _scalars(where: str, values: Mapping[str, Any]) -> dict[str, Array]:
     """Curves as floating-point scalars."""
     for name, value in values.items():
         if jnp.shape(value) != ():
@@ -87,117 +108,121 @@ def _scalars(where: str, values: dict[str, Any]) -> dict[str, Array]:
     return {name: jnp.asarray(value).astype(float) for name, value in values.items()}
 
 
-def _diagnostics(opt_state: PyTree[Array]) -> dict[str, Array]:
-    """The fields of every `diagnostics` in an optimiser's state; a name met again gets a number."""
-    found: dict[str, Array] = {}
-    for count, (_, diagnostics) in enumerate(optax.tree_utils.tree_get_all_with_path(opt_state, "diagnostics")):
-        for name, value in diagnostics._asdict().items():
-            found[f"{name}_{count}" if name in found else name] = value
-    return _scalars("diagnostics", found)
-
-
 def step(
-    task: Task,
-    optimizer: optax.GradientTransformation,
-    state: State,
-    index: int | Int[Array, ""],
-    every: int | Int[Array, ""],
-    last: int | Int[Array, ""],
-    batch: Any = None,
+    task: Task, process: Process, state: State, index: Count, every: Count, last: Count, batch: Any = None
 ) -> tuple[State, Record]:
-    """Row `index` of the record, then the update that leads to the next one; there is none after row `last`."""
-    params, opt_state, run_key = state
-    key = jax.random.fold_in(run_key, index)
-    value, grads = task.value_and_grad(params, batch, key)
+    """Row `index` of the record, and the step to the next one, which is not taken after row `last`."""
+    inner, info = process.step(state.inner, batch, key=jax.random.fold_in(state.key, index))
 
     def evaluate() -> dict[str, Array]:
-        return _scalars(f"{task.name}.evaluate", task.evaluate(params))
+        return _scalars(f"{task.name}.evaluate", task.evaluate(process.params(state.inner)))
 
     def skip() -> dict[str, Array]:
-        if not task.traceable:
+        if isinstance(index, int):
             return {}
         return jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), eqx.filter_eval_shape(evaluate))
 
-    def update() -> State:
-        updates, new = optax.with_extra_args_support(optimizer).update(
-            grads,
-            opt_state,
-            params,
-            value=value,
-            grad=grads,
-            value_fn=lambda trial: task.value_and_grad(trial, batch, key)[0],
-            batch=batch,
-            key=key,
-        )
-        return State(optax.apply_updates(params, updates), new, run_key)
-
     evaluated = _choose((index % every == 0) | (index == last), evaluate, skip)
-    state = _choose(index < last, update, lambda: state)
-    return state, Record(_scalars("the loss", {"loss": value})["loss"], evaluated, _diagnostics(state.opt_state))
+    inner = _choose(index < last, lambda: _strong(inner), lambda: state.inner)
+    loss = _scalars("the loss", {"loss": info.value})["loss"]
+    return State(inner, state.key), Record(loss, evaluated, _scalars("diagnostics", info.scalars))
+
+
+def rows_of(keep: Keep | None, params: PyTree[Any], seeds: int) -> int:
+    """Rows that the buffers of a chunk hold, so that its draws do not fill the memory; `params` of one seed."""
+    if keep is None:
+        return CAPACITY
+    size = seeds * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
+    return max(1, min(CAPACITY, _BYTES // max(size, 1) * keep.every))
 
 
 @eqx.filter_jit
 def advance(
     task: Task,
-    optimizer: optax.GradientTransformation,
+    process: Process,
+    keep: Keep | None,
     states: State,
     first: Int[Array, ""],
     count: Int[Array, ""],
     every: Int[Array, ""],
     last: Int[Array, ""],
     batches: PyTree[Array] = None,
-) -> tuple[State, Record]:
+    *,
+    capacity: int = CAPACITY,
+) -> tuple[State, Record, PyTree[Array]]:
     """Rows first .. first + count − 1 of every seed; count = 0 compiles.
 
     Args:
-        task, optimizer, states: what is run. first, count, every, last: as in `step`.
+        task, process, keep, states: what is run. first, count, every, last: as in `step`.
         batches: (seeds, rows, ...), at least `count` rows; None for a task without data.
+        capacity: rows of the buffers.
 
     Returns:
-        the states after those rows, and their records, of shape (seeds, CAPACITY) with NaN beyond `count`.
+        the states after those rows; their records, of shape (seeds, capacity) with NaN beyond `count`; and the draws,
+        of shape (seeds, ...), those of these rows first, or None.
     """
+    slots = 0 if keep is None else capacity // keep.every + 1
 
-    def one_seed(state: State, batches: PyTree[Array]) -> tuple[State, Record]:
+    def one_seed(state: State, batches: PyTree[Array]) -> tuple[State, Record, PyTree[Array]]:
         def one(state: State, i: Int[Array, ""]) -> tuple[State, Record]:
             batch = jax.tree.map(lambda leaf: leaf[i], batches)
-            return step(task, optimizer, state, first + i, every, last, batch)
+            return step(task, process, state, first + i, every, last, batch)
+
+        def kept(draws: PyTree[Array], state: State, i: Int[Array, ""]) -> PyTree[Array]:
+            if keep is None:
+                return None
+            after = first + i + 1
+            wanted: Bool[Array, ""] = keep.due(after) & (after <= last)
+            # what is not due is written past the end, and dropped
+            place = jnp.where(wanted, keep.before(after) - keep.before(first) - 1, slots)
+            return jax.tree.map(lambda d, p: d.at[place].set(p, mode="drop"), draws, process.params(state.inner))
 
         row = jax.eval_shape(one, state, count)[1]
-        rows = jax.tree.map(lambda s: jnp.full(CAPACITY, jnp.nan, s.dtype), row)
+        rows = jax.tree.map(lambda s: jnp.full(capacity, jnp.nan, s.dtype), row)
+        shapes = None if keep is None else process.params(state.inner)
+        draws = jax.tree.map(lambda p: jnp.zeros((slots, *p.shape), p.dtype), shapes)
 
-        def body(i: Int[Array, ""], carry: tuple[State, Record]) -> tuple[State, Record]:
+        def body(i: Int[Array, ""], carry: tuple[State, Record, Any]) -> tuple[State, Record, Any]:
             state, row = one(carry[0], i)
-            return state, jax.tree.map(lambda buffer, new: buffer.at[i].set(new), carry[1], row)
+            rows = jax.tree.map(lambda buffer, new: buffer.at[i].set(new), carry[1], row)
+            return state, rows, kept(carry[2], state, i)
 
-        return jax.lax.fori_loop(0, count, body, (state, rows))
+        return jax.lax.fori_loop(0, count, body, (state, rows, draws))
 
     return jax.lax.map(lambda each: one_seed(*each), (states, batches))
 
 
 def advance_in_python(
     task: Task,
-    optimizer: optax.GradientTransformation,
+    process: Process,
+    keep: Keep | None,
     states: State,
-    batches: list[Iterator[Any]] | None,
+    batches: list[list[Any]] | None,
     first: int,
     count: int,
     every: int,
     last: int,
-) -> tuple[State, Record]:
-    """`advance` for tasks that JAX cannot trace: one call of Python a step."""
-    seeds = states.key.shape[0]
-    after, records = [], []
-    for seed in range(seeds):
-        state = jax.tree.map(lambda leaf, seed=seed: leaf[seed], states)
+) -> tuple[State, Record, PyTree[Array]]:
+    """`advance` for what JAX cannot trace: one call of Python a step."""
+    after, records, draws = [], [], []
+    for seed in range(states.key.shape[0]):
+        state, own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], states), []
         for index in range(first, first + count):
-            batch = next(batches[seed]) if batches else None
-            state, record = step(task, optimizer, state, index, every, last, batch)
+            batch = batches[seed][index - first] if batches else None
+            state, record = step(task, process, state, index, every, last, batch)
             records.append(record)
+            if keep is not None and keep.due(index + 1) and index < last:
+                own.append(process.params(state.inner))
         after.append(state)
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *after), _stacked(records, seeds)
+        draws.append(own)
+    return _stacked(after), _columns(records, len(after)), _stacked([_stacked(own) for own in draws]) if own else None
 
 
-def _stacked(records: list[Record], seeds: int) -> Record:
+def _stacked(trees: Sequence[PyTree[Array]]) -> PyTree[Array]:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _columns(records: Sequence[Record], seeds: int) -> Record:
     """(seeds, count) arrays from records in order of seed, then step; NaN where a record lacks a name."""
 
     def column(rows: Sequence[Mapping[str, Numbers]]) -> dict[str, np.ndarray]:
@@ -210,12 +235,5 @@ def _stacked(records: list[Record], seeds: int) -> Record:
 
 def data_streams(task: Task, keys: PRNGKeyArray, first: int) -> list[Iterator[Any]] | None:
     """The batches of every seed from step `first` on; None if the task has none."""
-    streams = []
-    for key in keys:
-        stream = task.batches(jax.random.fold_in(key, _DATA))
-        if stream is None:
-            return None
-        for _ in range(first):
-            next(stream)
-        streams.append(stream)
-    return streams
+    streams = [task.batches(jax.random.fold_in(key, _DATA), first) for key in keys]
+    return None if None in streams else [stream for stream in streams if stream is not None]

@@ -13,13 +13,13 @@ from typing import IO, Any, Literal
 
 from ..errors import RefusedError, StorageError
 
-RUN, LOG, RESULT, FIGURE = "run.json", "metrics.jsonl", "result.nc", "figure.png"
+RUN, LOG, DRAWS, RESULT, FIGURE = "run.json", "metrics.jsonl", "draws.bin", "result.nc", "figure.png"
 OBSERVABLES = "observables.png"
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 TABLE = "table.json"
 TUNING, RATE, DRAWN = "tuning", "learning_rate", "drawn"  # keys of table.json, and the option that tuning chooses
 _LOCK, _PART = ".lock", ".part"
-_OURS = (RUN, LOG, RESULT, FIGURE, CHECKPOINT, PREVIOUS)
+_OURS = (RUN, LOG, DRAWS, RESULT, FIGURE, CHECKPOINT, PREVIOUS)
 
 Standing = Literal["new", "unfinished", "finished"]
 
@@ -203,21 +203,21 @@ def next_free(parent: pathlib.Path, stem: str) -> pathlib.Path:
             return path
 
 
-class Log:
-    """metrics.jsonl: one JSON object a step, appended; no wall time, so that a rerun writes the same bytes."""
+class Appended:
+    """A file that grows while a run lasts; what a checkpoint does not count is cut off when the run is resumed."""
 
     def __init__(self, path: pathlib.Path, length: int) -> None:
         self._file = path.open("ab")
         self._file.truncate(length)
         self._file.seek(0, os.SEEK_END)
 
-    def append(self, rows: list[dict[str, Any]]) -> None:
-        """Adds rows; they are in the hands of the system, though not yet on the disk, on return."""
-        self._file.write("".join(json.dumps(jsonable(row)) + "\n" for row in rows).encode())
+    def append(self, data: bytes) -> None:
+        """Adds bytes; they are in the hands of the system, though not yet on the disk, on return."""
+        self._file.write(data)
         self._file.flush()
 
     def sync(self) -> int:
-        """Puts the rows on the disk; returns the length in bytes."""
+        """Puts the bytes on the disk; returns the length of the file."""
         os.fsync(self._file.fileno())
         return os.fstat(self._file.fileno()).st_size
 
@@ -225,6 +225,11 @@ class Log:
         """Closes the file; what could not be written was reported when it was tried."""
         with contextlib.suppress(OSError):
             self._file.close()
+
+
+def log_lines(rows: list[dict[str, Any]]) -> bytes:
+    """Rows for metrics.jsonl: one JSON object a step, without wall time, so that a rerun writes the same bytes."""
+    return "".join(json.dumps(jsonable(row)) + "\n" for row in rows).encode()
 
 
 def read_log(path: pathlib.Path, length: int) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from ..console import note
 from ..stopwatch import timed
 from . import checkpoint
 from .checkpoint import Checkpoint
-from .files import LOG, RUN, Log, jsonable, read_log, reported, write_json
+from .files import DRAWS, LOG, RUN, Appended, jsonable, log_lines, read_log, reported, write_json
 from .result import SECONDS, Run, save_result
 
 _PACKAGES = ("qnat", "jax", "jaxlib", "numpy", "optax", "equinox", "lineax")
@@ -39,6 +39,7 @@ class Memory:
     """The place of a run that writes nothing."""
 
     path: pathlib.Path | None = None
+    _kept = b""
 
     def restore(self) -> Checkpoint | None:
         """Nothing to continue from."""
@@ -50,6 +51,14 @@ class Memory:
 
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Forgets rows; the curves have them."""
+
+    def append_draws(self, data: bytes) -> None:
+        """Adds draws, see `draws.to_bytes`."""
+        self._kept = self._kept + data
+
+    def draws(self) -> bytes:
+        """All draws so far."""
+        return self._kept
 
     def save(self, state: PyTree, step: int, seconds: dict[str, float]) -> None:
         """Makes no checkpoint."""
@@ -71,15 +80,16 @@ class Folder(Memory):
         self._document = {"task": spec["task"], "status": "running", "spec": jsonable(spec)} | self._environment
         self._document |= {"seed": spec.get("seed"), "seeds": spec.get("seeds")} | jsonable(about)
         self._spec = spec
-        self._log: Log | None = None
-        self._log_bytes = 0
+        self._files: dict[str, Appended] = {}
+        self._lengths: dict[str, int] = {}
         self._saved: int | None = None
 
     def restore(self) -> Checkpoint | None:
         """The checkpoint to continue from; the log is cut to its length."""
         found = checkpoint.load(self.path)
         if found is not None:
-            self._log_bytes, self._saved = found.meta["log_bytes"], found.meta["step"]
+            self._lengths = {LOG: found.meta["log_bytes"], DRAWS: found.meta.get("draws_bytes", 0)}
+            self._saved = found.meta["step"]
             for name in ("versions", "threads", "device"):
                 if found.meta["environment"][name] != self._environment[name]:
                     note(f"{self.path}: {name} differ from the run so far; last digits may differ.")
@@ -87,19 +97,31 @@ class Folder(Memory):
 
     def rows(self) -> list[dict[str, Any]]:
         """The log up to the checkpoint."""
-        return read_log(self.path / LOG, self._log_bytes) if self._log_bytes else []
+        length = self._lengths.get(LOG, 0)
+        return read_log(self.path / LOG, length) if length else []
 
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Adds rows to the log."""
         with self._reported():
-            self._open_log().append(rows)
+            self._open(LOG).append(log_lines(rows))
+
+    def append_draws(self, data: bytes) -> None:
+        """Adds draws to their file."""
+        with self._reported():
+            self._open(DRAWS).append(data)
+
+    def draws(self) -> bytes:
+        """All draws so far."""
+        return (self.path / DRAWS).read_bytes()
 
     def save(self, state: PyTree, step: int, seconds: dict[str, float]) -> None:
         """Makes a checkpoint before row `step`."""
         with self._reported():
+            lengths = {name: self._open(name).sync() for name in (LOG, *(each for each in self._files if each != LOG))}
             meta = {
                 "step": step,
-                "log_bytes": self._open_log().sync(),
+                "log_bytes": lengths[LOG],
+                "draws_bytes": lengths.get(DRAWS, 0),
                 "seconds": seconds,
                 "spec": jsonable(self._spec),
             }
@@ -123,14 +145,14 @@ class Folder(Memory):
         self.status("finished", steps=run.steps, final=run.final, reference=run.reference, **times)
 
     def close(self) -> None:
-        """Closes the log."""
-        if self._log is not None:
-            self._log.close()
+        """Closes the files that grow."""
+        for file in self._files.values():
+            file.close()
 
-    def _open_log(self) -> Log:
-        if self._log is None:
-            self._log = Log(self.path / LOG, self._log_bytes)
-        return self._log
+    def _open(self, name: str) -> Appended:
+        if name not in self._files:
+            self._files[name] = Appended(self.path / name, self._lengths.get(name, 0))
+        return self._files[name]
 
     def _reported(self) -> AbstractContextManager[None]:
         return reported(self.path, " from the beginning" if self._saved is None else f" from step {self._saved}")

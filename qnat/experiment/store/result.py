@@ -17,7 +17,7 @@ from .netcdf import read_arrays, write_arrays
 if TYPE_CHECKING:
     from ..task import Task
 
-_PARAMS = "params"
+_PARAMS, _DRAWS = "params", "draws"
 _CURVE = ("seed", "step")
 _DAMAGED = "{} is missing or damaged; --force runs it again."
 SECONDS = {"compile": "compile_seconds", "train": "seconds", "write": "write_seconds", "draw": "draw_seconds"}
@@ -40,6 +40,7 @@ class Run:
         spent: the seconds that compiling, training, writing and drawing took, over all processes that worked at it.
         ladder: the option along which runs of its task are ordered; None if there is none, or it is not known.
         labels: `Artifact`s without value, of the artifacts of whose axes and values the task says what they mean.
+        draws: the parameters kept on the way, with an axis over draws before their own; None if none were asked for.
         measures, panels, costs: those of the task; measures are None in a folder from before run.json named them.
     """
 
@@ -55,6 +56,7 @@ class Run:
     spent: dict[str, float]
     ladder: str | None = None
     labels: dict[str, Artifact] = dataclasses.field(default_factory=dict)
+    draws: Any = None
     measures: tuple[Measure, ...] | None = None
     panels: tuple[Panel, ...] = ()
     costs: tuple[str, ...] = ()
@@ -134,7 +136,7 @@ def declarations(task: "Task") -> dict[str, Any]:
 
 
 def save_result(run: Run) -> None:
-    """Writes result.nc: curves over (seed, step), parameters as `params.<name>`, artifacts, the spec as JSON.
+    """Writes result.nc: curves over (seed, step), `params.<name>`, `draws.<name>`, artifacts, the spec as JSON.
 
     Curves have the units of their measures, artifacts their labels.
     """
@@ -143,7 +145,7 @@ def save_result(run: Run) -> None:
     axes = {"seed": range(first, first + run.seeds), "step": range(run.steps + 1)}
     units = {measure.name: measure.unit for measure in run.measures or ()}
     arrays = {name: Artifact(curve, _CURVE, axes, units.get(name, "")) for name, curve in run.curves.items()}
-    for name, array in {**_flat_params(run.params), **run.artifacts}.items():
+    for name, array in {**_flat(_PARAMS, run.params), **run.artifacts}.items():
         label = run.labels.get(name, Artifact(None))
         if taken := [each for each in (name, *label.dims) if each in run.curves or each in _CURVE]:
             raise ValueError(
@@ -152,6 +154,9 @@ def save_result(run: Run) -> None:
         stacked = np.asarray(array)[None] if run.seeds == 1 else np.asarray(array)
         dims = label.dims or _numbered(name, stacked.ndim - 1)
         arrays[name] = label._replace(value=stacked, dims=("seed", *dims))
+    for name, array in {} if run.draws is None else _flat(_DRAWS, run.draws).items():
+        stacked = array[None] if run.seeds == 1 else array
+        arrays[name] = Artifact(stacked, ("seed", "draw", *_numbered(name, stacked.ndim - 2)))
     write_arrays(run.path / RESULT, arrays, {"spec": json.dumps(jsonable(run.spec)), "task": run.spec["task"]})
 
 
@@ -167,26 +172,29 @@ def _label(name: str, stored: Artifact) -> Artifact | None:
     return None if label == Artifact(None) else label
 
 
-def _flat_params(params: Any) -> dict[str, np.ndarray]:
+def _flat(stem: str, tree: Any) -> dict[str, np.ndarray]:
+    """{"a": {"b": x}} to {"stem.a.b": x}; one bare array to {"stem": x}."""
     import jax
 
-    leaves = jax.tree_util.tree_leaves_with_path(params)
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
     names = (jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves)
-    return {f"{_PARAMS}.{name}".rstrip("."): np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    return {f"{stem}.{name}".rstrip("."): np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
 
 
-def _nested(flat: dict[str, np.ndarray]) -> Any:
-    """{"params.a.b": x} to {"a": {"b": x}}; one bare array to itself."""
-    if set(flat) == {_PARAMS}:
-        return flat[_PARAMS]
+def _nested(stem: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Undoes `_flat`, taking what begins with the stem; None if nothing does."""
     tree: dict[str, Any] = {}
-    for name, array in flat.items():
-        *path, leaf = name.split(".")[1:]
-        branch = tree
-        for key in path:
-            branch = branch.setdefault(key, {})
-        branch[leaf] = array
-    return tree
+    for name, array in arrays.items():
+        if name == stem:
+            return array
+        first, *path = name.split(".")
+        if first == stem:
+            *nodes, leaf = path
+            branch = tree
+            for key in nodes:
+                branch = branch.setdefault(key, {})
+            branch[leaf] = array
+    return tree or None
 
 
 def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
@@ -197,15 +205,16 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
     curves = {name: one.value for name, one in stored.items() if one.dims == _CURVE}
     single = curves["loss"].shape[0] == 1
     rest = {name: one.value[0] if single else one.value for name, one in stored.items() if name not in curves}
-    params = {name: array for name, array in rest.items() if name.split(".")[0] == _PARAMS}
-    labels = {name: _label(name, stored[name]) for name in rest}
+    artifacts = {name: array for name, array in rest.items() if name.split(".")[0] not in (_PARAMS, _DRAWS)}
+    labels = {name: _label(name, stored[name]) for name in artifacts}
     measures = document.get("measures")
     return Run(
         path=path,
         spec=document["spec"],
         curves=curves,
-        params=_nested(params),
-        artifacts={name: array for name, array in rest.items() if name not in params},
+        params=_nested(_PARAMS, rest),
+        draws=_nested(_DRAWS, rest),
+        artifacts=artifacts,
         labels={name: label for name, label in labels.items() if label is not None},
         final=_numbers(document["final"]),
         reference=document["reference"],

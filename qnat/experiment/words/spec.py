@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 if TYPE_CHECKING:
     import optax
 
+    from qnat.inference.process import Process
+
     from ..store.result import Run
     from ..task import Task
 
@@ -87,8 +89,8 @@ class RunSpec(BaseModel):
         """The problem."""
         raise NotImplementedError
 
-    def transform(self, task: "Task") -> "optax.GradientTransformation":
-        """The optimiser for that problem."""
+    def transform(self, task: "Task") -> "optax.GradientTransformation | Process":
+        """The optimiser for that problem, or another process."""
         raise NotImplementedError
 
     def citations(self) -> Mapping[str, str]:

@@ -71,13 +71,13 @@ class SampledMetric(AbstractMetric):
 
 def _covariance(frame: Frame, counts: Float[Array, " d"]) -> Float[Array, "T T"]:
     shots = jnp.sum(counts)
-    centred = frame.statistics - counts @ frame.statistics / shots
-    return (counts * centred.T) @ centred / (shots - 1)
+    return frame.model.latent.covariance(-frame.latent, counts / shots).as_matrix() * shots / (shots - 1)
 
 
 def _covariance_error(frame: Frame, counts: Float[Array, " d"]) -> Float[Array, "T T"]:
     shots = jnp.sum(counts)
-    squares = (frame.statistics - counts @ frame.statistics / shots) ** 2
+    statistics = frame.model.statistics(frame.latent)
+    squares = (statistics - counts @ statistics / shots) ** 2
     variance = (counts * squares.T) @ squares / shots - _covariance(frame, counts) ** 2
     return jnp.sqrt(jnp.maximum(variance, 0) / (shots - 1))
 

@@ -6,6 +6,7 @@ from .channels import amplitude_damping as amplitude_damping
 from .channels import depolarizing as depolarizing
 from .channels import kraus as kraus
 from .channels import phase_damping as phase_damping
+from .energies import NetworkEnergy as NetworkEnergy
 from .gibbs import GibbsFamily as GibbsFamily
 from .latent import Frame as Frame
 from .latent import LatentGibbs as LatentGibbs
@@ -21,6 +22,7 @@ __all__ = [
     "GibbsFamily",
     "LatentGibbs",
     "LatentMetric",
+    "NetworkEnergy",
     "NoisyState",
     "PureMetric",
     "PureState",

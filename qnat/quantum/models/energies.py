@@ -1,41 +1,47 @@
-"""Energies of the latent distribution p(b) ∝ exp(−E(b)), as functions of all spin configurations s = 1 − 2b at once."""
+"""An energy of bit strings that is a neural network."""
 
-import functools
-
+import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
+import lineax as lx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qnat.geometry.spins import all_bits, subsets
+from qnat.geometry.spin_families import AbstractBitFamily
+from qnat.geometry.spins import all_bits
 
 
-def spins(n: int) -> Float[np.ndarray, "d n"]:
-    """The spins ±1 of every bit string, wire 0 the most significant bit."""
-    return 1.0 - 2.0 * all_bits(n)
+class NetworkEnergy(AbstractBitFamily):
+    """p(b) ∝ exp(−E(b)), E(b) = v · tanh(W s + c) with the spins s = 1 − 2b: one hidden layer, no bias of the output.
 
+    A constant would change no probability and make the metric singular. The parameters are W and c row by row, then v;
+    with the opposite sign they are the same energy.
 
-@functools.lru_cache(maxsize=16)
-def spin_products(n: int, order: int) -> Float[np.ndarray, "d T"]:
-    """Π_{i∈S} sᵢ for every bit string and every set 0 < |S| ≤ order, by size, then lexicographically."""
-    table = spins(n)
-    return np.stack([table[:, list(each)].prod(1) for each in subsets(n, order)], axis=1)
-
-
-def network_init(key: PRNGKeyArray, n: int, hidden: int, scale: float) -> Float[Array, " T"]:
-    """Normal weights; the output has standard deviation `scale`, so that the energies start about that small."""
-    inner, outer = jax.random.split(key)
-    first = jax.random.normal(inner, (hidden, n + 1)) / jnp.sqrt(n + 1)
-    return jnp.concatenate([first.ravel(), scale * jax.random.normal(outer, (hidden,))])
-
-
-def network_energy(weights: Float[Array, " T"], table: Float[Array, "d n"]) -> Float[Array, " d"]:
-    """E(s) = v · tanh(W s + b), one hidden layer.
-
-    The output has no bias: a constant changes no probability and would make the metric singular. The weights are W and
-    b row by row, then v.
+    Attributes:
+        n: bits. hidden: units ≥ 1 of the hidden layer.
     """
-    n = table.shape[1]
-    hidden = weights.size // (n + 2)
-    first, last = weights[:-hidden].reshape(hidden, n + 1), weights[-hidden:]
-    return jnp.tanh(table @ first[:, :n].T + first[:, n]) @ last
+
+    n: int = eqx.field(static=True)
+    hidden: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        if self.hidden < 1:
+            raise ValueError(f"The latent energy needs at least one hidden unit; got {self.hidden}.")
+
+    def init(self, key: PRNGKeyArray, *, scale: float = 0.1) -> Float[Array, " T"]:
+        """Normal weights, those of the output of standard deviation `scale`."""
+        inner, outer = jax.random.split(key)
+        first = jax.random.normal(inner, (self.hidden, self.n + 1)) / jnp.sqrt(self.n + 1)
+        return jnp.concatenate([first.ravel(), scale * jax.random.normal(outer, (self.hidden,))])
+
+    def exponents(self, theta: Float[Array, " T"]) -> Float[Array, " d"]:
+        first, last = theta[: -self.hidden].reshape(self.hidden, self.n + 1), theta[-self.hidden :]
+        spins = jnp.asarray(1 - 2 * all_bits(self.n), theta.dtype)
+        return -jnp.tanh(spins @ first[:, : self.n].T + first[:, self.n]) @ last
+
+    def covariance(self, theta: Float[Array, " T"], p: Float[Array, " d"]) -> lx.MatrixLinearOperator:
+        slopes = jax.jacrev(self.exponents)(theta)
+        centred = slopes - p @ slopes
+        return lx.MatrixLinearOperator((p * centred.T) @ centred, lx.positive_semidefinite_tag)
+
+    def scaled(self, theta: Float[Array, " T"], factor: float | Float[Array, ""]) -> Float[Array, " T"]:
+        return theta.at[-self.hidden :].multiply(factor)

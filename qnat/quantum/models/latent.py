@@ -1,6 +1,7 @@
 """Quantum Hamiltonian-based models: a classical latent distribution rotated by a circuit."""
 
 import functools
+import warnings
 
 import equinox as eqx
 import jax
@@ -13,11 +14,13 @@ from qnat.geometry.hermitian import dot
 from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.monotone import Kernel, kernel, rotation_weights
 from qnat.geometry.operators import BlockDiagonal
+from qnat.geometry.spin_families import AbstractBitFamily, BoltzmannMachine
+from qnat.geometry.spins import subsets
 
 from ..backends.statevector import unitary
 from ..circuits.circuit import Circuit
 from ..engine import frames
-from .energies import network_energy, network_init, spin_products, spins
+from .energies import NetworkEnergy
 
 Params = dict[str, Float[Array, " _"]]
 
@@ -28,66 +31,79 @@ def real_overlaps(a: Inexact[Array, "d m"], b: Inexact[Array, "d m"]) -> Float[A
     return jnp.sum(overlaps + a.imag * b.imag if jnp.iscomplexobj(a) and jnp.iscomplexobj(b) else overlaps, axis=0)
 
 
+def all_interactions(n: int, order: int) -> BoltzmannMachine:
+    """The family of all interactions of at most `order` of n spins."""
+    if not 1 <= order <= n:
+        raise ValueError(f"The order of the latent energy must lie in 1..{n}; got {order}.")
+    return BoltzmannMachine(n, subsets(n, order))
+
+
 class LatentGibbs(eqx.Module):
     """ρ(θ, φ) = U(φ) diag(p_θ) U(φ)†, p_θ(b) ∝ exp(−E_θ(b)): the quantum Hamiltonian-based model (QHBM).
 
-    The energy is a sum over all sets of at most `order` spins, E_θ(b) = Σ_S θ_S Π_{i∈S} sᵢ: order 1 is a product of
-    Bernoulli variables, order k the KOBE(k) energy, order n any distribution. Or it is a network of one hidden layer,
-    E_θ(b) = v · tanh(W s + b). Parameters are {"latent": (T,), "angles": (P,)}; the first are dimensionless, the second
-    radians.
+    The energy is a sum over sets of spins, E_θ(b) = Σ_S θ_S Π_{i∈S} sᵢ: of all sets of at most one spin it is a product
+    of Bernoulli variables, of at most k the KOBE(k) energy, of all any distribution. Or it is a network of one hidden
+    layer. Parameters are {"latent": (T,), "angles": (P,)}; the first are dimensionless, the second radians.
 
     Attributes:
         circuit: U on n wires with P angles.
-        order: largest number of spins in an interaction, 1 ≤ order ≤ n; or None, and then
-        hidden: number of hidden units ≥ 1.
+        latent: the family of p on n bits, such as `BoltzmannMachine` or `NetworkEnergy`; its own parameters, which make
+            exponents and not energies, are −θ.
 
     Reference: Verdon et al., arXiv:1910.02071; Sbahi et al., arXiv:2206.04663.
     """
 
     circuit: Circuit
-    order: int | None = eqx.field(static=True, default=None)
-    hidden: int | None = eqx.field(static=True, default=None)
+    latent: AbstractBitFamily
 
-    def __check_init__(self) -> None:
-        if (self.order is None) == (self.hidden is None):
-            raise ValueError(f"The latent energy has an order or hidden units; got {self.order} and {self.hidden}.")
-        if self.order is not None and not 1 <= self.order <= self.circuit.n:
-            raise ValueError(f"The order of the latent energy must lie in 1..{self.circuit.n}; got {self.order}.")
-        if self.hidden is not None and self.hidden < 1:
-            raise ValueError(f"The latent energy needs at least one hidden unit; got {self.hidden}.")
+    def __init__(
+        self,
+        circuit: Circuit,
+        latent: AbstractBitFamily | None = None,
+        *,
+        order: int | None = None,
+        hidden: int | None = None,
+    ) -> None:
+        """A model with that latent family, or of all interactions of at most `order` spins, by default of one.
+
+        Raises:
+            ValueError: more than one latent energy is given, or one that does not fit the circuit.
+        """
+        if hidden is not None:
+            warnings.warn("hidden= goes; pass latent=NetworkEnergy(n, hidden).", DeprecationWarning, stacklevel=2)
+            latent = NetworkEnergy(circuit.n, hidden) if latent is None else latent
+        if latent is not None and order is not None:
+            raise ValueError(f"The latent energy has an order or is a family of its own; got {order} and {latent}.")
+        if latent is None:
+            latent = all_interactions(circuit.n, 1 if order is None else order)
+        if not isinstance(latent, AbstractBitFamily):
+            raise ValueError(f"The latent energy is a family of bits; got {latent}. For an order, write order=.")
+        if latent.n != circuit.n:
+            raise ValueError(f"The latent energy is one of {latent.n} bits, the circuit has {circuit.n} wires.")
+        self.circuit, self.latent = circuit, latent
 
     def init(self, key: PRNGKeyArray, *, scale: float = 0.1) -> Params:
         """Normal parameters of standard deviation `scale` (latent; of a network, its output) and π·`scale` (angles)."""
         latent_key, angle_key = jax.random.split(key)
-        if self.hidden is None:
-            latent = scale * jax.random.normal(latent_key, (spin_products(self.circuit.n, self._order).shape[1],))
-        else:
-            latent = network_init(latent_key, self.circuit.n, self.hidden, scale)
         angles = scale * jnp.pi * jax.random.normal(angle_key, (self.circuit.num_angles,))
-        return {"latent": latent, "angles": angles}
-
-    @property
-    def _order(self) -> int:
-        return self.order or 1
+        return {"latent": self.latent.init(latent_key, scale=scale), "angles": angles}
 
     def energies(self, latent: Float[Array, " T"]) -> Float[Array, " d"]:
         """E_θ(b) of every bit string."""
-        if self.hidden is None:
-            return jnp.asarray(spin_products(self.circuit.n, self._order), latent.dtype) @ latent
-        return network_energy(latent, jnp.asarray(spins(self.circuit.n), latent.dtype))
+        return -self.latent.exponents(-latent)
 
     def statistics(self, latent: Float[Array, " T"]) -> Float[Array, "d T"]:
-        """∂E_θ(b)/∂θ of every bit string; the spin products where the energy is their sum."""
-        if self.hidden is None:
-            return jnp.asarray(spin_products(self.circuit.n, self._order), latent.dtype)
-        return jax.jacrev(self.energies)(latent)
+        """∂E_θ(b)/∂θ of every bit string, a table; the spin products where the energy is their sum."""
+        return jax.jacfwd(self.energies)(latent)
+
+    def latent_gradient(self, latent: Float[Array, " T"], weights: Float[Array, " d"]) -> Float[Array, " T"]:
+        """Σ_b w_b ∂E_θ(b)/∂θ, without the table."""
+        (gradient,) = jax.vjp(self.energies, latent)[1](weights)
+        return gradient
 
     def scaled(self, params: Params, factor: float | Float[Array, ""]) -> Params:
         """The parameters whose energies are `factor` times as large: ρ^factor, normalised."""
-        latent = params["latent"]
-        if self.hidden is None:
-            return params | {"latent": factor * latent}
-        return params | {"latent": latent.at[-self.hidden :].multiply(factor)}
+        return params | {"latent": self.latent.scaled(params["latent"], factor)}
 
     def log_probabilities(self, latent: Float[Array, " T"]) -> Float[Array, " d"]:
         """log p_θ(b), exactly, by enumeration."""
@@ -126,22 +142,23 @@ class LatentGibbs(eqx.Module):
         """Everything that gradients and metrics need, from one sweep over the circuit."""
         basis, rotations = frames(self.circuit, params["angles"])
         log_p = self.log_probabilities(params["latent"])
-        return Frame(log_p, basis, rotations, self.statistics(params["latent"]))
+        return Frame(self, params["latent"], log_p, basis, rotations)
 
 
 class Frame(eqx.Module):
     """A LatentGibbs at one point, seen from its eigenframe.
 
     Attributes:
+        model, latent: the model, and its latent parameters.
         log_p: (d,) log-eigenvalues. basis: (d, d) U.
         rotations: (P, d, d) Re A + Im A of the frame generators dU = U A dφ.
-        statistics: (d, T) derivatives of the latent energy.
     """
 
+    model: LatentGibbs
+    latent: Float[Array, " T"]
     log_p: Float[Array, " d"]
     basis: Inexact[Array, "d d"]
     rotations: Float[Array, "P d d"]
-    statistics: Float[Array, "d T"]
 
     @jax.jit
     def free_energy_and_grad(
@@ -155,7 +172,7 @@ class Frame(eqx.Module):
         # With Q[x, y] = (p_y − p_x) (βU†HU)[y, x] skew-Hermitian, Re Σ A∘Q = Σ R∘(Re Q − Im Q).
         weighted = (p[None, :] - p[:, None]) * rotated.T
         return value, {
-            "latent": -(p * (local - value)) @ self.statistics,
+            "latent": self.model.latent_gradient(self.latent, -p * (local - value)),
             "angles": jnp.einsum("kxy,xy->k", self.rotations, weighted.real - weighted.imag),
         }
 
@@ -167,8 +184,6 @@ class Frame(eqx.Module):
         the eigenframe.
         """
         p = jnp.exp(self.log_p)
-        centred = self.statistics - p @ self.statistics
-        fisher = (p * centred.T) @ centred
         weights = jnp.sqrt(rotation_weights(kernel(kind), self.log_p))
         if jnp.iscomplexobj(self.basis):
             rows = (self.rotations * weights).reshape(-1, p.size**2)
@@ -177,7 +192,7 @@ class Frame(eqx.Module):
             rows = self.rotations[:, *above] * (jnp.sqrt(2.0) * weights[above])
         return BlockDiagonal(
             {
-                "latent": lx.MatrixLinearOperator(fisher, lx.positive_semidefinite_tag),
+                "latent": self.model.latent.covariance(-self.latent, p),
                 "angles": lx.MatrixLinearOperator(rows @ rows.T, lx.positive_semidefinite_tag),
             }
         )

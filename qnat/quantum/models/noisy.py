@@ -15,7 +15,7 @@ from ..backends.statevector import unitary
 from ..circuits.circuit import Circuit
 from ..operators.pauli import PauliSum
 from .channels import Channel
-from .energies import spin_products
+from .latent import all_interactions
 
 Params = dict[str, Float[Array, " _"]]
 
@@ -71,8 +71,7 @@ class NoisyState(eqx.Module):
         latent_key, angle_key = jax.random.split(key)
         params = {"angles": scale * jnp.pi * jax.random.normal(angle_key, (self.num_angles,))}
         if self.order:
-            count = spin_products(self.n, self.order).shape[1]
-            params["latent"] = scale * jax.random.normal(latent_key, (count,))
+            params["latent"] = all_interactions(self.n, self.order).init(latent_key, scale=scale)
         return params
 
     def density_matrix(self, params: Params) -> Inexact[Array, "d d"]:
@@ -92,8 +91,7 @@ class NoisyState(eqx.Module):
         """The distribution over bit strings before the first step."""
         if not self.order:
             return jnp.zeros(2**self.n).at[0].set(1)
-        latent = params["latent"]
-        return jax.nn.softmax(-(spin_products(self.n, self.order).astype(latent.dtype) @ latent))
+        return jnp.exp(all_interactions(self.n, self.order).log_probs(-params["latent"]))
 
     def energy(self, params: Params, hamiltonian: PauliSum) -> Float[Array, ""]:
         """Tr ρH."""

@@ -97,5 +97,5 @@ def _gathered(
     p = jnp.exp(log_p)
     local = exact.beta * energies + log_p
     value = p @ local
-    slope = -(p * (local - value)) @ model.statistics(latent)
+    slope = model.latent_gradient(latent, -p * (local - value))
     return value, {"latent": slope, "angles": exact.beta * (p @ slopes)}

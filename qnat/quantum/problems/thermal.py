@@ -7,6 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import lineax as lx
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
 from qnat.experiment.measures import Artifact, Measure, Panel
@@ -66,6 +67,16 @@ class ThermalTask(Task):
         self, params: PyTree[Array], batch: None = None, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, ""], PyTree[Array]]:
         return jax.value_and_grad(self.model.free_energy)(params, self.hamiltonian, self.beta)
+
+    @eqx.filter_jit
+    def linearise(
+        self, params: PyTree[Array], batch: None = None, key: PRNGKeyArray | None = None
+    ) -> tuple[Float[Array, ""], PyTree[Array], lx.AbstractLinearOperator]:
+        """Free energy, gradient and BKM metric; of a LatentGibbs from one sweep over the circuit."""
+        if not isinstance(self.model, LatentGibbs):
+            return super().linearise(params, batch, key)
+        frame = self.model.frame(params)
+        return *frame.free_energy_and_grad(self.hamiltonian, self.beta), frame.metric("bkm")
 
     @property
     def metrics(self) -> Mapping[str, AbstractMetric]:

@@ -8,7 +8,7 @@ from qnat.geometry.metric import AbstractMetric
 from qnat.optim import mirror_descent, natural_gradient, proximal_newton, qbang, qn_spsa, with_rate
 
 from ..circuits.ansatz import ansatz, hva
-from ..models import ApproximateMetric, GibbsFamily, LatentGibbs, LatentMetric
+from ..models import ApproximateMetric, GibbsFamily, LatentGibbs, LatentMetric, NetworkEnergy
 from ..operators.hamiltonians import local_strings
 from ..operators.pauli import PauliSum
 from .variational import VariationalSpec
@@ -41,7 +41,7 @@ def model(spec: VariationalSpec, operator: PauliSum) -> LatentGibbs | GibbsFamil
     layers = spec.layers or 0
     circuit = hva(operator, layers) if spec.ansatz == "hva" else ansatz(str(spec.ansatz), spec.n, layers)
     if spec.latent == "mlp":
-        return LatentGibbs(circuit, hidden=spec.hidden)
+        return LatentGibbs(circuit, NetworkEnergy(spec.n, spec.hidden or 1))
     return LatentGibbs(circuit, order=spec.order or 1)
 
 

@@ -1,0 +1,2 @@
+from .sets import Data as Data
+from .sets import load as load

@@ -1,0 +1,45 @@
+"""Mixtures of one family: which component made an item is not seen."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from qnat.geometry.families import AbstractExponentialFamily
+from qnat.geometry.joint import Joint, MixtureFamily
+from qnat.inference.em import AbstractLatentModel
+
+
+class Mixture(AbstractLatentModel):
+    """p(x) = Σₖ πₖ p_{θₖ}(x); fit it with `qnat.inference.em`, in whole or online.
+
+    Parameters are those of `qnat.geometry.MixtureFamily`, (a (K,), θ stacked along a first axis of K).
+
+    Attributes:
+        joint: the family of label and item.
+
+    Reference: A. Dempster, N. Laird, D. Rubin, J. R. Stat. Soc. B 39, 1 (1977).
+    """
+
+    joint: MixtureFamily
+
+    def __init__(self, component: AbstractExponentialFamily) -> None:
+        self.joint = MixtureFamily(component)
+
+    def clamped(self, theta: Joint, data: Float[Array, "N ..."]) -> Float[Array, ""]:
+        return jnp.mean(jax.nn.logsumexp(self.scores(theta, data), axis=1))
+
+    def maximise(self, eta: Joint) -> Joint:
+        return self.joint.to_primal(eta)
+
+    def scores(self, theta: Joint, x: Float[Array, "N ..."]) -> Float[Array, "N K"]:
+        """log p(k, x) of every item and component, where θ is normalised; a softmax of it are the responsibilities."""
+        logits, parts = theta
+        component = self.joint.component
+
+        def product(statistic: Array, part: Array) -> Float[Array, "N K"]:
+            return statistic.reshape(len(x), -1) @ part.reshape(len(logits), -1).T
+
+        products: Any = jax.tree.map(product, jax.vmap(component.statistic)(x), parts)
+        return logits + jax.tree.reduce(jnp.add, products) + jax.vmap(component.log_base)(x)[:, None]

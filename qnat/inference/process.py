@@ -1,0 +1,113 @@
+"""What iterates: descent, expectation maximisation, a sampler, a chain; one shape for all of them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+Scalar = Float[Array, ""]
+ValueAndGrad = Callable[[PyTree[Array], Any, PRNGKeyArray | None], tuple[Scalar, PyTree[Array]]]
+"""(params, batch, key) ↦ (value, gradient), as `qnat.experiment.Task.value_and_grad`."""
+Linearise = Callable[[PyTree[Array], Any, PRNGKeyArray | None], tuple[Scalar, PyTree[Array], Any]]
+"""(params, batch, key) ↦ (value, gradient, metric as a lineax operator), as `qnat.experiment.Task.linearise`."""
+
+
+class Info(NamedTuple):
+    """What a step says of itself.
+
+    Attributes:
+        value: the objective in the state before the step, such as a loss or minus a log-density in nats.
+        scalars: further numbers, by name; the same names at every step.
+    """
+
+    value: Scalar
+    scalars: Mapping[str, Scalar]
+
+
+class Process(NamedTuple):
+    """What iterates, as pure functions.
+
+    Attributes:
+        init: (params, *, key) ↦ state, a pytree of arrays.
+        step: (state, batch, *, key) ↦ (state, Info); `batch` is None where the problem feeds none.
+        params: state ↦ the parameters that are evaluated, stored and continued from.
+        traceable: whether JAX can trace `step`; a step that calls a simulator outside JAX runs in Python.
+    """
+
+    init: Callable[..., PyTree[Array]]
+    step: Callable[..., tuple[PyTree[Array], Info]]
+    params: Callable[[PyTree[Array]], PyTree[Array]]
+    traceable: bool = True
+
+
+class DescentState(NamedTuple):
+    """params: where the descent is. optimizer: the state of its optax transform."""
+
+    params: PyTree[Array]
+    optimizer: PyTree[Array]
+
+
+class _Descent(eqx.Module):
+    value_and_grad: ValueAndGrad
+    optimizer: optax.GradientTransformation
+    linearise: Linearise | None
+
+    def init(self, params: PyTree[Array], *, key: PRNGKeyArray | None = None) -> DescentState:
+        return DescentState(params, self.optimizer.init(params))
+
+    def step(
+        self, state: DescentState, batch: Any = None, *, key: PRNGKeyArray | None = None
+    ) -> tuple[DescentState, Info]:
+        params, inner = state
+        extra: dict[str, Any] = {}
+        if self.linearise is None:
+            value, grads = self.value_and_grad(params, batch, key)
+        else:
+            value, grads, extra["operator"] = self.linearise(params, batch, key)
+        updates, inner = optax.with_extra_args_support(self.optimizer).update(
+            grads,
+            inner,
+            params,
+            value=value,
+            grad=grads,
+            # a trial is judged on the batch and the random numbers of the step
+            value_fn=lambda trial: self.value_and_grad(trial, batch, key)[0],
+            batch=batch,
+            key=key,
+            **extra,
+        )
+        return DescentState(optax.apply_updates(params, updates), inner), Info(value, diagnostics(inner))
+
+    def params(self, state: DescentState) -> PyTree[Array]:
+        return state.params
+
+
+def descend(
+    value_and_grad: ValueAndGrad,
+    optimizer: optax.GradientTransformation,
+    *,
+    linearise: Linearise | None = None,
+    traceable: bool = True,
+) -> Process:
+    """Descent by an optax transform, which is also handed `value`, `value_fn`, `batch` and `key`, as line searches are.
+
+    Args:
+        value_and_grad: of the objective. optimizer: any optax transform.
+        linearise: where one sweep over a model gives value, gradient and metric at once; the transform is handed the
+            metric as `operator`, which `qnat.optim.natural_gradient` without a metric of its own takes.
+        traceable: as in `Process`.
+    """
+    method = _Descent(value_and_grad, optimizer, linearise)
+    return Process(method.init, method.step, method.params, traceable)
+
+
+def diagnostics(state: PyTree[Array]) -> dict[str, Scalar]:
+    """The fields of every `diagnostics` in an optimiser's state; a name met again gets a number."""
+    found: dict[str, Scalar] = {}
+    for count, (_, each) in enumerate(optax.tree_utils.tree_get_all_with_path(state, "diagnostics")):
+        for name, value in each._asdict().items():
+            found[f"{name}_{count}" if name in found else name] = jnp.asarray(value)
+    return found
