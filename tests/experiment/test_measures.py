@@ -15,6 +15,7 @@ import xarray as xr
 from pydantic import Field
 
 from qnat.experiment import Artifact, Measure, Panel, Run, RunSpec, Task, load_runs, run, run_sweep
+from qnat.experiment.laws import check_task
 from qnat.experiment.loop.artifacts import labelled
 from qnat.experiment.show import comparison, figure
 from qnat.experiment.show.report import print_comparison, print_sweep
@@ -215,6 +216,17 @@ BAD = {
 def test_labels_that_do_not_fit_are_refused(message):
     with pytest.raises(ValueError, match=re.escape(message)):
         labelled(BAD[message])
+
+
+@pytest.mark.parametrize("traceable", [True, False])
+def test_the_law_of_tasks_asks_for_labels_that_fit(traceable):
+    class Mute(Choir):
+        def artifacts(self, params):
+            return {"x": Artifact(params, ("a", "b"))}
+
+    check_task(Choir(traceable=traceable), key=jax.random.key(0))
+    with pytest.raises(AssertionError, match="The artifact 'x' has 1 axes and the dims"):
+        check_task(Mute(traceable=traceable), key=jax.random.key(0))
 
 
 def test_axes_that_two_artifacts_share_have_the_coordinates_of_either():

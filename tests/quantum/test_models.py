@@ -220,7 +220,7 @@ def test_evaluation_equals_the_divergences_of_dense_states(kind):
         assert float(measured[name]) == pytest.approx(float(value), rel=1e-12), name
     excess = free_energy - float(task.reference["exact_free_energy"].value)
     assert float(measured["relative_entropy"]) == pytest.approx(excess, rel=1e-10)
-    np.testing.assert_allclose(task.artifacts(params)["density_matrix"], rho, atol=1e-13)
+    np.testing.assert_allclose(task.artifacts(params)["density_matrix"].value, rho, atol=1e-13)
 
 
 def test_relative_entropy_of_the_exact_state_has_no_rounding_floor():

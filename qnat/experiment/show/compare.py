@@ -83,7 +83,7 @@ def _problem(task: str) -> "type[Task] | None":
     """The class of a task; said if there is none."""
     try:
         return find_spec(task).problem()
-    except (RefusedError, NotImplementedError) as error:
+    except (RefusedError, ImportError, AttributeError) as error:  # not installed, or without a task of that name
         note(
             f"Older runs of '{task}' do not say what it measures, and it cannot be asked, so the loss is shown. {error}"
         )
