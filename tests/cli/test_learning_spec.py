@@ -27,7 +27,13 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_defaults_are_resolved():
     spec = LearningSpec()
-    assert (spec.model, spec.data, spec.generators, spec.beta, spec.ridge) == ("gibbs", "exact", "local", 1.0, 0.0)
+    assert (spec.model.name, spec.data.name, spec.generators, spec.beta, spec.ridge) == (
+        "gibbs",
+        "exact",
+        "local",
+        1.0,
+        0.0,
+    )
     assert (spec.shots, spec.groups, spec.pretrain, spec.layers) == (None, None, None, None)
     assert LearningSpec(data="counts").shots == 10000
     assert (LearningSpec(data="shadows").shots, LearningSpec(data="shadows").groups) == (10000, 1)
