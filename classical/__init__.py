@@ -15,6 +15,7 @@ _HOME = {
     "NetworkTask": "problems.network",
     "OuterProductFisher": "methods.fisher",
     "RestrictedBoltzmannMachine": "models.boltzmann",
+    "TridiagonalFisher": "methods.tridiagonal",
     "entropy_sgd": "methods.entropy_sgd",
     "kfac": "methods.kfac",
     "kld_wrm_q": "methods.kld_wrm",

@@ -1,5 +1,8 @@
 """Parts of a spec: each is chosen by a word, and has options of its own."""
 
+import contextlib
+import functools
+import pathlib
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
@@ -34,7 +37,19 @@ class Part(BaseModel):
         if cls.contents is None or cls.contents[0] in values:
             return values
         option, read = cls.contents
-        return values | {option: read(values["name"])}
+        return values | {option: _once(read, values["name"], _stamp(values["name"]))}
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """When a file was last written, and its length: what was read of it is good as long as they stay."""
+    with contextlib.suppress(OSError):
+        return (found := pathlib.Path(path).stat()).st_mtime_ns, found.st_size
+    return 0, 0
+
+
+@functools.lru_cache(maxsize=16)
+def _once(read: Callable[[str], Any], path: str, _stamp: tuple[int, int]) -> Any:
+    return read(path)
 
 
 class Only(NamedTuple):
