@@ -9,6 +9,7 @@ from .methods.fisher import OuterProductFisher as OuterProductFisher
 from .methods.kfac import kfac as kfac
 from .methods.kld_wrm import kld_wrm_q as kld_wrm_q
 from .methods.kld_wrm import kld_wrm_so as kld_wrm_so
+from .methods.tridiagonal import TridiagonalFisher as TridiagonalFisher
 from .methods.wake_sleep import HelmholtzFisher as HelmholtzFisher
 from .models.helmholtz import HelmholtzMachine as HelmholtzMachine
 from .models.mixture import Mixture as Mixture

@@ -236,10 +236,7 @@ def _numbers(words: str) -> list[float]:
 
 def _cite(chosen: argparse.Namespace) -> int:
     document = read_run(chosen.run)
-    spec = find_spec(document["task"])
-    fields = {name: value for name, value in document["spec"].items() if name in spec.model_fields}
-    # not validated: a file that the run once read may be gone
-    entries = spec.model_construct(**fields).citations()
+    entries = find_spec(document["task"]).bibliography()
     say("\n\n".join(entries[key] for key in document.get("citations", ()) if key in entries))
     return 0
 

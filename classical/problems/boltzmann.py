@@ -12,6 +12,7 @@ from qnat.experiment.measures import Artifact, Measure
 from qnat.experiment.task import Reference, Task
 from qnat.geometry import AbstractMetric, EuclideanMetric, HessianMetric, kl
 from qnat.geometry.spin_families import BoltzmannMachine
+from qnat.geometry.spins import subsets
 
 _NAMED = 6
 """Most units whose states are named by their bits."""
@@ -72,6 +73,11 @@ class BoltzmannTask(Task):
         """Fisher's metric and the Euclidean one."""
         return {"fisher": HessianMetric(self.machine), "euclidean": EuclideanMetric()}
 
+    @property
+    def mirror(self) -> BoltzmannMachine:
+        """The mirror map from θ to the moments."""
+        return self.machine
+
     def evaluate(self, params: Float[Array, " P"]) -> dict[str, Float[Array, ""]]:
         """The relative entropy, the smallest eigenvalue of the Fisher matrix, and |θ − θ_true| where it is known."""
         fisher = HessianMetric(self.machine).at(params).as_matrix()
@@ -120,3 +126,17 @@ def empirical(x: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " states"]:
     places = (x @ 2.0 ** np.arange(x.shape[1])[::-1]).astype(int)
     with np.errstate(divide="ignore"):
         return np.log(np.bincount(places, minlength=2 ** x.shape[1]) / len(x))
+
+
+def from_bits(x: Float[np.ndarray, "N n"], order: int) -> BoltzmannTask:
+    """The task of bits, for a machine with interactions of at most `order` units."""
+    n = x.shape[1]
+    return BoltzmannTask(BoltzmannMachine(n, subsets(n, order)), empirical(x))
+
+
+def from_couplings(n: int, order: int, couplings: Mapping[tuple[int, ...], float]) -> BoltzmannTask:
+    """The task of another machine, given by θ of its interactions; its θ is the answer where ours has all of them."""
+    machine = BoltzmannMachine(n, subsets(n, order))
+    log_p = BoltzmannMachine(n, tuple(couplings)).log_probs(jnp.array(list(couplings.values())))
+    theta = np.array([couplings.get(each, 0.0) for each in machine.interactions])
+    return BoltzmannTask(machine, log_p, theta_true=theta if set(couplings) <= set(machine.interactions) else None)

@@ -1,6 +1,7 @@
 """Networks and Helmholtz machines as tasks: data in batches, losses in nats, curves on items kept for testing."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,12 +11,13 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Task
-from qnat.geometry.families import Bernoulli, Categorical
+from qnat.geometry.families import AbstractExponentialFamily, Bernoulli, Categorical, Normal
 from qnat.geometry.metric import AbstractMetric
 
 from ..data.batches import check_size, epochs
+from ..data.targets import Kind, Pairs
 from ..methods.fisher import FisherMetric, KroneckerFisher, OuterProductFisher
-from ..models.network import Network, Weights
+from ..models.network import Layer, Network, Weights
 
 _CHUNK = 1000
 """Items that are evaluated at once."""
@@ -99,3 +101,29 @@ class NetworkTask(Task):
             "sampled": OuterProductFisher(self.network),
             "exact": FisherMetric(self.network),
         }
+
+
+_FAMILIES: dict[Kind, AbstractExponentialFamily] = {
+    "autoencode": Bernoulli(),
+    "classify": Categorical(),
+    "regress": Normal(),
+}
+
+
+def network_task(
+    pairs: Pairs, hidden: Sequence[tuple[int, int | None, int]], kind: Kind, activation: str, *, batch: int
+) -> NetworkTask:
+    """The task of a network with these hidden layers, whose outputs are what `kind` asks of the items.
+
+    Args:
+        pairs: the data. kind: as in `classical.data.targets.pairs`. activation: of the hidden layers; the narrowest
+            layer of an autoencoder, its code, is linear.
+        hidden: (units, None, 1), or (channels, side of a patch, stride) of a convolution.
+        batch: items in a batch.
+    """
+    width = pairs.x.shape[1]
+    code = min(units for units, *_ in hidden) if kind == "autoencode" else 0
+    layers = [Layer(units, "linear" if units == code else activation, side, step) for units, side, step in hidden]
+    inputs = width if hidden[0][1] is None else (1, math.isqrt(width), math.isqrt(width))
+    network = Network(inputs, (*layers, Layer(pairs.y.shape[1], "linear")), _FAMILIES[kind])
+    return NetworkTask(network, pairs.x, pairs.y, pairs.test_x, pairs.test_y, batch=batch)

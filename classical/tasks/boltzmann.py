@@ -1,25 +1,52 @@
 """The spec of Boltzmann machines."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from qnat.experiment.errors import RefusedError
+from qnat.experiment.words import optimisers
+from qnat.experiment.words.parts import Part
 from qnat.experiment.words.spec import RunSpec
 
 from ..data.headers import header
-from .bibliography import entries
-
-if TYPE_CHECKING:
-    import optax
-
-    from qnat.experiment.task import Task
-
-    from ..data.sets import Data
-    from ..problems.boltzmann import BoltzmannTask
 
 LARGEST = 12
-_LEARNING_RATES = {"natural": 1.0, "mirror": 0.5, "adam": 0.03, "sgd": 0.1}
+
+
+class Ising(Part):
+    """The chain exp(−βH)/Z, H = −coupling Σ s s′ − field Σ s."""
+
+    name: Literal["ising"] = "ising"
+    coupling: float = Field(1.0, description="J of the chain, an energy")
+    field: float = Field(0.0, description="longitudinal field, an energy")
+    periodic: bool = Field(False, description="close the chain")
+    beta: float = Field(1.0, ge=0, description="inverse temperature, in inverse units of energy")
+
+    def build(self, n: int) -> dict[tuple[int, ...], float]:
+        """θ of the chain: −β times the coefficients of H, by the units that they couple."""
+        found: dict[tuple[int, ...], float] = {(unit,): self.beta * self.field for unit in range(n)}
+        bonds = [(unit, unit + 1) for unit in range(n - 1)] + ([(0, n - 1)] if self.periodic and n > 2 else [])
+        return found | dict.fromkeys(bonds, self.beta * self.coupling)
+
+
+class Bits(Part):
+    """Bits in a file."""
+
+    name: str
+
+    def build(self) -> Any:
+        """The data."""
+        from ..data.sets import load
+        from ..data.targets import bits
+
+        return bits(load(self.name), None)
+
+
+class Sgd(optimisers.Sgd):
+    """Gradient descent."""
+
+    learning_rate: optimisers.Rate = 0.1
 
 
 class BoltzmannSpec(RunSpec):
@@ -31,83 +58,56 @@ class BoltzmannSpec(RunSpec):
 
     task_name: ClassVar[str] = "boltzmann"
     ladder: ClassVar[str | None] = "beta"
-    used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
-        ("data", ("ising",), ("coupling", "field", "periodic", "beta")),
-    )
+    cites = ("Ackley1985",)
+    trains = "classical.problems.boltzmann:BoltzmannTask"
 
-    data: str = Field(
-        "ising",
+    data: Ising | Bits = Field(
+        Ising(),
         description=f"ising, or a path to bits of at most {LARGEST} units: FOLDER/NAME of NAME.train.data and "
         "NAME.test.data, a .npy file",
     )
     n: int = Field(4, ge=1, le=LARGEST, description="number of units; data of a file fix it")
-    coupling: float | None = Field(1.0, description="J of ising, an energy")
-    field: float | None = Field(0.0, description="longitudinal field of ising, an energy")
-    periodic: bool | None = Field(False, description="close the chain of ising")
-    beta: float | None = Field(1.0, ge=0, description="inverse temperature of ising, in inverse units of energy")
     order: int | None = Field(None, ge=1, description="most spins in an interaction of the machine (default 2)")
-    optimizer: Literal["natural", "mirror", "adam", "sgd"] = Field(
-        "natural", description="optimiser; mirror is a plain gradient step on the moments"
-    )
-    learning_rate: float | None = Field(
-        None, gt=0, description="default " + ", ".join(f"{rate:g} ({name})" for name, rate in _LEARNING_RATES.items())
+    optimizer: optimisers.Natural | optimisers.Mirror | optimisers.Adam | Sgd = Field(
+        optimisers.Natural(), description="optimiser; mirror is a plain gradient step on the moments"
     )
     steps: int = Field(100, ge=0, description="optimiser steps (1000 for adam and sgd, unless given)")
 
-    def bits(self) -> "Data":
-        """The data of the file."""
-        from ..data.sets import load
-        from ..data.targets import bits
-
-        return bits(load(self.data), None)
-
     @model_validator(mode="after")
     def _boltzmann(self) -> Self:
-        if self.data != "ising":
-            units = header(self.data).width
+        if isinstance(self.data, Bits):
+            units = header(self.data.name).width
             if units > LARGEST:
-                raise ValueError(f"The data in {self.data} have {units} units; at most {LARGEST} are enumerated.")
+                raise ValueError(f"The data in {self.data.name} have {units} units; at most {LARGEST} are enumerated.")
             if "n" in self.model_fields_set and self.n != units:
-                raise ValueError(f"n is {self.n}, but the data in {self.data} have {units} units.")
-            self._resolve("n", units)
-        if self.order is None:
-            self._resolve("order", min(2, self.n))
-        elif self.order > self.n:
+                raise ValueError(f"n is {self.n}, but the data in {self.data.name} have {units} units.")
+            self._set(n=units)
+        if self.order is not None and self.order > self.n:
             raise ValueError(f"order is {self.order}; it can be at most n = {self.n}.")
-        if self.learning_rate is None:
-            self._resolve("learning_rate", _LEARNING_RATES[self.optimizer])
-        if "steps" not in self.model_fields_set:
-            self._resolve("steps", 1000 if self.optimizer in ("adam", "sgd") else 100)
+        steps = self.steps if "steps" in self.model_fields_set else self.optimizer.steps
+        self._set(order=self.order or min(2, self.n), steps=steps)
         return self
 
     def check_data(self) -> None:
-        if self.data != "ising":
-            self.bits()
-
-    def citations(self) -> Mapping[str, str]:
-        """BibTeX entries of the model and the optimiser."""
-        return entries("boltzmann", self.optimizer)
+        if isinstance(self.data, Bits):
+            self.data.build()
 
     def warm_start(self, params: Any, previous: Self, how: str) -> Any:
         """The machine of `previous` to the power of the ratio of the betas, or as it is."""
-        if how != "scaled" or self.beta is None or not previous.beta:
-            return params
-        return self.beta / previous.beta * params
+        usable = how == "scaled" and self.beta is not None and previous.beta
+        return self.beta / previous.beta * params if usable else params
 
-    @classmethod
-    def problem(cls) -> "type[Task]":
-        from ..problems.boltzmann import BoltzmannTask
+    def task(self, previous: Any = None) -> Any:
+        """The relative entropy of the machine from the data.
 
-        return BoltzmannTask
+        Raises:
+            RefusedError: no machine has the moments of the data.
+        """
+        from ..problems.boltzmann import from_bits, from_couplings
 
-    def task(self) -> "BoltzmannTask":
-        """The relative entropy of the machine from the data."""
-        from .boltzmann_objects import task
-
-        return task(self)
-
-    def transform(self, task: "Task") -> "optax.GradientTransformation":
-        """The optimiser for that task."""
-        from .boltzmann_objects import transform
-
-        return transform(self, task)
+        try:
+            if isinstance(self.data, Bits):
+                return from_bits(self.data.build().train, self.order or 1)
+            return from_couplings(self.n, self.order or 1, self.data.build(self.n))
+        except ValueError as error:
+            raise RefusedError(str(error)) from None

@@ -1,26 +1,142 @@
 """The spec of Helmholtz machines."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from qnat.experiment.words import optimisers
+from qnat.experiment.words.optimisers import Rate, made
+from qnat.experiment.words.parts import Part
 from qnat.experiment.words.spec import RunSpec
 
 from ..data.headers import check_batch, header
-from .bibliography import entries
 
-if TYPE_CHECKING:
-    import optax
-
-    from qnat.experiment.task import Task
-
-    from ..data.sets import Data
-    from ..problems.helmholtz import HelmholtzTask
-
-_LEARNING_RATES = {"natural": 0.1, "natural_adam": 0.01, "sgd": 0.5, "adam": 0.02}
 _DEEP = 3
 """Hidden layers from which on natural gradients take twice the learning rate."""
+
+
+class File(Part):
+    """Bits, or grey values above a threshold."""
+
+    name: str
+    threshold: float | None = Field(None, description="least value of a 1 in grey data (default: data must be bits)")
+
+    def build(self) -> Any:
+        """The data as bits."""
+        from ..data.sets import load
+        from ..data.targets import bits
+
+        return bits(load(self.name), self.threshold)
+
+
+class Digits(File):
+    """The digits of scikit-learn."""
+
+    name: Literal["digits"] = "digits"
+    threshold: float | None = Field(0.5, description="least value of a 1 in grey data; without, data must be bits")
+
+
+def _layers(layers: str) -> str:
+    if not all(word.isdecimal() and int(word) for word in layers.split("-")):
+        raise ValueError(f"'{layers}' is not a list of layers; give numbers of units, such as 12-8.")
+    return layers
+
+
+Layers = Annotated[str, AfterValidator(_layers), Field(description="units of the hidden layers, from the data up")]
+
+
+class Machine(Part):
+    """A generator and a recogniser, both sigmoid belief networks."""
+
+    cites = ("Dayan1995",)
+    name: Literal["helmholtz"] = "helmholtz"
+    layers: Layers = "12-8"
+    signed: bool = Field(True, description="units act on the next layer as ±1, or else as 0 and 1")
+
+    def build(self, width: int) -> Any:
+        """The machine on so many bits."""
+        from ..models.helmholtz import HelmholtzMachine
+
+        return HelmholtzMachine((width, *map(int, self.layers.split("-"))), signed=self.signed)
+
+
+Draws = Annotated[int, Field(ge=1, description="draws of the hidden units an item")]
+
+
+class WakeSleep(Part):
+    """Wake–sleep."""
+
+    cites = ("Hinton1995",)
+    name: Literal["ws"] = "ws"
+    samples: Draws = 1
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.samples != 1:
+            raise ValueError(f"samples is {self.samples}, but ws draws one; leave it out, or choose rws or bihm.")
+        return self
+
+
+class Reweighted(Part):
+    """Reweighted wake–sleep."""
+
+    cites = ("Bornschein2015",)
+    name: Literal["rws"] = "rws"
+    samples: Draws = 10
+
+
+class Bidirectional(Part):
+    """The bidirectional Helmholtz machine."""
+
+    cites = ("Bornschein2016",)
+    name: Literal["bihm"] = "bihm"
+    samples: Draws = 10
+
+
+class Natural(optimisers.Optimizer):
+    """The gradient, preconditioned by the Fisher blocks of the units, and what `transform` makes of that."""
+
+    cites: ClassVar[tuple[str, ...]] = ("Varady2022", "Amari1998")
+    name: Literal["natural", "natural_adam"] = "natural"
+    learning_rate: Rate = 0.1
+    damping: float = Field(0.2, gt=0, description="alpha: the metric is (F + alpha)/(1 + alpha), which is regular")
+    refresh: int = Field(50, ge=1, description="steps K from one Fisher matrix to the next")
+    metric_samples: int | None = Field(
+        None, ge=1, description="draws an item that the Fisher matrix is taken from (default those of the gradient)"
+    )
+
+    def build(self, task: Any) -> Any:
+        from qnat.optim import chain, scale_by_running_metric, with_rate
+
+        from ..methods.wake_sleep import HelmholtzFisher
+
+        metric = HelmholtzFisher(task.machine, task.batch, self.metric_samples or task.samples)
+        natural = scale_by_running_metric(metric, damping=self.damping, memory=None, refresh=self.refresh, warm_up=0)
+        direction = chain(natural, made(self.transform))
+        # the metric (F + α)/(1 + α); Adam does not feel the factor
+        factor = 1 + self.damping if self.transform == "identity" else 1.0
+        return with_rate(direction, factor * self.learning_rate)
+
+
+class NaturalAdam(Natural):
+    """Adam on top of the natural gradient."""
+
+    cites = ("Varady2022", "Amari1998", "Kingma2015")
+    transform = "scale_by_adam"
+    name: Literal["natural_adam"] = "natural_adam"
+    learning_rate: Rate = 0.01
+
+
+class Sgd(optimisers.Sgd):
+    """Gradient descent."""
+
+    learning_rate: Rate = 0.5
+
+
+class Adam(optimisers.Adam):
+    """Moments of first and second order."""
+
+    learning_rate: Rate = 0.02
 
 
 class HelmholtzSpec(RunSpec):
@@ -31,105 +147,52 @@ class HelmholtzSpec(RunSpec):
     """
 
     task_name: ClassVar[str] = "helmholtz"
-    used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
-        ("optimizer", ("natural", "natural_adam"), ("damping", "refresh", "metric_samples")),
-    )
+    trains = "classical.problems.helmholtz:HelmholtzTask"
 
-    data: str = Field(
-        "digits",
+    data: Digits | File = Field(
+        Digits(),
         description="digits, or a path: a folder of binarised MNIST (.mat) or MNIST (IDX files), FOLDER/NAME of "
         "NAME.train.data and NAME.test.data, a .npy file",
     )
-    threshold: float | None = Field(
-        None, description="least value of a 1 in grey data (default 0.5 for the digits, else the data must be bits)"
+    model: Machine = Machine()
+    algorithm: WakeSleep | Reweighted | Bidirectional = Field(
+        Reweighted(), description="wake-sleep, reweighted wake-sleep, bidirectional Helmholtz machine"
     )
-    layers: str = Field("12-8", description="units of the hidden layers, from the data up")
-    signed: bool = Field(True, description="units act on the next layer as ±1, or else as 0 and 1")
-    algorithm: Literal["ws", "rws", "bihm"] = Field(
-        "rws", description="wake-sleep, reweighted wake-sleep, bidirectional Helmholtz machine"
-    )
-    samples: int | None = Field(None, ge=1, description="draws of the hidden units an item (default 10, 1 for ws)")
     likelihood_samples: int = Field(
         500, ge=1, description="draws an item of the test likelihood, where it cannot be summed exactly"
     )
     batch: int = Field(32, ge=1, description="items in a batch")
-    optimizer: Literal["natural", "natural_adam", "sgd", "adam"] = Field(
-        "natural",
-        description="natural gradient with the exact Fisher blocks of the units, Adam on top of it, or neither",
-    )
-    learning_rate: float | None = Field(
-        None,
-        gt=0,
-        description="default "
-        + ", ".join(f"{rate:g} ({name})" for name, rate in _LEARNING_RATES.items())
-        + f"; 0.2 for natural from {_DEEP} hidden layers on",
-    )
-    damping: float | None = Field(
-        0.2, gt=0, description="alpha of natural: its metric is (F + alpha)/(1 + alpha), which alpha makes regular"
-    )
-    refresh: int | None = Field(50, ge=1, description="steps K from one Fisher matrix to the next")
-    metric_samples: int | None = Field(
-        None, ge=1, description="draws an item that the Fisher matrix is taken from (default those of the gradient)"
+    optimizer: Natural | NaturalAdam | Sgd | Adam = Field(
+        Natural(),
+        description="natural gradient with the exact Fisher blocks of the units, Adam on top of it, or neither; from "
+        f"{_DEEP} hidden layers on natural takes twice its learning rate",
     )
     steps: int = Field(1380, ge=0, description="optimiser steps")
     every: int = Field(46, ge=1, description="steps between evaluations")
 
-    @field_validator("layers")
-    @classmethod
-    def _known_layers(cls, layers: str) -> str:
-        if not all(word.isdecimal() and int(word) for word in layers.split("-")):
-            raise ValueError(f"'{layers}' is not a list of layers; give numbers of units, such as 12-8.")
-        return layers
-
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        """Units of the hidden layers."""
-        return tuple(map(int, self.layers.split("-")))
-
-    def bits(self) -> "Data":
-        """The data as bits."""
-        from ..data.sets import load
-        from ..data.targets import bits
-
-        return bits(load(self.data), self.threshold)
-
     @model_validator(mode="after")
     def _helmholtz(self) -> Self:
-        if self.data == "digits" and self.threshold is None:
-            self._resolve("threshold", 0.5)
-        if self.algorithm == "ws" and self.samples not in (None, 1):
-            raise ValueError(f"samples is {self.samples}, but ws draws one; leave it out, or choose rws or bihm.")
-        if self.samples is None:
-            self._resolve("samples", 1 if self.algorithm == "ws" else 10)
-        if self.learning_rate is None:
-            deep = self.optimizer == "natural" and len(self.hidden) >= _DEEP
-            self._resolve("learning_rate", 0.2 if deep else _LEARNING_RATES[self.optimizer])
-        check_batch(self.batch, header(self.data).train)
+        deep = self.optimizer.name == "natural" and self.model.layers.count("-") >= _DEEP - 1
+        if deep and "learning_rate" not in self.optimizer.model_fields_set:
+            self._set(learning_rate=0.2)
+        check_batch(self.batch, header(self.data.name).train)
         return self
 
     def check_data(self) -> None:
-        if self.data != "digits":  # which have a threshold
-            self.bits()
+        if self.data.name != "digits":  # which have a threshold
+            self.data.build()
 
-    def citations(self) -> Mapping[str, str]:
-        """BibTeX entries of the algorithm and the optimiser."""
-        natural = ["natural_helmholtz", "natural"] if self.optimizer.startswith("natural") else []
-        return entries("helmholtz", self.algorithm, *natural, self.optimizer.removeprefix("natural_"))
-
-    @classmethod
-    def problem(cls) -> "type[Task]":
+    def task(self, previous: Any = None) -> Any:
+        """The machine and its data."""
         from ..problems.helmholtz import HelmholtzTask
 
-        return HelmholtzTask
-
-    def task(self) -> "HelmholtzTask":
-        """The machine and its data."""
-        from .helmholtz_objects import task
-
-        return task(self)
-
-    def transform(self, task: "Task") -> "optax.GradientTransformation":
-        """The optimiser for that task."""
-        from .helmholtz_objects import transform
-
-        return transform(self, task)
+        data, objective = self.data.build(), self.algorithm
+        return HelmholtzTask(
+            self.model.build(data.train.shape[1]),
+            data.train,
+            data.test,
+            batch=self.batch,
+            algorithm=objective.name,
+            samples=objective.samples,
+            likelihood_samples=self.likelihood_samples,
+        )

@@ -26,7 +26,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_defaults_are_resolved():
     spec = BoltzmannSpec()
-    assert (spec.n, spec.order, spec.optimizer, spec.learning_rate, spec.steps) == (4, 2, "natural", 1.0, 100)
+    assert (spec.n, spec.order, spec.optimizer.name, spec.learning_rate, spec.steps) == (4, 2, "natural", 1.0, 100)
     assert (BoltzmannSpec(optimizer="adam").learning_rate, BoltzmannSpec(optimizer="adam").steps) == (0.03, 1000)
     assert BoltzmannSpec(n=1).order == 1
     file = BoltzmannSpec(data="bits.npy")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from qnat.experiment import RefusedError
+from qnat.experiment.words.optimisers import METRICS
 from qnat.experiment.words.wording import build
-from qnat.quantum.tasks import system_objects, variational
-from qnat.quantum.tasks.bibliography import ENTRIES
+from qnat.quantum.circuits.sizes import angles_per_layer
 from qnat.quantum.tasks.gibbs import GibbsSpec
 
 
@@ -26,7 +26,7 @@ def test_defaults_are_resolved():
     spec = GibbsSpec()
     assert (spec.n, spec.rows, spec.columns) == (4, 1, 4)
     assert (spec.ansatz, spec.layers, spec.order) == ("real", 10, 4)
-    assert (spec.optimizer, spec.metric, spec.learning_rate, spec.steps) == ("natural", "bkm", 1.0, 100)
+    assert (spec.optimizer.name, spec.metric, spec.learning_rate, spec.steps) == ("natural", "bkm", 1.0, 100)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_each_optimizer_has_its_own_defaults(optimizer, rate, steps, used):
 def test_a_file_fixes_n_and_the_ansatz(heisenberg):
     spec = GibbsSpec(hamiltonian=str(heisenberg))
     assert (spec.n, spec.ansatz, spec.field, spec.rows) == (3, "hea_ring", None, None)
-    assert spec.record()["terms"] == [("XYI", 0.5), ("YXI", -0.5), ("IZZ", 1.5)]
+    assert spec.record()["terms"] == [["XYI", 0.5], ["YXI", -0.5], ["IZZ", 1.5]]
     assert spec.task().hamiltonian.shape == (8, 8)
     heisenberg.write_text("ZZI 1\nIXX 1\n")
     assert GibbsSpec(hamiltonian=str(heisenberg)).ansatz == "real"
@@ -71,8 +71,7 @@ def test_lattices(given, size):
 def test_a_resolved_spec_reads_back_as_itself(heisenberg):
     for spec in (GibbsSpec(), GibbsSpec(optimizer="adam", model="gibbs"), GibbsSpec(hamiltonian=str(heisenberg))):
         record = json.loads(json.dumps(spec.record()))
-        fields = {name: value for name, value in record.items() if name in GibbsSpec.model_fields}
-        assert json.loads(json.dumps(GibbsSpec(**fields).record())) == record
+        assert GibbsSpec.restored(record) == spec
 
 
 @pytest.mark.parametrize(
@@ -167,14 +166,14 @@ def test_counts_agree_with_the_circuits():
 
     for name in ANSATZE:
         for n in range(1, 7):
-            assert variational.angles_per_layer(name, n) == ansatz(name, n, 1).angles_per_layer
+            assert angles_per_layer(name, n) == ansatz(name, n, 1).angles_per_layer
 
 
 def test_default_layers_cover_the_manifold():
     assert (GibbsSpec().layers, GibbsSpec(ansatz="hea_ring").layers, GibbsSpec(n=6).layers) == (10, 20, 16)
     for n in (1, 2, 3, 4):
         spec = GibbsSpec(n=n)
-        assert spec.layers * spec.angles_per_layer >= 2 ** (n - 1) * (2**n - 1)
+        assert spec.layers * angles_per_layer(spec.ansatz, n) >= 2 ** (n - 1) * (2**n - 1)
 
 
 SYSTEMS = [
@@ -191,15 +190,13 @@ SYSTEMS = [
 @pytest.mark.parametrize("given", SYSTEMS)
 def test_words_know_size_and_terms_of_every_hamiltonian(given):
     spec = GibbsSpec(**given)
-    operator = system_objects.hamiltonian(spec)
-    assert (operator.n, operator.is_real or not spec.is_real) == (spec.n, True)
-    assert len(set(operator.strings) - {"I" * spec.n}) == spec.num_terms
+    operator = spec.operator()
+    assert (operator.n, operator.is_real or not spec.is_real()) == (spec.n, True)
+    assert len(set(operator.strings) - {"I" * spec.n}) == spec.hamiltonian.num_terms(spec.n)
 
 
 def test_random_hamiltonians_differ_by_their_instance():
-    first, again, other = (
-        system_objects.hamiltonian(GibbsSpec(hamiltonian="random", n=2, instance=i)).coefficients for i in (1, 1, 2)
-    )
+    first, again, other = (GibbsSpec(hamiltonian="random", n=2, instance=i).operator().coefficients for i in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
 
@@ -214,7 +211,7 @@ def test_a_network_and_the_hamiltonian_ansatz_train(ansatz):
 def test_metric_names_agree_with_the_geometry():
     from qnat.geometry.monotone import kernel
 
-    for name in (*variational.METRICS, "wyd:0.25", "wyd:-1", "sandwiched:0.3"):
+    for name in (*METRICS, "wyd:0.25", "wyd:-1", "sandwiched:0.3"):
         assert GibbsSpec(metric=name).metric == name
         kernel(name)
 
@@ -278,7 +275,4 @@ def test_zero_layers_and_zero_steps_are_legal():
 def test_citations_are_those_of_the_methods_used():
     assert {"Amari1998", "Petz1996", "Pfeuty1970", "Verdon2019"} <= set(GibbsSpec().citations())
     assert "Kingma2015" in GibbsSpec(optimizer="adam").citations()
-    assert "Pfeuty1970" not in GibbsSpec.model_construct(hamiltonian="h.txt").citations()
-    for key, entry in ENTRIES.items():
-        assert f"{{{key},\n" in entry
-        assert entry.count("{") == entry.count("}")
+    assert "Pfeuty1970" not in GibbsSpec(hamiltonian="xxz").citations()

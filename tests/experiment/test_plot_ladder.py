@@ -132,7 +132,7 @@ def test_a_sweep_draws_its_ladder_and_removes_the_old_figure(quadratic, tmp_path
 
         stiffness: float = Field(1.0, gt=0, description="curvature")
 
-        def task(self):
+        def task(self, previous=None):
             return Measured(jnp.array([self.stiffness]), jnp.zeros(()))
 
         def transform(self, task):

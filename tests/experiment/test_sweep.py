@@ -30,7 +30,7 @@ def spec_class(quadratic):
         stiffness: float = Field(1.0, gt=0, description="curvature")
         rate: float = Field(0.1, gt=0, description="learning rate")
 
-        def task(self):
+        def task(self, previous=None):
             return quadratic(0.0, (self.stiffness, 2 * self.stiffness))
 
         def transform(self, task):

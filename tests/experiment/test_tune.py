@@ -1,22 +1,24 @@
 """Options that a combination has no use for, and learning rates tuned before a sweep."""
 
 import json
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from qnat.experiment import Measure, RefusedError, RunSpec, Task, load_runs, run_sweep
 from qnat.experiment.show.lines import Entry, entries_of
 from qnat.experiment.show.report import print_comparison, print_sweep
 from qnat.experiment.sweep.plan import check_tunable, plan, trial, tuning_seed
+from qnat.experiment.words.optimisers import Optimizer, Rate
+from qnat.experiment.words.parts import Part
 from qnat.optim import with_rate
 
 PLAIN = optax.with_extra_args_support(optax.identity())
-_DEFAULTS = {"plain": 0.1, "scaled": 10.0, "fixed": None}
+OPTIMISERS = ("plain", "scaled", "fixed")
 
 
 class Bowl(Task):
@@ -35,29 +37,44 @@ class Bowl(Task):
         return {"depth": params**2 / 2}
 
 
+class Plain(Optimizer):
+    """As it is."""
+
+    name: Literal["plain"] = "plain"
+    learning_rate: Rate = 0.1
+
+
+class Scaled(Optimizer):
+    """Times a factor."""
+
+    name: Literal["scaled"] = "scaled"
+    learning_rate: Rate = 10.0
+    factor: float = Field(1.0, description="of scaled")
+
+    def build(self, task):
+        return with_rate(PLAIN, jnp.asarray(self.learning_rate * self.factor))
+
+
+class Fixed(Part):
+    """Without a rate."""
+
+    name: Literal["fixed"] = "fixed"
+
+    def build(self, task):
+        return with_rate(PLAIN, jnp.asarray(0.5))
+
+
 class BowlSpec(RunSpec):
     """Roll into a bowl."""
 
     task_name: ClassVar[str] = "bowl"
     ladder: ClassVar[str | None] = "height"
-    used_with: ClassVar = (("optimizer", ("scaled",), ("factor",)),)
 
     height: float = Field(1.0, description="says nothing")
-    optimizer: Literal["plain", "scaled", "fixed"] = Field("plain", description="which")
-    factor: float | None = Field(1.0, description="of scaled")
-    learning_rate: float | None = Field(None, gt=0, description="rate")
+    optimizer: Plain | Scaled | Fixed = Field(Plain(), description="which")
 
-    @model_validator(mode="after")
-    def _defaults(self) -> Self:
-        if self.learning_rate is None:
-            self._resolve("learning_rate", _DEFAULTS[self.optimizer])
-        return self
-
-    def task(self):
+    def task(self, previous=None):
         return Bowl()
-
-    def transform(self, task):
-        return with_rate(PLAIN, jnp.asarray((self.learning_rate or 0.5) * (self.factor or 1.0)))
 
 
 def test_an_option_without_use_is_left_out_of_a_combination():
@@ -138,7 +155,7 @@ def _rates(table, optimizer):
 
 
 def test_a_tuned_sweep_uses_the_best_rate_and_tells_its_trials(sweep, tmp_path, capsys):
-    table = sweep("s", *_DEFAULTS)
+    table = sweep("s", *OPTIMISERS)
     assert json.loads((tmp_path / "s" / "table.json").read_text())["tuning"]["seed"] == 1000
     # from the default: outwards as long as the best is at an end
     assert list(_rates(table, "plain")) == [0.1, 0.032, 0.32, 1.0, 3.2]
@@ -164,7 +181,7 @@ def test_a_tuned_sweep_uses_the_best_rate_and_tells_its_trials(sweep, tmp_path, 
     assert "rate" in printed
     # nothing left to do: no run but those that failed is touched
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("run.json")}
-    assert sweep("s", *_DEFAULTS, resume=True)["runs"] == table["runs"]
+    assert sweep("s", *OPTIMISERS, resume=True)["runs"] == table["runs"]
     touched = {path.parent.name for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert touched == {f"optimizer=scaled_learning_rate={rate}" for rate in (10.0, 32.0)}
 

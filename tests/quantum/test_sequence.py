@@ -16,8 +16,6 @@ from qnat.quantum.exact.dense import thermal
 from qnat.quantum.methods.dynamics import closed_dynamics, density_matrix, open_dynamics
 from qnat.quantum.problems.sequence import SequenceTask
 from qnat.quantum.tasks.sequence import SequenceSpec
-from qnat.quantum.tasks.sequence_objects import task
-from qnat.quantum.tasks.system_objects import hamiltonian
 
 pytestmark = pytest.mark.slow
 
@@ -100,11 +98,11 @@ def test_a_task_with_two_states_learns_one_and_reports_both():
 def test_on_a_fine_ladder_the_previous_state_is_wrong_by_the_energy_variance():
     """D(ρ_β‖ρ_{β+δ}) = δ² Var(H)/2 + O(δ³): slope two, with the exact constant."""
     given = {"model": "gibbs", "n": 3, "elements": 2, "beta_min": 0.7, "element": 1}
-    operator = hamiltonian(SequenceSpec(**given))
+    operator = SequenceSpec(**given).operator()
     variance = float(thermal(jnp.linalg.eigvalsh(operator.matrix()), 0.7).variance)
     gaps, errors = [1e-1, 1e-2, 1e-3], []
     for gap in gaps:
-        problem = task(SequenceSpec(**given, beta_max=0.7 + gap))
+        problem = SequenceSpec(**given, beta_max=0.7 + gap).task()
         couplings = dict(zip(operator.strings, operator.coefficients, strict=True))
         params = jnp.array([-0.7 * couplings.get(string, 0.0) for string in problem.model.generators.strings])
         errors.append(float(problem.evaluate(params)["relative_entropy"]))
@@ -126,7 +124,7 @@ def small():
 
 def states(runs, spec):
     """The final state of every run, by folder."""
-    model = task(spec._one(0, {})).model
+    model = spec._one(0, {}).task().model
     return {name: np.asarray(density_matrix(model, run.params)) for name, run in runs.items()}
 
 
@@ -141,7 +139,7 @@ def test_a_warm_run_begins_at_the_state_before_and_a_cold_one_does_not(small, tm
     runs = runs_in(tmp_path)
     assert len(runs) == 3  # both chains share the first
     before = states(runs, spec)["element=0_start=random"]
-    sigma = scipy.linalg.expm(-spec.beta_max * np.asarray(hamiltonian(spec).matrix()))
+    sigma = scipy.linalg.expm(-spec.beta_max * np.asarray(spec.operator().matrix()))
     wanted = relative_entropy(before, sigma / np.trace(sigma))
     warm, cold = (runs[f"element=1_start={start}"].curves["relative_entropy"][0, 0] for start in ("previous", "random"))
     assert warm == pytest.approx(wanted, rel=1e-9)
@@ -154,7 +152,7 @@ def test_exact_data_of_a_quench_are_the_thermal_state_of_one_hamiltonian_under_a
     sigma = scipy.linalg.expm(-spec.beta * np.asarray(tfim(1, 2, field=0.5).matrix()))
     for k in range(spec.elements):
         U = scipy.linalg.expm(-1j * k * spec.time_step * np.asarray(tfim(1, 2, field=1.5).matrix()))
-        found = task(spec._one(k, {})).target.matrix
+        found = spec._one(k, {}).task().target.matrix
         np.testing.assert_allclose(found, U @ sigma @ U.conj().T / np.trace(sigma), atol=1e-14)
 
 
@@ -171,8 +169,8 @@ def test_recursive_data_are_the_model_s_own_state_one_step_later(recursive):
     runs = runs_in(folder)
     assert len(runs) == 2 * spec.elements - 1
     rho = states(runs, spec)
-    after = np.asarray(hamiltonian(spec.after).matrix())
-    first = np.asarray(gibbs_state(-spec.beta * hamiltonian(spec).matrix()))
+    after = np.asarray(spec.after.operator().matrix())
+    first = np.asarray(gibbs_state(-spec.beta * spec.operator().matrix()))
     step = scipy.linalg.expm(-1j * spec.time_step * after)
     for start in ("previous", "random"):
         names = ["element=0_start=random", *(f"element={k}_start={start}" for k in range(1, spec.elements))]
@@ -209,10 +207,10 @@ def test_a_figure_stands_for_any_number_of_states(recursive, tmp_path):
 
 def test_trajectories_are_noise_that_the_truth_has_not(small):
     spec = small(kind="open", trajectories=40, elements=3)
-    problem = task(spec._one(2, {}))
-    true = open_dynamics(hamiltonian(spec), spec.decay)(
-        gibbs_state(-hamiltonian(spec).matrix()), jnp.asarray(spec.places)
-    )[2]
+    problem = spec._one(2, {}).task()
+    true = open_dynamics(spec.operator(), spec.decay)(gibbs_state(-spec.operator().matrix()), jnp.asarray(spec.places))[
+        2
+    ]
     np.testing.assert_allclose(problem.true.matrix, true, atol=1e-10)
     distance = float(jnp.linalg.norm(problem.target.matrix - true))
     assert 1e-4 < distance < 4 / np.sqrt(40)
@@ -223,9 +221,9 @@ def test_a_family_learns_a_quench_up_to_what_it_contains():
     spec = SequenceSpec(n=1, model="gibbs", hamiltonian="random", locality=1, kind="quench")
     with pytest.raises(ValueError, match="several runs"):
         spec.task()
-    assert abs(float(task(spec._one(2, {})).least)) < 1e-12
+    assert abs(float(spec._one(2, {}).task().least)) < 1e-12
     larger = SequenceSpec(n=3, model="gibbs", kind="quench", time_step=1.0)
-    assert float(task(larger._one(2, {})).least) > 1e-3
+    assert float(larger._one(2, {}).task().least) > 1e-3
 
 
 @pytest.mark.parametrize(

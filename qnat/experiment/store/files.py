@@ -116,7 +116,9 @@ def standing(path: pathlib.Path, record: Mapping[str, Any], *, resume: bool, for
         raise RefusedError(f"{path} already holds a run; --resume continues it, --force replaces it.")
     stored = read_run(path)
     old, new = stored["spec"], json.loads(json.dumps(jsonable(dict(record))))
-    for name in [*new, *(key for key in old if key not in new)]:
+    # what a file said is told apart by its digest: records of version 0.1 have nothing else
+    names = [name for name in new if f"{name}_sha256" not in new]
+    for name in [*names, *(key for key in old if key not in new)]:
         before, now = old.get(name), new.get(name)
         if before != now and not (name == "steps" and before is not None and now > before):
             raise RefusedError(

@@ -44,9 +44,10 @@ def plan(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start: s
             for climb in climbs:
                 why |= (unused := spec.unused(chosen | climb))
                 one = build(spec, {name: word for name, word in (chosen | climb).items() if name not in unused})
+                said = one.words()
                 for name in values.keys() - unused.keys():
-                    used[name].add(getattr(one, name))
-                labels = {name: getattr(one, name) for name in swept}
+                    used[name].add(said[name])
+                labels = {name: said.get(name) for name in swept}
                 how = None if previous is None else start
                 folder = _folder(labels, how)
                 rungs.setdefault(folder, Rung(folder, one, labels, previous, how))  # the first rung is shared
@@ -93,7 +94,7 @@ def check_tunable(spec: type[RunSpec], values: Mapping[str, Sequence[Any]]) -> N
     """Refuses to tune a learning rate that does not exist, that was given, or that belongs to runs in a chain."""
     if spec.rungs is not RunSpec.rungs:
         raise RefusedError(f"The runs of the task '{spec.task_name}' depend on each other; leave --tune out.")
-    if RATE not in spec.model_fields:
+    if RATE not in spec.options():
         raise RefusedError(f"The task '{spec.task_name}' has no {RATE} to tune; leave --tune out.")
     if RATE in values:
         raise RefusedError(f"{RATE} is given, and --tune chooses it; leave one of them out.")
@@ -112,7 +113,7 @@ def trial(rung: Rung, seed: int, power: int) -> Rung:
     """
     rate = float(f"{getattr(rung.spec, RATE) * 10 ** (power / 2):.2g}")
     labels = {name: value for name, value in rung.swept.items() if name not in ("seed", "seeds")} | {RATE: rate}
-    spec = rung.spec.model_copy(update={"seed": seed, "seeds": 1, RATE: rate})
+    spec = rung.spec.replaced(**{"seed": seed, "seeds": 1, RATE: rate})
     return Rung(f"{TUNING}/{_folder(labels, None)}", spec, labels, None, None)
 
 

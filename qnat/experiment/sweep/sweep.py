@@ -124,12 +124,12 @@ def _attempt(
     progress: bool | None,
 ) -> Run | None:
     """Runs a rung, after the run that it starts from; None, and said in its row, if the loss stopped being finite."""
-    spec, initial = rung.spec, None
+    start: dict[str, Any] = {}
     if before is not None:
-        previous, run = before
-        spec, initial = spec.following(run.params), spec.warm_start(run.params, previous, rung.start or "")
+        earlier, run = before
+        start = {"initial": rung.spec.warm_start(run.params, earlier, rung.start or ""), "previous": run.params}
     try:
-        return declared([spec.run(path / rung.folder, resume=resume, initial=initial, progress=progress)])[0]
+        return declared([rung.spec.run(path / rung.folder, resume=resume, progress=progress, **start)])[0]
     except NonFiniteError as error:
         row |= {"status": "failed", "message": str(error)}
         _say(f"{rung.folder}: {error}", True)

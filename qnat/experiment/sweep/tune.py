@@ -57,7 +57,7 @@ def tune_rates(rungs: Sequence[Rung], attempt: Callable[[Rung], Run | None]) -> 
         group = trial(rung, seed, 0).folder
         if group not in found:
             found[group] = _search(rung, seed, attempt)
-        chosen.append(rung._replace(spec=rung.spec.model_copy(update={RATE: found[group]})))
+        chosen.append(rung._replace(spec=rung.spec.replaced(**{RATE: found[group]})))
     return chosen
 
 

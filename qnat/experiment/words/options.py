@@ -2,13 +2,15 @@
 
 import argparse
 import tomllib
-import types
 import typing
+from collections.abc import Mapping
 from typing import Any, Literal, NoReturn
 
 from pydantic.fields import FieldInfo
 
 from ..errors import RefusedError
+from .flat import choices, kinds
+from .parts import Part
 from .spec import RunSpec
 
 
@@ -24,47 +26,53 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec]) -> None:
-    """One option a field, the task's own first; values stay words, because the spec converts and judges them."""
-    own = [name for name in spec.model_fields if name not in RunSpec.model_fields]
+    """One option a word, the task's own first; values stay words, because the spec converts and judges them."""
+    words = spec.options()
+    own = [name for name in words if name not in RunSpec.model_fields]
     for name in (*own, *RunSpec.model_fields):
-        field = spec.model_fields[name]
-        alone: Any = {"nargs": "?", "const": "true"} if bool in _kinds(field) else {}
-        flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, default=argparse.SUPPRESS, metavar=_metavar(field), help=_help(field), **alone)
+        choice, fields, _ = words[name]
+        first = next(iter(fields.values()))
+        alone: Any = {"nargs": "?", "const": "true"} if bool in kinds(first) else {}
+        where = "" if len(fields) == len(choices(spec).get(choice, fields)) else choice
+        text = _help(where, fields)
+        metavar = _metavar(name, spec, fields)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, metavar=metavar, help=text, **alone
+        )
 
 
-def _kinds(field: FieldInfo) -> tuple[Any, ...]:
-    """The types of a field, without None."""
-    annotation = field.annotation
-    union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
-    members = typing.get_args(annotation) if union else (annotation,)
-    return tuple(member for member in members if member is not type(None))
+def _metavar(name: str, spec: type[RunSpec], fields: Mapping[str, FieldInfo]) -> str:
+    literals = [kind for field in fields.values() for kind in kinds(field) if typing.get_origin(kind) is Literal]
+    words = choices(spec).get(name, dict.fromkeys(word for kind in literals for word in typing.get_args(kind)))
+    if "" in words:
+        return "NAME"
+    plain = {int: "N", float: "X", str: "NAME", bool: "true|false"}
+    return "{" + ",".join(words) + "}" if words else plain.get(kinds(next(iter(fields.values())))[0], "VALUE")
 
 
-def _choices(field: FieldInfo) -> tuple[str, ...]:
-    return tuple(
-        choice for kind in _kinds(field) if typing.get_origin(kind) is Literal for choice in typing.get_args(kind)
-    )
-
-
-def _metavar(field: FieldInfo) -> str:
-    choices = _choices(field)
-    words = {int: "N", float: "X", str: "NAME", bool: "true|false"}
-    return "{" + ",".join(choices) + "}" if choices else words.get(_kinds(field)[0], "VALUE")
-
-
-def _help(field: FieldInfo) -> str:
-    """Description, range and default."""
+def _help(choice: str, fields: Mapping[str, FieldInfo]) -> str:
+    """Description, the members of the choice that have it if not all do, range and default."""
     symbols = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    ranges = [f"{symbols[k]} {getattr(m, k):.10g}" for m in field.metadata for k in symbols if hasattr(m, k)]
-    notes = [*ranges, *([] if field.default is None else [f"default {field.default}"])]
-    text = (field.description or "") + (f" ({', '.join(notes)})" if notes else "")
-    return text.replace("%", "%%")
+    first = next(iter(fields.values()))
+    notes = [f"{symbols[k]} {getattr(m, k):.10g}" for m in first.metadata for k in symbols if hasattr(m, k)]
+    defaults: dict[str, list[str]] = {}
+    for word, field in fields.items():
+        default = field.default.name if isinstance(field.default, Part) else field.default
+        if default is not None:
+            defaults.setdefault(f"{default:g}" if isinstance(default, float) else str(default), []).append(word)
+    known = [word for words in defaults.values() for word in words]
+    if defaults:
+        alike = len(defaults) == 1 and len(known) == len(fields)
+        told = ", ".join(default if alike else f"{default} ({', '.join(words)})" for default, words in defaults.items())
+        notes.append(f"default {told}")
+    if choice and (len(defaults) < 2 or len(known) < len(fields)):
+        notes.insert(0, f"{choice} {', '.join(word or 'a file' for word in fields)}")
+    return ((first.description or "") + (f" ({'; '.join(notes)})" if notes else "")).replace("%", "%%")
 
 
 def values_of(chosen: argparse.Namespace, spec: type[RunSpec], *, many: bool = False) -> dict[str, Any]:
     """The values given: those of the TOML file, then those of the command line, which win; lists if `many`."""
-    given = {name: getattr(chosen, name) for name in spec.model_fields if hasattr(chosen, name)}
+    given = {name: getattr(chosen, name) for name in spec.options() if hasattr(chosen, name)}
     values = _read_toml(chosen) | given
     if not many:
         return values

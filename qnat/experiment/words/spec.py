@@ -4,13 +4,18 @@ This module and the specs import pydantic and the standard library only: a bad v
 loaded.
 """
 
+import importlib
 import math
 import os
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+
+from .flat import Option, flat, fold, options, unused
+from .parts import CONFIG, Part
+from .references import entries
 
 if TYPE_CHECKING:
     import optax
@@ -24,22 +29,25 @@ if TYPE_CHECKING:
 class RunSpec(BaseModel):
     """Base of all specs: a frozen pydantic model that turns words into a task and an optimiser.
 
-    The first line of a subclass's docstring is its help. A default that depends on other fields is None in the class
-    and filled in by a validator, so that an instance is resolved; a field that other choices leave unused stays None.
+    The first line of a subclass's docstring is its help. A field is an option, or holds a `Part`, which is chosen by a
+    word and has options of its own. Words are flat: `Spec(optimizer="adam", learning_rate=0.1)` is
+    `Spec(optimizer=Adam(learning_rate=0.1))`, and `spec.learning_rate` is the rate of the part; an option that the
+    choices leave without use is None. A default that depends on other fields is None in the class and filled in by a
+    validator, so that an instance is resolved.
 
     Attributes:
         task_name: the word on the command line, equal to the name of the entry point.
-        ladder: the field along which a sweep may start each run from the previous one; None if there is none.
+        ladder: the option along which a sweep may start each run from the previous one; None if there is none.
         figure: how a sweep is drawn: "comparison", or "sequence" with a panel a value of the ladder.
-        used_with: rows (a choice, the values of it that use some options, those options); with another value of the
-            choice the options are refused if given, and None.
+        cites: keys of references beside those of the parts. trains: the class of its task, as "module:name".
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = CONFIG
     task_name: ClassVar[str]
     ladder: ClassVar[str | None] = None
     figure: ClassVar[Literal["comparison", "sequence"]] = "comparison"
-    used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = ()
+    cites: ClassVar[tuple[str, ...]] = ()
+    trains: ClassVar[str]
 
     steps: int = Field(100, ge=0, description="optimiser steps")
     seed: int = Field(0, ge=0, lt=2**31, description="first seed")
@@ -47,29 +55,35 @@ class RunSpec(BaseModel):
     every: int = Field(1, ge=1, description="steps between evaluations")
 
     @classmethod
+    def options(cls) -> dict[str, Option]:
+        """The words that it takes, those of its parts included, in the order of its fields."""
+        return {name: option for name, option in options(cls).items() if not option.hidden}
+
+    @classmethod
     def unused(cls, values: Mapping[str, Any]) -> dict[str, str]:
-        """The options for which these values, completed by the defaults, have no use, and why, in a sentence."""
-        reasons: dict[str, str] = {}
-        for choice, users, names in cls.used_with:
-            chosen = values.get(choice, cls.model_fields[choice].default)
-            if choice in reasons or chosen in users:
-                continue
-            for name in names:
-                advice = f"leave it out, or choose {choice} {' or '.join(users)}"
-                reasons.setdefault(name, f"{name} is not used with {choice} {chosen}; {advice}.")
-        return reasons
+        """The options for which these words, completed by the defaults, have no use, and why, in a sentence."""
+        return unused(cls, values)
 
-    @model_validator(mode="after")
-    def _nothing_unused(self) -> Self:
-        for name, reason in self.unused(self.__dict__).items():
-            if name in self.model_fields_set and getattr(self, name) is not None:
-                raise ValueError(reason)
-            self._resolve(name, None)
-        return self
+    @classmethod
+    def restored(cls, record: Mapping[str, Any]) -> Self:
+        """The spec of a record, in which what files said stands too, so that they may have gone."""
+        return cls(**{name: value for name, value in record.items() if name in options(cls)})
 
-    def _resolve(self, name: str, value: Any) -> None:
-        """Fills in a field while the instance is being made; it is frozen afterwards."""
-        self.__dict__[name] = value
+    @classmethod
+    def problem(cls) -> "type[Task]":
+        """The class of what is trained, whose curves and measures a stored run of this task has."""
+        module, _, name = cls.trains.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    @classmethod
+    def bibliography(cls) -> Mapping[str, str]:
+        """BibTeX entries by key, among them all that such a spec may cite."""
+        return entries()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fold(cls, values: Any) -> Any:
+        return fold(cls, values)
 
     @model_validator(mode="after")
     def _record_fits(self) -> Self:
@@ -77,25 +91,51 @@ class RunSpec(BaseModel):
         check_memory(bits, f"The record of steps = {self.steps} and seeds = {self.seeds}", "choose fewer")
         return self
 
+    def __getattr__(self, name: str) -> Any:
+        """An option of a part, by its word."""
+        if name in (known := options(type(self))):
+            return getattr(self.__dict__.get(known[name].choice), name, None)
+        inherited: Any = super()
+        return inherited.__getattr__(name)
+
+    def _set(self, **words: Any) -> None:
+        """Fills in what follows from other words while the instance is being made; it is frozen afterwards."""
+        for name, value in words.items():
+            if choice := options(type(self))[name].choice:
+                self.__dict__[choice] = self.__dict__[choice].model_copy(update={name: value})
+            else:
+                self.__dict__[name] = value
+
+    def replaced(self, **words: Any) -> Self:
+        """This spec with other values of some options, unchecked, and nothing that follows from them changed."""
+        one = self.model_copy()
+        one._set(**words)  # noqa: SLF001 (of a copy)
+        return one
+
+    def words(self) -> dict[str, Any]:
+        """Every word in use and its value, flat."""
+        return flat(self)
+
     def check_data(self) -> None:
         """Refuses data whose values do not suit, which only reading them tells; called before anything is written."""
 
-    @classmethod
-    def problem(cls) -> "type[Task]":
-        """The class of the problem, which says what is measured and drawn."""
-        raise NotImplementedError
-
-    def task(self) -> "Task":
-        """The problem."""
+    def task(self, previous: Any = None) -> "Task":
+        """The problem; of a run whose data are made from the one before it, with the parameters that it ended with."""
         raise NotImplementedError
 
     def transform(self, task: "Task") -> "optax.GradientTransformation | Process":
-        """The optimiser for that problem, or another process."""
-        raise NotImplementedError
+        """The optimiser for that problem, or another process: what the part `optimizer` builds."""
+        return self.optimizer.build(task)
+
+    def cited(self) -> tuple[str, ...]:
+        """The keys of what is cited: its own, and those of its parts in their order."""
+        parts = [part for part in self.__dict__.values() if isinstance(part, Part)]
+        return (*self.cites, *(key for part in parts for key in part.cites))
 
     def citations(self) -> Mapping[str, str]:
         """BibTeX entries of the methods used, by key."""
-        return {}
+        known = self.bibliography()
+        return {key: known[key] for key in dict.fromkeys((*self.cited(), "Bradbury2018"))}
 
     def warm_start(self, params: Any, previous: Self, how: str) -> Any:
         """Parameters to start from, given those that `previous` ended with; how: "scaled" or "plain"."""
@@ -105,13 +145,9 @@ class RunSpec(BaseModel):
         """The runs of a spec that describes several, each after the one that it follows; None if it describes one."""
         return None
 
-    def following(self, params: Any) -> Self:
-        """This run, if its data are made from the parameters that the run before it ended with."""
-        return self
-
     def record(self) -> dict[str, Any]:
-        """What identifies the run: the task and every resolved field."""
-        return {"task": self.task_name} | self.model_dump(mode="json")
+        """What identifies the run: the task and every word in use; `restored` makes the spec of it again."""
+        return {"task": self.task_name} | flat(self, young=False)
 
     def run(
         self,
@@ -120,12 +156,13 @@ class RunSpec(BaseModel):
         resume: bool = False,
         force: bool = False,
         initial: Any = None,
+        previous: Any = None,
         progress: bool | None = None,
     ) -> "Run":
-        """Trains; the arguments are those of `qnat.experiment.run`."""
+        """Trains; the arguments are those of `qnat.experiment.run`, and of `task`."""
         from ..runs import run
 
-        task = self.task()
+        task = self.task() if previous is None else self.task(previous)
         return run(
             task,
             self.transform(task),

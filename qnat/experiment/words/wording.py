@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import RefusedError
+from ..registry import find_spec
 from .spec import RunSpec
 
 
@@ -19,7 +20,20 @@ def build(spec: type[RunSpec], values: Mapping[str, Any]) -> RunSpec:
     try:
         return spec(**values)
     except ValidationError as error:
-        raise RefusedError(sentence(error, list(spec.model_fields))) from None
+        raise RefusedError(sentence(error, list(spec.options()))) from None
+
+
+def rebuild(record: Mapping[str, Any]) -> RunSpec:
+    """The spec of a record, such as `RunSpec.record` or run.json holds, also in another process.
+
+    Raises:
+        RefusedError: its task is not installed, or a value is not legal any more.
+    """
+    spec: type[RunSpec] = find_spec(record["task"])
+    try:
+        return spec.restored(record)
+    except ValidationError as error:
+        raise RefusedError(sentence(error, list(spec.options()))) from None
 
 
 def sentence(error: ValidationError, names: Sequence[str]) -> str:

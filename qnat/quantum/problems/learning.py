@@ -14,6 +14,7 @@ from qnat.experiment.task import Reference, Task
 from qnat.geometry.divergence import fidelity_from_spectra, relative_entropy_from_spectra, trace_distance_from_spectra
 from qnat.geometry.hermitian import dot, log_density, log_trace_exp
 from qnat.geometry.metric import AbstractMetric
+from qnat.geometry.mirror import AbstractMirrorMap
 
 from ..measure.counts import Moments, exact_moments
 from ..methods.likelihood import maximum_likelihood, pretrain, sandwich
@@ -155,6 +156,12 @@ class LearningTask(Task):
     def metrics(self) -> Mapping[str, AbstractMetric]:
         """Every monotone metric of the model by its name, BKM first, and the Euclidean one."""
         return monotone_metrics(self.model)
+
+    @property
+    def mirror(self) -> AbstractMirrorMap:
+        """The mirror map from θ to the expectations, which a GibbsFamily has."""
+        assert isinstance(self.model, GibbsFamily)
+        return self.model.mirror
 
     def metric(self, kind: Any = "bkm") -> AbstractMetric:
         """The monotone metric of a kind that `qnat.geometry.monotone_metric` knows."""

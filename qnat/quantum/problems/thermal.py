@@ -14,6 +14,7 @@ from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Reference, Task
 from qnat.geometry.divergence import fidelity_from_spectra, relative_entropy_from_spectra, trace_distance_from_spectra
 from qnat.geometry.metric import AbstractMetric
+from qnat.geometry.mirror import AbstractMirrorMap
 
 from ..exact.dense import thermal
 from ..methods.observables import thermal_observables
@@ -82,6 +83,12 @@ class ThermalTask(Task):
     def metrics(self) -> Mapping[str, AbstractMetric]:
         """Every monotone metric of the model by its name, BKM first, and the Euclidean one."""
         return monotone_metrics(self.model)
+
+    @property
+    def mirror(self) -> AbstractMirrorMap:
+        """The mirror map from θ to the expectations, which a GibbsFamily has."""
+        assert isinstance(self.model, GibbsFamily)
+        return self.model.mirror
 
     def metric(self, kind: Any = "bkm") -> AbstractMetric:
         """The monotone metric of a kind that `qnat.geometry.monotone_metric` knows, with or without parameter."""

@@ -1,20 +1,15 @@
 """The spec of variational Gibbs sampling."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from .bibliography import entries
-from .variational import VariationalSpec
+from qnat.experiment.errors import RefusedError
+from qnat.experiment.words.parts import Only
 
-if TYPE_CHECKING:
-    import optax
+from .variational import Natural, VariationalSpec
 
-    from qnat.experiment.task import Task
-
-    from ..problems.sampled import SampledThermalTask
-    from ..problems.thermal import ThermalTask
+Shots = Annotated[int | None, Only("model", ("qhbm",)), Only("optimizer", ("natural", "adam", "sgd")), Field(ge=1)]
 
 
 class GibbsSpec(VariationalSpec):
@@ -24,38 +19,27 @@ class GibbsSpec(VariationalSpec):
     """
 
     task_name: ClassVar[str] = "gibbs"
-    used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
-        *VariationalSpec.used_with,
-        ("model", ("qhbm",), ("shots",)),
-        ("optimizer", ("natural", "adam", "sgd"), ("shots",)),
-    )
     ladder: ClassVar[str | None] = "beta"
+    trains = "qnat.quantum.problems:ThermalTask"
 
     beta: float = Field(1.0, ge=0, description="inverse temperature, in inverse units of energy")
-    shots: int | None = Field(
-        None,
-        ge=1,
-        description="shots of a measurement; loss, gradient and metric are then estimates (default: exact)",
+    shots: Shots = Field(
+        None, description="shots of a measurement; loss, gradient and metric are then estimates (default: exact)"
     )
     observables: bool = Field(False, description="also record thermal observables of the model and the exact state")
 
     @model_validator(mode="after")
     def _sampled(self) -> Self:
-        if self.shots is None or self.optimizer != "natural":
+        if self.shots is None or not isinstance(self.optimizer, Natural):
             return self
-        if self.metric != "bkm" or self.blocks != "full":
+        if self.optimizer.metric != "bkm" or self.optimizer.blocks != "full":
             raise ValueError(
                 "Shots estimate the whole bkm metric; leave metric and blocks out, or leave shots out for the others."
             )
         # noise of the gradient, divided by small eigenvalues, would carry the default of the exact method away
-        for name, value in (("learning_rate", 0.3), ("damping", 1.0)):
-            if name not in self.model_fields_set:
-                self._resolve(name, value)
+        modest = {"learning_rate": 0.3, "damping": 1.0}
+        self._set(**{name: modest[name] for name in modest.keys() - self.optimizer.model_fields_set})
         return self
-
-    def citations(self) -> Mapping[str, str]:
-        """BibTeX entries of the model, the optimiser and the Hamiltonian."""
-        return entries(self.hamiltonian, self.model, self.optimizer)
 
     def warm_start(self, params: Any, previous: Self, how: str) -> Any:
         """The state of `previous`, its log-density scaled by the ratio of the betas or as it is.
@@ -63,27 +47,23 @@ class GibbsSpec(VariationalSpec):
         If ρ is thermal at β, then ρ^(β'/β) is at β', so a scaled start has no error of its own. At β = 0, where K = 0,
         there is nothing to scale, and the start is plain.
         """
-        factor = self.beta / previous.beta if how == "scaled" and previous.beta > 0 else 1.0
-        from .gibbs_objects import scaled
+        return self.scaled(params, self.beta / previous.beta if how == "scaled" and previous.beta > 0 else 1.0)
 
-        return scaled(self, params, factor)
-
-    @classmethod
-    def problem(cls) -> "type[Task]":
-        from ..problems import ThermalTask
-
-        return ThermalTask
-
-    def task(self) -> "ThermalTask | SampledThermalTask":
+    def task(self, previous: Any = None) -> Any:
         """The free energy of the model, or an estimate of it."""
-        from .gibbs_objects import task
+        from ..problems import SampledThermalTask, ThermalTask
 
-        return task(self)
+        operator = self.operator()
+        states = self.states(operator)
+        if self.shots is None:
+            return ThermalTask(states, operator, self.beta, observables=self.observables)
+        try:
+            return SampledThermalTask(states, operator, self.beta, shots=self.shots)
+        except ValueError as error:  # too few for the settings of this Hamiltonian
+            raise RefusedError(str(error)) from None
 
-    def transform(self, task: "Task") -> "optax.GradientTransformation":
+    def transform(self, task: Any) -> Any:
         """The optimiser for that task; an estimated loss is no judge of steps, so that all are taken."""
-        if self.shots is None or self.optimizer != "natural":
-            return super().transform(task)
-        from .gibbs_objects import sampled_natural_gradient
-
-        return sampled_natural_gradient(self, cast("SampledThermalTask", task))
+        if self.shots is not None and isinstance(self.optimizer, Natural):
+            return self.optimizer.build(task, accept=None)
+        return super().transform(task)

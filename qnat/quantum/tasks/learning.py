@@ -2,21 +2,90 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
-from ..measure.counts_file import Counts, read_counts
-from .bibliography import ENTRIES, entries
-from .variational import VariationalSpec
+from qnat.experiment.errors import RefusedError
+from qnat.experiment.words.parts import Part
 
-if TYPE_CHECKING:
-    from qnat.experiment.task import Task
+from ..measure.counts_file import read_counts
+from .variational import Family, Qhbm, VariationalSpec
 
-    from ..problems.learning import LearningTask
+Beta = Annotated[float, Field(ge=0, description="inverse temperature, in inverse units of energy")]
+Shots = Annotated[int, Field(ge=1, description="copies that counts or shadows use up, in all")]
 
-_SIMULATED = ("exact", "counts", "shadows")
+
+class Exact(Part):
+    """The state itself."""
+
+    name: Literal["exact", "counts", "shadows"] = "exact"
+    beta: Beta = 1.0
+
+    def build(self, operator: Any, states: Any, seed: int, **fit: Any) -> Any:
+        """The task, with simulated data."""
+        from ..problems.simulated import simulated
+
+        copies = self.model_dump(exclude={"name", "beta"})
+        return simulated(states, operator, self.beta, self.name, seed=seed, **copies, **fit)
+
+
+class Counts(Exact):
+    """Simulated counts of Pauli settings that cover the model."""
+
+    name: Literal["counts", "shadows"] = "counts"
+    shots: Shots = 10000
+
+
+class Shadows(Counts):
+    """Simulated copies, measured along random axes."""
+
+    cites = ("Huang2020",)
+    name: Literal["shadows"] = "shadows"
+    groups: int = Field(1, ge=1, description="groups of the median of means; 1 is the plain mean")
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if 2 * self.groups > self.shots:
+            most = f"{self.shots} shadows make at most {self.shots // 2} groups"
+            raise ValueError(f"groups is {self.groups}; {most}.")
+        return self
+
+
+class CountsFile(Part):
+    """Counts in a file."""
+
+    contents = ("counts", read_counts)
+    name: str
+    counts: dict[str, dict[str, int]]
+
+    def build(self, operator: Any, states: Any, seed: int, **fit: Any) -> Any:
+        """The task, with the data of the file."""
+        from ..measure.counts import estimate
+        from ..problems import LearningTask
+
+        return LearningTask(states, estimate(self.counts, states.generators.strings), **fit)
+
+
+class LearnedFamily(Family):
+    """An exponential family of Pauli strings."""
+
+    generators: Literal["local", "hamiltonian"] = Field(
+        "local", description="strings: on one qubit, on two neighbours and those of the Hamiltonian, or the last only"
+    )
+    pretrain: Literal["one-qubit", "hamiltonian"] | None = Field(
+        None, description="strings that are fitted first, exactly: a start for all (default: none)"
+    )
+    ridge: float = Field(0.0, ge=0, description="adds ridge |theta|^2/2 to the loss")
+
+    def build(self, operator: Any, *, periodic: bool) -> Any:
+        from ..models import GibbsFamily
+        from ..operators.pauli import PauliSum
+
+        if self.generators == "local":
+            return super().build(operator, periodic=periodic)
+        strings = [string for string in operator.strings if set(string) != {"I"}]
+        return GibbsFamily(PauliSum.from_strings(strings))
 
 
 class LearningSpec(VariationalSpec):
@@ -28,93 +97,63 @@ class LearningSpec(VariationalSpec):
 
     task_name: ClassVar[str] = "learning"
     ladder: ClassVar[str | None] = "beta"
-    used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
-        *VariationalSpec.used_with,
-        ("model", ("gibbs",), ("generators", "pretrain", "ridge")),
-        ("data", _SIMULATED, ("beta",)),
-        ("data", ("counts", "shadows"), ("shots",)),
-        ("data", ("shadows",), ("groups",)),
-    )
+    trains = "qnat.quantum.problems:LearningTask"
 
-    beta: float | None = Field(1.0, ge=0, description="inverse temperature, in inverse units of energy")
-    data: str = Field(
-        "exact",
+    data: Exact | Counts | Shadows | CountsFile = Field(
+        Exact(),
         description="exact, counts (of Pauli settings that cover the model), shadows (random axes), or a JSON file of "
         "counts",
     )
-    shots: int | None = Field(10000, ge=1, description="copies that counts or shadows use up, in all")
-    groups: int | None = Field(1, ge=1, description="groups of the median of means of shadows; 1 is the plain mean")
-    model: Literal["qhbm", "gibbs"] = Field(
-        "gibbs", description="gibbs: exponential family of Pauli strings; qhbm: latent distribution and circuit"
+    model: LearnedFamily | Qhbm = Field(
+        LearnedFamily(), description="gibbs: exponential family of Pauli strings; qhbm: latent distribution and circuit"
     )
-    generators: Literal["local", "hamiltonian"] | None = Field(
-        "local",
-        description="strings of gibbs: on one qubit, on two neighbours and those of the Hamiltonian, or the last only",
-    )
-    pretrain: Literal["one-qubit", "hamiltonian"] | None = Field(
-        None, description="strings of gibbs that are fitted first, exactly: a start for all (default: none)"
-    )
-    ridge: float | None = Field(0.0, ge=0, description="adds ridge |theta|^2/2 to the loss of gibbs")
 
-    _counts: Counts | None = PrivateAttr(None)
-
-    @property
-    def counts(self) -> Counts | None:
-        """The counts of the file, as they were when it was read; None for simulated data."""
-        return self._counts
-
-    @model_validator(mode="before")
-    @classmethod
-    def _size_of_file(cls, values: Any) -> Any:
-        """The file fixes n, which the Hamiltonian's lattice then takes."""
-        data = values.get("data", "exact") if isinstance(values, dict) else "exact"
-        if not isinstance(data, str) or data in _SIMULATED:
-            return values
-        qubits = len(next(iter(read_counts(data))))
-        if str(values.get("n", qubits)) != str(qubits):
-            raise ValueError(f"n is {values['n']}, but the counts in {data} are of {qubits} qubits.")
-        return values | {"n": qubits}
+    def qubits(self) -> int | None:
+        given, data = super().qubits(), self.data
+        if not isinstance(data, CountsFile):
+            return given
+        qubits = len(next(iter(data.counts)))
+        if given not in (None, qubits):
+            raise ValueError(f"n is {given}, but the counts in {data.name} are of {qubits} qubits.")
+        return qubits
 
     @model_validator(mode="after")
     def _learning(self) -> Self:
-        if self.data not in _SIMULATED:
-            self._counts = read_counts(self.data)
-        if self.model == "qhbm" and self.data != "exact":
-            raise ValueError(f"data {self.data} is not used with model qhbm, which needs exact data; choose gibbs.")
-        if self.groups is not None and self.shots is not None and 2 * self.groups > self.shots:
-            raise ValueError(f"groups is {self.groups}; {self.shots} shadows make at most {self.shots // 2} groups.")
+        data = self.data.name
+        if self.model.name == "qhbm" and data != "exact":
+            raise ValueError(f"data {data} is not used with model qhbm, which needs exact data; choose gibbs.")
         return self
 
     def record(self) -> dict[str, Any]:
-        """Every resolved field, and what identifies the counts of a file, which may change."""
-        if self._counts is None:
+        """As of every spec, and a digest of the counts of a file, by which a folder knows them."""
+        if self.counts is None:
             return super().record()
-        text = json.dumps(self._counts, sort_keys=True)
+        text = json.dumps(self.counts, sort_keys=True)
         return super().record() | {"counts_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
-    def citations(self) -> Mapping[str, str]:
-        """BibTeX entries of the model, the optimiser, the data and the Hamiltonian."""
-        own = ["Anshu2021"] if self.model == "gibbs" else []
-        own += ["Huang2020"] if self.data == "shadows" else []
-        own += ["Coopmans2024"] if self.pretrain else []
-        return {key: ENTRIES[key] for key in own} | entries(self.hamiltonian, self.model, self.optimizer)
+    def cited(self) -> tuple[str, ...]:
+        own = ("Anshu2021",) if self.model.name == "gibbs" else ()
+        return (*own, *self.data.cites, *(("Coopmans2024",) if self.pretrain else ()), *super().cited())
 
     def warm_start(self, params: Any, previous: Self, how: str) -> Any:
         """The state of `previous` to the power of the ratio of the betas, or as it is; see `GibbsSpec`."""
-        if how != "scaled" or self.beta is None or not previous.beta:
-            return params
-        from .learning_objects import scaled
+        usable = how == "scaled" and self.beta is not None and previous.beta
+        return self.scaled(params, self.beta / previous.beta) if usable else params
 
-        return scaled(self, params, self.beta / previous.beta)
+    def task(self, previous: Any = None) -> Any:
+        """The relative entropy of the model from the state of the data.
 
-    @classmethod
-    def problem(cls) -> "type[Task]":
-        from ..problems import LearningTask
+        Raises:
+            RefusedError: the data do not measure the model, or no state has their moments.
+        """
+        from ..problems.simulated import first_fitted
 
-        return LearningTask
-
-    def task(self) -> "LearningTask":
-        """The relative entropy of the model from the state of the data."""
-        from .learning_objects import task
-
-        return task(self)
+        operator = self.operator()
+        states, fit = self.states(operator), {}
+        try:
+            if isinstance(self.model, LearnedFamily):
+                subset = first_fitted(self.model.pretrain, states.generators.strings, operator.strings)
+                fit = {"subset": subset, "ridge": self.model.ridge}
+            return self.data.build(operator, states, self.seed, **fit)
+        except ValueError as error:
+            raise RefusedError(str(error)) from None

@@ -1,21 +1,17 @@
 """The spec of sequences of states."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from qnat.experiment.words.spec import Rung, RunSpec
+from qnat.experiment.errors import RefusedError
+from qnat.experiment.words.parts import Part
+from qnat.experiment.words.spec import Rung
 from qnat.experiment.words.wording import sentence
 
-from .bibliography import ENTRIES, entries
-from .system import HAMILTONIANS, SystemSpec
+from .system import SystemSpec, Terms
 from .variational import VariationalSpec
-
-if TYPE_CHECKING:
-    from qnat.experiment.task import Task
-
-    from ..problems import LearningTask, ThermalTask
 
 _QUENCHES = {
     "tfim": "field=2",
@@ -24,8 +20,84 @@ _QUENCHES = {
     "random": "instance=1",
     "h2": "bond_length=2",
 }
-_SHAPE = ("hamiltonian", "n", "rows", "columns")
-_OPTIONS = [name for name in SystemSpec.model_fields if name not in (*RunSpec.model_fields, *_SHAPE)]
+_SHAPE = ("rows", "columns")
+_OPTIONS = [name for name, option in SystemSpec.options().items() if option.choice and name not in _SHAPE]
+
+
+class Ladder(Part):
+    """Thermal states of one Hamiltonian, ever colder."""
+
+    symbol: ClassVar[str] = "β"
+    name: Literal["ladder"] = "ladder"
+    beta_min: float = Field(0.5, ge=0, description="inverse temperature of the first rung of a ladder")
+    beta_max: float = Field(2.25, ge=0, description="of the last rung; those between are evenly spaced")
+
+    @model_validator(mode="after")
+    def _colder(self) -> Self:
+        if self.beta_max <= self.beta_min:
+            raise ValueError(f"beta_max is {self.beta_max}; it must be greater than beta_min = {self.beta_min}.")
+        return self
+
+    def places(self, elements: int) -> list[float]:
+        """The inverse temperatures."""
+        return [self.beta_min + (self.beta_max - self.beta_min) * k / (elements - 1) for k in range(elements)]
+
+
+class Evolution(Part):
+    """A thermal state, and what becomes of it."""
+
+    symbol: ClassVar[str] = "t"
+    beta: float = Field(1.0, ge=0, description="inverse temperature of the state at time 0")
+    time_step: float = Field(0.25, gt=0, description="time between states, in inverse units of energy")
+    data: Literal["exact", "recursive"] = Field(
+        "exact", description="exact: the true states; recursive: the model's own previous state, one time step later"
+    )
+
+    def places(self, elements: int) -> list[float]:
+        """The times."""
+        return [k * self.time_step for k in range(elements)]
+
+
+class Quench(Evolution):
+    """The Hamiltonian changes."""
+
+    name: Literal["quench"] = "quench"
+    quench: str | None = Field(
+        None,
+        description="what changes at time 0, an option of the Hamiltonian and its new value (default "
+        + ", ".join(f"{change} of {name}" for name, change in _QUENCHES.items())
+        + ")",
+    )
+
+    def build(self, spec: "SequenceSpec") -> Any:
+        """The dynamics."""
+        from ..problems.sequence import closed
+
+        return closed(spec.after.operator())
+
+
+class Open(Evolution):
+    """The qubits decay."""
+
+    cites = ("Johansson2013",)
+    name: Literal["open"] = "open"
+    decay: float = Field(0.3, ge=0, description="rate at which each qubit decays to 1, an inverse time")
+    trajectories: int | None = Field(
+        None, ge=1, description="average so many quantum jump trajectories (default: solve the master equation)"
+    )
+
+    @model_validator(mode="after")
+    def _decays(self) -> Self:
+        if self.trajectories is not None and not self.decay:
+            raise ValueError("trajectories are those of a decay, which is 0; give a decay, or leave trajectories out.")
+        return self
+
+    def build(self, spec: "SequenceSpec") -> Any:
+        """The dynamics."""
+        from ..problems.sequence import decaying
+
+        element = spec.element if self.data == "recursive" else None
+        return decaying(spec.operator(), self.decay, self.trajectories, seed=spec.seed, element=element)
 
 
 class SequenceSpec(VariationalSpec):
@@ -38,62 +110,27 @@ class SequenceSpec(VariationalSpec):
     task_name: ClassVar[str] = "sequence"
     ladder: ClassVar[str | None] = "element"
     figure: ClassVar[Literal["comparison", "sequence"]] = "sequence"
-    used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
-        *VariationalSpec.used_with,
-        ("kind", ("ladder",), ("beta_min", "beta_max")),
-        ("kind", ("quench", "open"), ("beta", "time_step", "data")),
-        ("kind", ("quench",), ("quench",)),
-        ("kind", ("open",), ("decay", "trajectories")),
-    )
+    trains = "qnat.quantum.problems:SequenceTask"
 
-    kind: Literal["ladder", "quench", "open"] = Field(
-        "ladder",
+    kind: Ladder | Quench | Open = Field(
+        Ladder(),
         description="ladder: thermal states of one Hamiltonian, ever colder; quench: a thermal state after the "
         "Hamiltonian has changed; open: a thermal state whose qubits decay",
     )
     elements: int = Field(4, ge=2, description="states in the sequence")
-    beta_min: float | None = Field(0.5, ge=0, description="inverse temperature of the first rung of a ladder")
-    beta_max: float | None = Field(2.25, ge=0, description="of the last rung; those between are evenly spaced")
-    beta: float | None = Field(1.0, ge=0, description="inverse temperature of the state at time 0 of quench and open")
-    time_step: float | None = Field(0.25, gt=0, description="time between states, in inverse units of energy")
-    quench: str | None = Field(
-        None,
-        description="what changes at time 0, an option of the Hamiltonian and its new value (default "
-        + ", ".join(f"{change} of {name}" for name, change in _QUENCHES.items())
-        + ")",
-    )
-    decay: float | None = Field(0.3, ge=0, description="rate at which each qubit of open decays to 1, an inverse time")
-    trajectories: int | None = Field(
-        None, ge=1, description="average so many quantum jump trajectories (default: solve the master equation)"
-    )
-    data: Literal["exact", "recursive"] | None = Field(
-        "exact", description="exact: the true states; recursive: the model's own previous state, one time step later"
-    )
     start: Literal["both", "previous", "random"] = Field(
         "both", description="start each fit from the previous one, at random, or do both"
     )
     first_steps: int | None = Field(None, ge=0, description="optimiser steps of the first state (default: steps)")
     element: int | None = Field(None, ge=0, description="fit this state alone, from a random start (default: all)")
 
-    _previous: Any = PrivateAttr(None)
-
-    @property
     def is_real(self) -> bool:
-        """Whether every state of the sequence has a real matrix; dynamics makes them complex."""
-        return self.kind == "ladder" and super().is_real
+        return self.kind.name == "ladder" and super().is_real()  # dynamics makes states complex
 
     @property
     def places(self) -> list[float]:
         """The inverse temperatures of a ladder, or the times."""
-        if self.kind != "ladder":
-            return [k * (self.time_step or 0.0) for k in range(self.elements)]
-        low, high = self.beta_min or 0.0, self.beta_max or 0.0
-        return [low + (high - low) * k / (self.elements - 1) for k in range(self.elements)]
-
-    @property
-    def previous(self) -> Any:
-        """Parameters of the model from whose state the data are made; None for exact data."""
-        return self._previous
+        return self.kind.places(self.elements)
 
     @property
     def after(self) -> SystemSpec:
@@ -103,37 +140,34 @@ class SequenceSpec(VariationalSpec):
             raise ValueError(
                 f"quench is '{self.quench}'; it must be an option of the Hamiltonian with its new value, as in field=2."
             )
-        before = {field: getattr(self, field) for field in (*_SHAPE, *_OPTIONS)}
+        before = {word: value for word, value in self.words().items() if word in (*_SHAPE, *_OPTIONS)}
         try:
-            return SystemSpec(**(before | {name: value}))
+            return SystemSpec(hamiltonian=self.hamiltonian.name, n=self.n, **(before | {name: value}))
         except ValidationError as error:
             raise ValueError(f"quench: {sentence(error, _OPTIONS)}") from None
 
     @model_validator(mode="after")
     def _sequence(self) -> Self:
-        if self.kind == "ladder" and (self.beta_max or 0.0) <= (self.beta_min or 0.0):
-            raise ValueError(f"beta_max is {self.beta_max}; it must be greater than beta_min = {self.beta_min}.")
-        if self.kind != "ladder" and self.ansatz == "real":
-            raise ValueError(f"ansatz real makes real states, and those of kind {self.kind} are not; choose hea_ring.")
-        if self.kind == "quench":
-            self._resolve_quench()
-        if self.trajectories is not None and not self.decay:
-            raise ValueError("trajectories are those of a decay, which is 0; give a decay, or leave trajectories out.")
-        if self.first_steps is None:
-            self._resolve("first_steps", self.steps)
+        if self.kind.name != "ladder" and self.ansatz == "real":
+            raise ValueError(
+                f"ansatz real makes real states, and those of kind {self.kind.name} are not; choose hea_ring."
+            )
+        if self.kind.name == "quench":
+            self._check_quench()
+        if "first_steps" not in self.model_fields_set:
+            self._set(first_steps=self.steps)
         if self.element is not None and self.element >= self.elements:
             raise ValueError(f"element is {self.element}; it must be less than elements = {self.elements}.")
-        if self.element and self.data == "recursive":
+        if self.element and self.data == "recursive" and self.first_steps is not None:  # those of `rungs` have none
             raise ValueError(f"element {self.element} of recursive data needs the one before it; leave element out.")
         return self
 
-    def _resolve_quench(self) -> None:
-        if self.hamiltonian not in HAMILTONIANS:
+    def _check_quench(self) -> None:
+        if isinstance(self.hamiltonian, Terms):
             raise ValueError("A Hamiltonian from a file has no options that a quench could change; name one.")
         if self.quench is None:
-            self._resolve("quench", _QUENCHES[self.hamiltonian])
-        after = self.after
-        if all(getattr(after, name) == getattr(self, name) for name in _OPTIONS):
+            self._set(quench=_QUENCHES[self.hamiltonian.name])
+        if self.after.hamiltonian == self.hamiltonian:
             raise ValueError(f"quench {self.quench} changes nothing; give another value.")
 
     def rungs(self) -> list[Rung] | None:
@@ -147,7 +181,6 @@ class SequenceSpec(VariationalSpec):
         if self.data == "recursive":
             chains = [{"seed": self.seed + k, "seeds": 1} for k in range(self.seeds)]
         starts = ("previous", "random") if self.start == "both" else (self.start,)
-        symbol = "β" if self.kind == "ladder" else "t"
         found: dict[str, Rung] = {}
         for chain in chains:
             labels = {"seed": chain["seed"]} if self.seeds > 1 and chain else {}
@@ -158,7 +191,7 @@ class SequenceSpec(VariationalSpec):
                     names = {"element": k} | labels
                     folder = "_".join(f"{name}={value}" for name, value in (names | {"start": how}).items())
                     follows = start == "previous" or self.data == "recursive"
-                    title = f"{symbol} = {self.places[k]:.4g}"
+                    title = f"{self.kind.symbol} = {self.places[k]:.4g}"
                     one = Rung(folder, self._one(k, chain), names, before if follows else None, how, title)
                     found.setdefault(folder, one)
                     before = folder
@@ -166,45 +199,50 @@ class SequenceSpec(VariationalSpec):
 
     def _one(self, element: int, chain: Mapping[str, int]) -> Self:
         """The spec of one run."""
-        steps = self.steps if element else self.first_steps
-        return self.model_copy(update={"element": element, "steps": steps, "first_steps": None, **chain})
+        steps = self.steps if element or self.first_steps is None else self.first_steps
+        return self.replaced(element=element, steps=steps, first_steps=None, **chain)
 
     def record(self) -> dict[str, Any]:
-        """Every resolved field, and of recursive data the steps once more: later data follow, so they may not grow."""
+        """Every word, and of recursive data the steps once more: later data follow, so they may not grow."""
         tied = self.data == "recursive" and self.element is not None
         return super().record() | ({"data_steps": self.steps} if tied else {})
-
-    def following(self, params: Any) -> Self:
-        """This run with data made from the state of these parameters, if its data are recursive."""
-        if self.data != "recursive":
-            return self
-        one = self.model_copy()
-        one._previous = params  # noqa: SLF001
-        return one
 
     def warm_start(self, params: Any, previous: Self, how: str) -> Any:
         """The state of `previous`; None at random; "scaled" scales the log-density of a ladder as `GibbsSpec` does."""
         if how == "random":
             return None
-        if how != "scaled" or self.kind != "ladder" or not previous.places[previous.element or 0]:
+        if how != "scaled" or self.kind.name != "ladder" or not previous.places[previous.element or 0]:
             return params
-        from .sequence_objects import scaled
+        return self.scaled(params, self.places[self.element or 0] / previous.places[previous.element or 0])
 
-        return scaled(self, params, self.places[self.element or 0] / previous.places[previous.element or 0])
+    def cited(self) -> tuple[str, ...]:
+        return (*self.kind.cites, *super().cited())
 
-    def citations(self) -> Mapping[str, str]:
-        """BibTeX entries of the model, the optimiser, the Hamiltonian and the solver."""
-        own = {"Johansson2013": ENTRIES["Johansson2013"]} if self.kind == "open" else {}
-        return own | dict(entries(self.hamiltonian, self.model, self.optimizer))
+    def task(self, previous: Any = None) -> Any:
+        """D(ρ‖σ) of a thermal state σ for a ladder, else D(σ‖ρ) of the state after some steps of time.
 
-    @classmethod
-    def problem(cls) -> "type[Task]":
-        from ..problems import SequenceTask
+        Args:
+            previous: parameters of the model from whose state recursive data are made.
 
-        return SequenceTask
+        Raises:
+            ValueError: the spec is of a whole sequence, or its data need a state before them.
+        """
+        from ..problems import ThermalTask
+        from ..problems.sequence import evolved
 
-    def task(self) -> "ThermalTask | LearningTask":
-        """The relative entropy of the model and the state of this element."""
-        from .sequence_objects import task
-
-        return task(self)
+        if self.element is None:
+            raise ValueError("A sequence is several runs: pass spec.rungs() to run_sweep, or give element for one.")
+        operator = self.operator()
+        states = self.states(operator)
+        if self.kind.name == "ladder":
+            return ThermalTask(states, operator, self.places[self.element])
+        data = self.data if self.trajectories is None or self.data == "recursive" else "noisy"
+        if self.element and data == "recursive" and previous is None:
+            raise ValueError(
+                f"Element {self.element} of recursive data is made from the one before it; pass previous=."
+            )
+        made: Any = {"data": data, "previous": previous if data == "recursive" else None}
+        try:
+            return evolved(states, (operator, self.beta), self.kind.build(self), self.places, self.element, **made)
+        except ValueError as error:  # no state of the family fits
+            raise RefusedError(str(error)) from None

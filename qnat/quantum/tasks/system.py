@@ -1,126 +1,191 @@
 """The part of a spec that describes a Hamiltonian."""
 
 import math
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
+from qnat.experiment.words.parts import Part
 from qnat.experiment.words.spec import RunSpec
 
 from ..operators.hamiltonian_file import read_terms
+from ..operators.sizes import lattice, num_bonds
 
-HAMILTONIANS = ("tfim", "xxz", "hubbard", "random", "h2")
-_LATTICES = ("tfim", "xxz")
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "tfim": {"coupling": 1.0, "field": 1.0, "periodic": False},
-    "xxz": {"coupling": 1.0, "anisotropy": 1.0, "field": 0.0, "periodic": False},
-    "hubbard": {"hopping": 1.0, "interaction": 4.0, "chemical_potential": 2.0, "periodic": False},
-    "random": {"locality": 2, "instance": 0},
-    "h2": {"bond_length": 1.401},
-}
+
+class Hamiltonian(Part):
+    """A Hamiltonian; its numbers are energies."""
+
+    def sized(self, n: int, *, given: bool) -> dict[str, int]:
+        """What follows from n, or from the Hamiltonian for an n that was not given; refuses what does not fit."""
+        return {}
+
+    def _fixed(self, n: int, qubits: int, what: str, *, given: bool) -> dict[str, int]:
+        if given and n != qubits:
+            raise ValueError(f"n is {n}, but {what} acts on {qubits} qubits.")
+        return {"n": qubits}
+
+    def is_real(self) -> bool:
+        """Whether its matrix is real, as far as words tell."""
+        return True
+
+    def num_terms(self, n: int) -> int:
+        """Number of terms beside the identity, as in `qnat.quantum.operators.hamiltonians`, which needs JAX."""
+        raise NotImplementedError
+
+    def build(self, n: int) -> Any:
+        """The `PauliSum` on n qubits."""
+        raise NotImplementedError
+
+
+Periodic = Annotated[bool, Field(description="close the lattice")]
+
+
+class Tfim(Hamiltonian):
+    """The transverse-field Ising model on a lattice."""
+
+    cites: ClassVar[tuple[str, ...]] = ("Pfeuty1970",)
+    name: Literal["tfim", "xxz"] = "tfim"
+    rows: int | None = Field(None, ge=1, description="rows of the lattice (default 1, a chain)")
+    columns: int | None = Field(None, ge=1, description="columns of the lattice (default n / rows)")
+    periodic: Periodic = False
+    coupling: float = Field(1.0, description="J, an energy")
+    field: float = Field(1.0, description="transverse field h of tfim, longitudinal field of xxz, energies")
+
+    def sized(self, n: int, *, given: bool) -> dict[str, int]:
+        n = n if given else (self.rows or 0) * (self.columns or 0) or n
+        rows, columns = lattice(n, self.rows, self.columns)
+        return {"n": n, "rows": rows, "columns": columns}
+
+    def num_terms(self, n: int) -> int:
+        bonds = num_bonds(self.rows or 1, self.columns or 1, periodic=self.periodic)
+        return n + (3 if self.name == "xxz" else 1) * bonds
+
+    def build(self, n: int) -> Any:
+        from ..operators import hamiltonians
+
+        numbers = self.model_dump(exclude={"name", "rows", "columns"})
+        return getattr(hamiltonians, self.name)(self.rows, self.columns, **numbers)
+
+
+class Xxz(Tfim):
+    """The Heisenberg model with an anisotropy on a lattice."""
+
+    cites = ()
+    name: Literal["xxz"] = "xxz"
+    anisotropy: float = Field(1.0, description="Δ: strength of ZZ in units of J; 1 is Heisenberg's")
+    field: float = Field(0.0, description="longitudinal field, an energy")
+
+
+class Hubbard(Hamiltonian):
+    """The Fermi–Hubbard chain."""
+
+    name: Literal["hubbard"] = "hubbard"
+    hopping: float = Field(1.0, description="t, an energy")
+    interaction: float = Field(4.0, description="U, an energy")
+    chemical_potential: float = Field(2.0, description="μ, an energy")
+    periodic: Periodic = False
+
+    def sized(self, n: int, *, given: bool) -> dict[str, int]:
+        if n % 2:
+            raise ValueError(f"n is {n}; hubbard has two qubits a site, so give an even number.")
+        return {}
+
+    def num_terms(self, n: int) -> int:
+        return 3 * n // 2 + 4 * num_bonds(1, n // 2, periodic=self.periodic)
+
+    def build(self, n: int) -> Any:
+        from ..operators.hamiltonians import fermi_hubbard
+
+        return fermi_hubbard(n // 2, **self.model_dump(exclude={"name"}))
+
+
+class Random(Hamiltonian):
+    """Random couplings of few qubits."""
+
+    name: Literal["random"] = "random"
+    locality: int = Field(2, ge=1, description="most qubits in a term")
+    instance: int = Field(0, ge=0, lt=2**31, description="which random Hamiltonian")
+
+    def sized(self, n: int, *, given: bool) -> dict[str, int]:
+        if self.locality > n:
+            raise ValueError(f"locality is {self.locality}; it can be at most n = {n}.")
+        return {}
+
+    def is_real(self) -> bool:
+        return False
+
+    def num_terms(self, n: int) -> int:
+        return sum(3**k * math.comb(n, k) for k in range(1, self.locality + 1))
+
+    def build(self, n: int) -> Any:
+        import jax
+
+        from ..operators.hamiltonians import random_local
+
+        return random_local(n, self.locality, key=jax.random.key(self.instance))
+
+
+class H2(Hamiltonian):
+    """The hydrogen molecule in its minimal basis."""
+
+    name: Literal["h2"] = "h2"
+    bond_length: float = Field(1.401, gt=0, description="distance of the nuclei in bohr")
+
+    def sized(self, n: int, *, given: bool) -> dict[str, int]:
+        return self._fixed(n, 4, "h2 in its minimal basis", given=given)
+
+    def num_terms(self, n: int) -> int:
+        return 14
+
+    def build(self, n: int) -> Any:
+        from ..backends.pennylane import molecule
+
+        return molecule("H2", bond_length=self.bond_length)
+
+
+class Terms(Hamiltonian):
+    """Pauli strings and their coefficients, from a file."""
+
+    contents = ("terms", read_terms)
+    name: str
+    terms: list[tuple[str, float]]
+
+    def sized(self, n: int, *, given: bool) -> dict[str, int]:
+        return self._fixed(n, len(self.terms[0][0]), f"the Hamiltonian in {self.name}", given=given)
+
+    def is_real(self) -> bool:
+        return all(string.count("Y") % 2 == 0 for string, _ in self.terms)
+
+    def num_terms(self, n: int) -> int:
+        return sum(set(string) != {"I"} for string, _ in self.terms)
+
+    def build(self, n: int) -> Any:
+        from ..operators.pauli import PauliSum
+
+        return PauliSum.from_terms(self.terms)
 
 
 class SystemSpec(RunSpec):
     """A Hamiltonian. Energies are in the units of its coefficients (hartree for molecules)."""
 
-    used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
-        ("hamiltonian", _LATTICES, ("rows", "columns", "field", "coupling")),
-        ("hamiltonian", (*_LATTICES, "hubbard"), ("periodic",)),
-        ("hamiltonian", ("xxz",), ("anisotropy",)),
-        ("hamiltonian", ("hubbard",), ("hopping", "interaction", "chemical_potential")),
-        ("hamiltonian", ("random",), ("locality", "instance")),
-        ("hamiltonian", ("h2",), ("bond_length",)),
-    )
-
-    hamiltonian: str = Field(
-        "tfim",
-        description=f"{', '.join(HAMILTONIANS)}, or a file of Pauli terms: lines such as 'ZZII -1.0', or JSON",
+    hamiltonian: Tfim | Xxz | Hubbard | Random | H2 | Terms = Field(
+        Tfim(),
+        description="tfim, xxz, hubbard, random, h2, or a file of Pauli terms: lines such as 'ZZII -1.0', or JSON",
     )
     n: int = Field(4, ge=1, description="number of qubits; a file and a molecule fix it, hubbard has two a site")
-    rows: int | None = Field(None, ge=1, description="rows of the lattice (default 1, a chain)")
-    columns: int | None = Field(None, ge=1, description="columns of the lattice (default n / rows)")
-    periodic: bool | None = Field(None, description="close the lattice (default false)")
-    coupling: float | None = Field(None, description="J of tfim and xxz, an energy (default 1)")
-    field: float | None = Field(
-        None, description="transverse field h of tfim, longitudinal field of xxz, energies (default 1 and 0)"
-    )
-    anisotropy: float | None = Field(None, description="Δ of xxz: strength of ZZ in units of J (default 1, Heisenberg)")
-    hopping: float | None = Field(None, description="t of hubbard, an energy (default 1)")
-    interaction: float | None = Field(None, description="U of hubbard, an energy (default 4)")
-    chemical_potential: float | None = Field(None, description="μ of hubbard, an energy (default 2)")
-    locality: int | None = Field(None, ge=1, description="most qubits in a term of random (default 2)")
-    instance: int | None = Field(None, ge=0, lt=2**31, description="which random Hamiltonian (default 0)")
-    bond_length: float | None = Field(None, gt=0, description="distance of the nuclei of h2 in bohr (default 1.401)")
 
-    _terms: list[tuple[str, float]] | None = PrivateAttr(None)
-
-    @property
-    def terms(self) -> list[tuple[str, float]] | None:
-        """(Pauli string, coefficient) of the file, as it was when it was read; None for a named Hamiltonian."""
-        return self._terms
-
-    @property
-    def is_real(self) -> bool:
-        """Whether the matrix of the Hamiltonian is real, as far as words tell."""
-        if self._terms is not None:
-            return all(string.count("Y") % 2 == 0 for string, _ in self._terms)
-        return self.hamiltonian != "random"
-
-    @property
-    def num_terms(self) -> int:
-        """Number of terms beside the identity, as in `qnat.quantum.operators.hamiltonians`, which needs JAX."""
-        if self._terms is not None:
-            return sum(set(string) != {"I"} for string, _ in self._terms)
-        if self.hamiltonian == "random":
-            return sum(3**k * math.comb(self.n, k) for k in range(1, (self.locality or 1) + 1))
-        if self.hamiltonian == "hubbard":
-            return 3 * self.n // 2 + 4 * _bonds(1, self.n // 2, bool(self.periodic))
-        if self.hamiltonian == "h2":
-            return 14
-        bonds = _bonds(self.rows or 1, self.columns or 1, bool(self.periodic))
-        return self.n + (3 if self.hamiltonian == "xxz" else 1) * bonds
+    def qubits(self) -> int | None:
+        """n, if it was given, or if data fix it."""
+        return self.n if "n" in self.model_fields_set else None
 
     @model_validator(mode="after")
     def _system(self) -> Self:
         """Refuses what does not fit together, and fills in what follows from it."""
-        for name, default in _DEFAULTS.get(self.hamiltonian, {}).items():
-            if getattr(self, name) is None:
-                self._resolve(name, default)
-        if self.hamiltonian not in HAMILTONIANS:
-            self._terms = read_terms(self.hamiltonian)
-            self._fixed_size(len(self._terms[0][0]), f"the Hamiltonian in {self.hamiltonian}")
-        elif self.hamiltonian == "h2":
-            self._fixed_size(4, "h2 in its minimal basis")
-        elif self.hamiltonian == "hubbard" and self.n % 2:
-            raise ValueError(f"n is {self.n}; hubbard has two qubits a site, so give an even number.")
-        elif self.hamiltonian == "random" and (self.locality or 1) > self.n:
-            raise ValueError(f"locality is {self.locality}; it can be at most n = {self.n}.")
-        elif self.hamiltonian in _LATTICES:
-            self._resolve_lattice()
+        qubits = self.qubits()
+        self._set(n=qubits or self.n)
+        self._set(**self.hamiltonian.sized(self.n, given=qubits is not None))
         return self
 
-    def _fixed_size(self, qubits: int, what: str) -> None:
-        if "n" in self.model_fields_set and self.n != qubits:
-            raise ValueError(f"n is {self.n}, but {what} acts on {qubits} qubits.")
-        self._resolve("n", qubits)
-
-    def _resolve_lattice(self) -> None:
-        if self.rows is not None and self.columns is not None and "n" not in self.model_fields_set:
-            self._resolve("n", self.rows * self.columns)
-        rows = self.rows or (1 if self.columns is None else max(1, self.n // self.columns))
-        columns = self.columns or max(1, self.n // rows)
-        if rows * columns != self.n:
-            raise ValueError(
-                f"A lattice of {rows} x {columns} does not have n = {self.n} sites; give rows * columns = n."
-            )
-        self._resolve("rows", rows)
-        self._resolve("columns", columns)
-
-    def record(self) -> dict[str, Any]:
-        """Every resolved field, and the terms of a file, which the file may no longer hold."""
-        return super().record() | ({} if self._terms is None else {"terms": self._terms})
-
-
-def _bonds(rows: int, columns: int, periodic: bool) -> int:
-    """Number of distinct nearest neighbours of a lattice."""
-    return sum(across * (along - 1 + (periodic and along > 2)) for across, along in ((rows, columns), (columns, rows)))
+    def operator(self) -> Any:
+        """The Hamiltonian, a `PauliSum`."""
+        return self.hamiltonian.build(self.n)

@@ -1,60 +1,50 @@
 """The part of a spec that describes a model of quantum states and an optimiser."""
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from qnat.experiment.words import optimisers
+from qnat.experiment.words.optimisers import Adam, Damping, Metric, Mirror, Qbang, QnSpsa, Qpmd, Sgd, Trust
+from qnat.experiment.words.parts import Only, Part
 from qnat.experiment.words.spec import check_memory
 
-from .system import SystemSpec
-
-if TYPE_CHECKING:
-    import optax
-
-    from qnat.experiment.task import Task
-
-    from .variational_objects import Variational
-
-METRICS = ("bkm", "sld", "wigner_yanase", "geometric", "harmonic")
-Optimizer = Literal["natural", "qpmd", "mirror", "qbang", "qn_spsa", "adam", "sgd"]
-_LEARNING_RATES = {
-    "natural": 1.0,
-    "qpmd": 1.0,
-    "mirror": 0.5,
-    "qbang": 0.05,
-    "qn_spsa": 0.05,
-    "adam": 0.03,
-    "sgd": 0.01,
-}
-_STEPS = {name: 100 if name in ("natural", "qpmd", "mirror") else 1000 for name in _LEARNING_RATES}
+from ..circuits.sizes import angles_per_layer, default_layers
+from .system import Hamiltonian, SystemSpec
 
 
-class VariationalSpec(SystemSpec):
-    """A Hamiltonian, a model of states, and an optimiser; angles are in radians."""
+class Family(Part):
+    """The exponential family of Pauli strings on one qubit, on two neighbours, and of the Hamiltonian."""
 
-    used_with: ClassVar[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
-        *SystemSpec.used_with,
-        ("model", ("qhbm",), ("latent", "order", "hidden", "ansatz", "layers", "blocks")),
-        ("latent", ("kobe",), ("order",)),
-        ("latent", ("mlp",), ("hidden",)),
-        ("optimizer", ("natural", "qbang"), ("metric",)),
-        ("optimizer", ("natural",), ("blocks",)),
-        ("blocks", ("full", "layer", "diagonal"), ("metric",)),
-        ("optimizer", ("natural", "qpmd"), ("damping", "trust")),
-    )
-    default_steps: ClassVar[dict[str, int]] = _STEPS
+    cites = ("Amin2018",)
+    name: Literal["gibbs"] = "gibbs"
 
-    model: Literal["qhbm", "gibbs"] = Field(
-        "qhbm", description="qhbm: latent distribution and circuit; gibbs: exponential family of local Paulis"
-    )
-    latent: Literal["bernoulli", "kobe", "mlp"] | None = Field(
+    def build(self, operator: Any, *, periodic: bool) -> Any:
+        """The `GibbsFamily`."""
+        from ..models import GibbsFamily
+        from ..operators.hamiltonians import local_strings
+        from ..operators.pauli import PauliSum
+
+        strings = dict.fromkeys((*local_strings(operator.n, periodic=periodic), *operator.strings))
+        strings.pop("I" * operator.n, None)
+        return GibbsFamily(PauliSum.from_strings(tuple(strings)))
+
+
+class Qhbm(Part):
+    """A latent distribution and a circuit."""
+
+    cites = ("Sbahi2022", "Verdon2019")
+    name: Literal["qhbm"] = "qhbm"
+    latent: Literal["bernoulli", "kobe", "mlp"] = Field(
         "kobe", description="energy of the latent distribution: of single spins, of products of spins, a neural network"
     )
-    order: int | None = Field(
+    order: Annotated[int | None, Only("latent", ("kobe",))] = Field(
         None, ge=1, description="spins in an interaction of kobe (default n up to 4 qubits, then 4)"
     )
-    hidden: int | None = Field(None, ge=1, description="hidden units of mlp (default 2n)")
+    hidden: Annotated[int | None, Only("latent", ("mlp",))] = Field(
+        None, ge=1, description="hidden units of mlp (default 2n)"
+    )
     ansatz: Literal["real", "hea_ring", "hea", "hva"] | None = Field(
         None, description="circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms"
     )
@@ -63,114 +53,99 @@ class VariationalSpec(SystemSpec):
         ge=0,
         description="layers of the circuit (default: up to 4 qubits enough to reach every eigenframe, then 16)",
     )
-    optimizer: Optimizer = Field("natural", description="optimiser")
-    blocks: Literal["full", "layer", "diagonal", "latent"] | None = Field(
+
+    def sized(self, n: int, hamiltonian: Hamiltonian, *, is_real: bool) -> tuple[dict[str, Any], int]:
+        """The defaults for so many qubits, and how many angles there are."""
+        if self.order is not None and self.order > n:
+            raise ValueError(f"order is {self.order}; it can be at most n = {n}.")
+        found: dict[str, Any] = {"ansatz": (ansatz := self.ansatz or ("real" if is_real else "hea_ring"))}
+        angles = hamiltonian.num_terms(n) if ansatz == "hva" else angles_per_layer(ansatz, n)
+        found["layers"] = default_layers(ansatz, n, angles) if self.layers is None else self.layers
+        found["order"] = self.order or min(n, 4) if self.latent == "kobe" else None
+        found["hidden"] = self.hidden or 2 * n if self.latent == "mlp" else None
+        return found, angles * found["layers"]
+
+    def build(self, operator: Any, *, periodic: bool) -> Any:
+        """The `LatentGibbs`."""
+        from ..circuits.ansatz import ansatz, hva
+        from ..models import LatentGibbs, NetworkEnergy
+
+        layers = self.layers or 0
+        circuit = hva(operator, layers) if self.ansatz == "hva" else ansatz(str(self.ansatz), operator.n, layers)
+        if self.latent == "mlp":
+            return LatentGibbs(circuit, NetworkEnergy(operator.n, self.hidden or 1))
+        return LatentGibbs(circuit, order=self.order or 1)
+
+
+class Natural(optimisers.Natural):
+    """The natural gradient of a monotone metric, or of what blocks leave of it."""
+
+    cites = ("Amari1998", "Petz1996")
+    blocks: Annotated[Literal["full", "layer", "diagonal", "latent"] | None, Only("model", ("qhbm",))] = Field(
         "full",
-        description="circuit block of the metric of natural: full, a block a layer, its diagonal, or none (latent: the "
-        "classical natural gradient, plain gradient on the angles)",
+        description="circuit block of the metric: full, a block a layer, its diagonal, or none (latent: the classical "
+        "natural gradient, plain gradient on the angles)",
     )
-    metric: str | None = Field(
-        "bkm", description=f"metric of natural and qbang: {', '.join(METRICS)}, wyd:p or sandwiched:a"
+    metric: Annotated[Metric, Only("blocks", ("full", "layer", "diagonal"))] = "bkm"
+    damping: Damping = "adaptive"
+    trust: Trust = 0.3
+
+    def build(self, task: Any, **more: Any) -> Any:
+        from qnat.inference import descend
+        from qnat.optim import natural_gradient
+
+        from ..models import ApproximateMetric
+
+        def transform(metric: Any = None) -> Any:
+            return natural_gradient(self.learning_rate, metric, damping=self.damping, trust=self.trust, **more)
+
+        if self.blocks is not None and self.blocks != "full":
+            # a block of the latent alone is Fisher's for every kind
+            return transform(ApproximateMetric(task.metric(self.metric or "sld"), self.blocks))
+        if self.metric == "bkm" and not more:
+            return descend(task.value_and_grad, transform(), linearise=task.linearise)
+        return transform(task.metric(self.metric))
+
+
+class VariationalSpec(SystemSpec):
+    """A Hamiltonian, a model of states, and an optimiser; angles are in radians."""
+
+    model: Qhbm | Family = Field(
+        Qhbm(), description="qhbm: latent distribution and circuit; gibbs: exponential family of local Paulis"
     )
-    learning_rate: float | None = Field(
-        None, gt=0, description="default " + ", ".join(f"{rate:g} ({name})" for name, rate in _LEARNING_RATES.items())
-    )
-    damping: float | str | None = Field(
-        "adaptive", description="added to the metric of natural and qpmd: adaptive or a number"
-    )
-    trust: float | None = Field(0.3, gt=0, description="first trust radius of natural and qpmd, in the metric's length")
+    optimizer: Natural | Qpmd | Mirror | Qbang | QnSpsa | Adam | Sgd = Field(Natural(), description="optimiser")
     steps: int = Field(
         100, ge=0, description="optimiser steps (1000 for methods without a metric at every step, unless given)"
     )
 
-    @field_validator("metric")
-    @classmethod
-    def _known_metric(cls, metric: str | None) -> str | None:
-        if metric is None or metric in METRICS or _has_order(metric):
-            return metric
-        raise ValueError(
-            f"'{metric}' is not a metric; use {', '.join(METRICS)}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0)."
-        )
-
-    @field_validator("damping", mode="before")
-    @classmethod
-    def _known_damping(cls, damping: Any) -> Any:
-        if damping is None or damping == "adaptive":
-            return damping
-        try:
-            number = float(damping)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not 0 <= number < math.inf:
-            raise ValueError(f"{damping!r} is not a damping; use adaptive, or a finite number of at least 0.")
-        return number
+    def is_real(self) -> bool:
+        """Whether the matrices of the problem are real, as far as words tell."""
+        return self.hamiltonian.is_real()
 
     @model_validator(mode="after")
     def _variational(self) -> Self:
-        if self.optimizer == "mirror" and self.model != "gibbs":
+        if self.optimizer.name == "mirror" and self.model.name != "gibbs":
             raise ValueError("optimizer mirror needs a mirror map, which model qhbm has not; choose model gibbs.")
-        if self.learning_rate is None:
-            self._resolve("learning_rate", _LEARNING_RATES[self.optimizer])
         if "steps" not in self.model_fields_set:
-            self._resolve("steps", self.default_steps[self.optimizer])
-        if self.model == "qhbm":
-            self._resolve_model()
-        self._check_memory()
-        return self
-
-    def _resolve_model(self) -> None:
-        if self.latent == "kobe":
-            self._resolve("order", self.order or min(self.n, 4))
-            if self.order is not None and self.order > self.n:
-                raise ValueError(f"order is {self.order}; it can be at most n = {self.n}.")
-        if self.latent == "mlp":
-            self._resolve("hidden", self.hidden or 2 * self.n)
-        if self.ansatz is None:
-            self._resolve("ansatz", "real" if self.is_real else "hea_ring")
-        if self.layers is None:
-            self._resolve("layers", default_layers(str(self.ansatz), self.n, self.angles_per_layer))
-
-    @property
-    def angles_per_layer(self) -> int:
-        """Angles of one layer of the circuit."""
-        return self.num_terms if self.ansatz == "hva" else angles_per_layer(str(self.ansatz), self.n)
-
-    def _check_memory(self) -> None:
-        """Refuses sizes whose dense matrices do not fit: about twelve, and one a parameter (three for a metric)."""
-        parameters = (self.layers or 0) * self.angles_per_layer if self.model == "qhbm" else 12 * self.n
-        matrices = (3 if self.optimizer == "natural" else 1) * (parameters + 12)
+            self._set(steps=self.optimizer.steps)
+        parameters = 12 * self.n
+        if isinstance(self.model, Qhbm):
+            found, parameters = self.model.sized(self.n, self.hamiltonian, is_real=self.is_real())
+            self._set(**found)
+        # about twelve dense matrices, and one a parameter (three for a metric)
+        matrices = (3 if self.optimizer.name == "natural" else 1) * (parameters + 12)
         bits = math.log2(16 * matrices) + 2 * self.n
         check_memory(bits, f"The dense path of n = {self.n} qubits", "choose a smaller n or fewer layers")
+        return self
 
-    def transform(self, task: "Task") -> "optax.GradientTransformation":
-        """The optimiser for that task."""
-        from .variational_objects import transform
+    def states(self, operator: Any) -> Any:
+        """The family of states."""
+        return self.model.build(operator, periodic=bool(self.periodic))
 
-        return transform(self, cast("Variational", task))
+    def scaled(self, params: Any, factor: float) -> Any:
+        """The parameters of ρ^factor, normalised."""
+        family = self.model.name == "gibbs"
+        return factor * params if family else self.states(self.operator()).scaled(params, factor)
 
-
-def _has_order(metric: str) -> bool:
-    """Whether a metric is wyd:p or sandwiched:a with a legal number."""
-    family, _, number = metric.partition(":")
-    try:
-        order = float(number)
-    except ValueError:
-        return False
-    return (family == "wyd" and -1 <= order <= 2) or (family == "sandwiched" and 0 < order < math.inf)
-
-
-def angles_per_layer(ansatz: str, n: int) -> int:
-    """As in `qnat.quantum.circuits.ansatz`, which cannot be imported without JAX."""
-    bonds = n if n > 2 else n - 1
-    return {"real": n + 2 * bonds, "hea_ring": 2 * n + bonds}.get(ansatz, 3 * n - 1)
-
-
-def default_layers(ansatz: str, n: int, angles: int) -> int:
-    """Enough layers of so many angles to reach every eigenframe for n ≤ 4, and 16 above (where that is out of reach).
-
-    An eigenframe has d(d−1)/2 real or d² − d complex dimensions, d = 2^n; with fewer angles hot states, in which every
-    eigenvector matters, keep a residual relative entropy that no optimiser removes.
-    """
-    if n > 4:
-        return 16
-    return math.ceil(2**n * (2**n - 1) // (2 if ansatz == "real" else 1) / max(angles, 1))
+    def cited(self) -> tuple[str, ...]:
+        return (*self.model.cites, *self.optimizer.cites, *self.hamiltonian.cites)

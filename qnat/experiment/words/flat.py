@@ -1,0 +1,141 @@
+"""Flat words to the parts of a spec, and back; which options a choice leaves without use is told by the types."""
+
+import functools
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from .parts import Only, Part
+
+
+class Option(NamedTuple):
+    """A word: the field of the spec whose parts have it, or "" for a field of the spec itself; the fields by part."""
+
+    choice: str
+    fields: dict[str, FieldInfo]
+    hidden: bool = False
+
+
+@functools.cache
+def choices(spec: type[BaseModel]) -> dict[str, dict[str, type[Part]]]:
+    """The fields that hold a part: its possible types by their words, "" for one that takes every other word."""
+    found = {name: [kind for kind in kinds(field) if _is_part(kind)] for name, field in spec.model_fields.items()}
+    return {name: {_word(part): part for part in parts} for name, parts in found.items() if parts}
+
+
+def _is_part(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Part)
+
+
+def _word(part: type[Part]) -> str:
+    field = part.model_fields["name"]
+    return "" if field.is_required() else str(field.default)
+
+
+def kinds(field: FieldInfo) -> tuple[Any, ...]:
+    """The types of a field, without None."""
+    annotation = field.annotation
+    union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
+    members = typing.get_args(annotation) if union else (annotation,)
+    return tuple(member for member in members if member is not type(None))
+
+
+@functools.cache
+def options(spec: type[BaseModel]) -> dict[str, Option]:
+    """All words of a spec: a choice, then what its parts have; a field of one type of part is no choice."""
+    found: dict[str, Option] = {}
+    for name, field in spec.model_fields.items():
+        parts = choices(spec).get(name, {})
+        if len(parts) != 1:
+            found[name] = Option("", {"": field})
+        for word, part in parts.items():
+            for option, its in part.model_fields.items():
+                if option != "name":
+                    found.setdefault(option, Option(name, {}, option == (part.contents or [""])[0])).fields[word] = its
+    return found
+
+
+def _chosen(spec: type[BaseModel], values: Mapping[str, Any]) -> dict[str, tuple[Any, type[Part]]]:
+    """The word of every choice, given or by default, and its part; without words that nothing knows."""
+    found = {}
+    for choice, parts in choices(spec).items():
+        word = values.get(choice)
+        word = spec.model_fields[choice].default.name if word is None else word
+        part = parts.get(word, parts.get("")) if isinstance(word, str) else None
+        if part is not None:
+            found[choice] = (word, part)
+    return found
+
+
+def unused(spec: type[BaseModel], values: Mapping[str, Any]) -> dict[str, str]:
+    """The options for which these values, completed by the defaults, have no use, and why, in a sentence."""
+    chosen, known = _chosen(spec, values), options(spec)
+    reasons: dict[str, str] = {}
+
+    def field(name: str) -> FieldInfo | None:
+        choice = known[name].choice
+        return (chosen[choice][1] if choice else spec).model_fields.get(name)
+
+    def said(name: str) -> Any:
+        if name in chosen:
+            return chosen[name][0]
+        return default.default if (given := values.get(name)) is None and (default := field(name)) else given
+
+    def refuse(name: str, choice: str, users: Iterable[str]) -> None:
+        advice = f"leave it out, or choose {choice} {' or '.join(users)}"
+        reasons.setdefault(name, f"{name} is not used with {choice} {said(choice)}; {advice}.")
+
+    for name, option in known.items():
+        if option.choice and option.choice not in chosen:
+            continue
+        if (its := field(name)) is None:
+            refuse(name, option.choice, option.fields)
+            continue
+        for only in its.metadata:
+            if isinstance(only, Only) and only.choice not in reasons and said(only.choice) not in only.users:
+                refuse(name, only.choice, only.users)
+    return reasons
+
+
+def fold(spec: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat words, or parts, to the fields of a spec.
+
+    Raises:
+        ValueError: a word that no part has, an option without use; pydantic's of a value that an option cannot have.
+    """
+    values = dict(given)
+    for choice in choices(spec):
+        if isinstance(part := values.get(choice), Part):
+            values |= {choice: part.name} | {name: getattr(part, name) for name in part.model_fields_set - {"name"}}
+    reasons, chosen = unused(spec, values), _chosen(spec, values)
+    for name, reason in reasons.items():
+        if values.pop(name, None) is not None:
+            raise ValueError(reason)
+    for choice, parts in choices(spec).items():
+        if choice not in chosen:
+            wanted = f"one of {', '.join(map(repr, parts))}" if "" not in parts else "a word"
+            raise ValueError(f"{choice} is {values[choice]!r}; it must be {wanted}.")
+        word, part = chosen[choice]
+        own = {name: values.pop(name) for name in part.model_fields if name != "name" and name in values}
+        idle = {name: None for name in reasons if name in part.model_fields}
+        values[choice] = part(name=word, **own, **idle)
+    return values
+
+
+def flat(spec: BaseModel, *, young: bool = True) -> dict[str, Any]:
+    """The words of a spec, as JSON has them; without options that are `Part.added`, at their defaults, unless young."""
+    found: dict[str, Any] = {}
+    for name, value in spec.model_dump(mode="json").items():
+        part = getattr(spec, name)
+        if not isinstance(part, Part):
+            found[name] = value
+            continue
+        found |= {name: part.name} if len(choices(type(spec))[name]) > 1 else {}
+        fields = type(part).model_fields
+        silent = {"name"} | {each for each in part.added if not young and value[each] == fields[each].default}
+        found |= {each: value[each] for each in fields if each not in silent}
+    return found

@@ -1,0 +1,59 @@
+"""Parts of a spec: each is chosen by a word, and has options of its own."""
+
+import contextlib
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Part(BaseModel):
+    """A choice and its options, which are its fields: frozen, and free of arrays until its `build` makes its object.
+
+    A spec has a field whose type is a union of parts, `optimizer: Adam | Sgd = Field(Adam(), description=…)`. To the
+    command line the field is a word, and the options of all members are words beside it.
+
+    Attributes:
+        name: the word, `name: Literal["adam"] = "adam"`; a part with `name: str` takes every other one, such as a path.
+        cites: keys in references.bib. added: options younger than runs that are to be resumed: a record has them where
+            they differ from their defaults only.
+        contents: the option that keeps what a file said, which is recorded and no word of the command line, and what
+            reads the file.
+    """
+
+    model_config = CONFIG
+    cites: ClassVar[tuple[str, ...]] = ()
+    added: ClassVar[tuple[str, ...]] = ()
+    contents: ClassVar[tuple[str, Callable[[str], Any]] | None] = None
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, values: Any) -> Any:
+        if cls.contents is None or cls.contents[0] in values:
+            return values
+        option, read = cls.contents
+        return values | {option: _once(read, values["name"], _stamp(values["name"]))}
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """When a file was last written, and its length: what was read of it is good as long as they stay."""
+    with contextlib.suppress(OSError):
+        return (found := pathlib.Path(path).stat()).st_mtime_ns, found.st_size
+    return 0, 0
+
+
+@functools.lru_cache(maxsize=16)
+def _once(read: Callable[[str], Any], path: str, _stamp: tuple[int, int]) -> Any:
+    return read(path)
+
+
+class Only(NamedTuple):
+    """In the type of an option: it is of use only where the option `choice` is one of `users`, and None elsewhere."""
+
+    choice: str
+    users: tuple[str, ...]
