@@ -14,8 +14,8 @@ from ..task import Task
 
 Labels = dict[str, Artifact]
 
-_AXES = ("seed", "step")
-"""What every curve is over."""
+_AXES = ("seed", "step", "draw")
+"""What curves and draws are over."""
 
 
 def final_artifacts(task: Task, params: PyTree[Array]) -> tuple[dict[str, Array], Labels]:

@@ -50,7 +50,7 @@ def _draw_levels(axes: Axes, run: Run, panel: Panel) -> None:
     axes.set(xlabel=in_words("".join(label.dims) or "level"), yscale="log")
     axes.set(ylabel=(panel.title or label.long_name or in_words(panel.artifact)) + unit)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend()
+    axes.legend(loc="upper right" if exact[0, 0] >= exact[0, -1] else "lower right")  # where no level is
 
 
 def image_grid(pictures: Float[np.ndarray, "count rows columns"], across: int) -> Float[np.ndarray, "height width"]:
