@@ -7,8 +7,9 @@ from pydantic import Field, model_validator
 import classical
 import qnat
 from qnat.experiment.words import optimisers
-from qnat.experiment.words.optimisers import Optimizer, Rate, made
+from qnat.experiment.words.optimisers import Optimizer
 from qnat.experiment.words.parts import Only, Part
+from qnat.experiment.words.values import Rate
 
 Damping = Annotated[float, Field(gt=0, description="added to the Fisher matrix; where it adapts, at the start")]
 Memory = Annotated[float, Field(ge=0, lt=1, description="what the average of the Fisher matrices keeps at a step")]
@@ -29,7 +30,7 @@ class Sgd(optimisers.Sgd):
     momentum: Momentum = 0.9
 
     def build(self, task: Any) -> Any:
-        return qnat.optim.with_rate(made("trace", self.momentum), self.learning_rate)
+        return qnat.optim.with_rate(qnat.optim.rate.once("trace", self.momentum), self.learning_rate)
 
 
 class Adam(optimisers.Adam):
@@ -105,7 +106,9 @@ def _running(part: Any, metric: Any, inverter: Any) -> Any:
     numbers = {"damping": part.damping, "memory": part.memory, "refresh": part.refresh}
     direction = qnat.optim.scale_by_running_metric(metric, inverter=inverter, **numbers)
     # momentum of gradients, not of directions: an old direction belongs to an inverse that is gone
-    return qnat.optim.with_rate(qnat.optim.chain(made("trace", part.momentum), direction), part.learning_rate)
+    return qnat.optim.with_rate(
+        qnat.optim.chain(qnat.optim.rate.once("trace", part.momentum), direction), part.learning_rate
+    )
 
 
 class Kfac(Kronecker):
