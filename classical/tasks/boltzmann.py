@@ -8,6 +8,7 @@ from qnat.experiment.errors import RefusedError
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.parts import Part
 from qnat.experiment.words.spec import RunSpec
+from qnat.experiment.words.values import Rate
 
 from ..data.headers import header
 
@@ -46,7 +47,7 @@ class Bits(Part):
 class Sgd(optimisers.Sgd):
     """Gradient descent."""
 
-    learning_rate: optimisers.Rate = 0.1
+    learning_rate: Rate = 0.1
 
 
 class BoltzmannSpec(RunSpec):
@@ -68,9 +69,7 @@ class BoltzmannSpec(RunSpec):
     )
     n: int = Field(4, ge=1, le=LARGEST, description="number of units; data of a file fix it")
     order: int | None = Field(None, ge=1, description="most spins in an interaction of the machine (default 2)")
-    optimizer: optimisers.Natural | optimisers.Mirror | optimisers.Adam | Sgd = Field(
-        optimisers.Natural(), description="optimiser; mirror is a plain gradient step on the moments"
-    )
+    optimizer: optimisers.Natural | optimisers.Mirror | optimisers.Adam | Sgd = optimisers.Natural()
     steps: int = Field(100, ge=0, description="optimiser steps (1000 for adam and sgd, unless given)")
 
     @model_validator(mode="after")

@@ -5,8 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from qnat.experiment.words import optimisers
-from qnat.experiment.words.optimisers import Optimizer, Rate, made
+from qnat.experiment.words.optimisers import Optimizer
 from qnat.experiment.words.parts import Only, Part
+from qnat.experiment.words.values import Rate
 
 Damping = Annotated[float, Field(gt=0, description="added to the Fisher matrix; where it adapts, at the start")]
 Memory = Annotated[float, Field(ge=0, lt=1, description="what the average of the Fisher matrices keeps at a step")]
@@ -28,8 +29,9 @@ class Sgd(optimisers.Sgd):
 
     def build(self, task: Any) -> Any:
         from qnat.optim import with_rate
+        from qnat.optim.rate import once
 
-        return with_rate(made("trace", self.momentum), self.learning_rate)
+        return with_rate(once("trace", self.momentum), self.learning_rate)
 
 
 class Adam(optimisers.Adam):
@@ -113,11 +115,12 @@ class KfacFull(Kronecker):
 def _running(part: Any, metric: Any, inverter: Any) -> Any:
     """The gradient with momentum, preconditioned by the averaged Fisher matrix."""
     from qnat.optim import chain, scale_by_running_metric, with_rate
+    from qnat.optim.rate import once
 
     numbers = {"damping": part.damping, "memory": part.memory, "refresh": part.refresh}
     direction = scale_by_running_metric(metric, inverter=inverter, **numbers)
     # momentum of gradients, not of directions: an old direction belongs to an inverse that is gone
-    return with_rate(chain(made("trace", part.momentum), direction), part.learning_rate)
+    return with_rate(chain(once("trace", part.momentum), direction), part.learning_rate)
 
 
 class Kfac(Kronecker):

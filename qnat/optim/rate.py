@@ -1,5 +1,6 @@
 """Learning rates that a compiled loop takes as an input."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -32,6 +33,20 @@ def rate_at(rate: Scalar | Schedule, step: Int[Array, ""]) -> Scalar:
 def scaled(factor: Scalar, tree: PyTree[Array]) -> PyTree[Array]:
     """`factor` times the tree, in the tree's own precision."""
     return jax.tree.map(lambda x: factor.astype(x.dtype) * x, tree)
+
+
+@functools.cache
+def once(name: str, *numbers: float) -> optax.GradientTransformation:
+    """A transform of optax by its name, made once: a jitted loop knows it by its identity.
+
+    "lars" and "lamb" are the directions of optax's optimisers without decay.
+    """
+    # biases of our networks are the last columns of their matrices, so that no vector needs a mask
+    if name == "lars":
+        return optax.chain(optax.scale_by_trust_ratio(trust_coefficient=1e-3), optax.trace(0.9))
+    if name == "lamb":
+        return optax.chain(optax.scale_by_adam(eps=1e-6), optax.scale_by_trust_ratio())
+    return optax.with_extra_args_support(getattr(optax, name)(*numbers))
 
 
 class WithRateState(NamedTuple):

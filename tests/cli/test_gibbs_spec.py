@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qnat.experiment import RefusedError
-from qnat.experiment.words.optimisers import METRICS
+from qnat.experiment.words.values import METRICS
 from qnat.experiment.words.wording import build
 from qnat.quantum.circuits.sizes import angles_per_layer
 from qnat.quantum.tasks.gibbs import GibbsSpec
@@ -191,8 +191,8 @@ SYSTEMS = [
 def test_words_know_size_and_terms_of_every_hamiltonian(given):
     spec = GibbsSpec(**given)
     operator = spec.operator()
-    assert (operator.n, operator.is_real or not spec.is_real()) == (spec.n, True)
-    assert len(set(operator.strings) - {"I" * spec.n}) == spec.hamiltonian.num_terms(spec.n)
+    assert (operator.n, operator.is_real or not spec.size().is_real) == (spec.n, True)
+    assert len(set(operator.strings) - {"I" * spec.n}) == spec.size().terms
 
 
 def test_random_hamiltonians_differ_by_their_instance():

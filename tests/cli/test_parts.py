@@ -21,6 +21,7 @@ from qnat.experiment.words import optimisers
 from qnat.experiment.words.flat import choices, options
 from qnat.experiment.words.parts import Only
 from qnat.experiment.words.references import entries
+from qnat.experiment.words.values import Rate
 from qnat.experiment.words.wording import build, rebuild
 from qnat.quantum.measure.counts_file import write_counts
 from qnat.quantum.tasks.gibbs import GibbsSpec
@@ -93,7 +94,7 @@ class Signed(optimisers.Optimizer):
 
     cites = ("Kingma2015",)
     name: Literal["signed"] = "signed"
-    learning_rate: optimisers.Rate = 0.01
+    learning_rate: Rate = 0.01
     floor: Annotated[float, Field(ge=0, description="gradients below it are zero")] = 0.0
 
     def build(self, task):
@@ -110,7 +111,7 @@ class Signed(optimisers.Optimizer):
 class SignedSpec(BoltzmannSpec):
     """Learn with one more optimiser."""
 
-    optimizer: optimisers.Natural | Signed = Field(optimisers.Natural(), description="which")
+    optimizer: optimisers.Natural | Signed = optimisers.Natural()
 
 
 def test_an_optimiser_from_outside_is_one_member_of_the_union():
@@ -144,6 +145,7 @@ def specs():
 
 _ELSEWHERE = """
 import json, sys
+from qnat.experiment.words.values import Rate
 from qnat.experiment.words.wording import rebuild
 print(json.dumps([[rebuild(record).record() for record in json.load(sys.stdin)], "jax" in sys.modules]))
 """

@@ -13,8 +13,9 @@ from qnat.experiment import Measure, RefusedError, RunSpec, Task, load_runs, run
 from qnat.experiment.show.lines import Entry, entries_of
 from qnat.experiment.show.report import print_comparison, print_sweep
 from qnat.experiment.sweep.plan import check_tunable, plan, trial, tuning_seed
-from qnat.experiment.words.optimisers import Optimizer, Rate
+from qnat.experiment.words.optimisers import Optimizer
 from qnat.experiment.words.parts import Part
+from qnat.experiment.words.values import Rate
 from qnat.optim import with_rate
 
 PLAIN = optax.with_extra_args_support(optax.identity())

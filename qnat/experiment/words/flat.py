@@ -1,5 +1,6 @@
 """Flat words to the parts of a spec, and back; which options a choice leaves without use is told by the types."""
 
+import copy
 import functools
 import types
 import typing
@@ -51,12 +52,20 @@ def options(spec: type[BaseModel]) -> dict[str, Option]:
     for name, field in spec.model_fields.items():
         parts = choices(spec).get(name, {})
         if len(parts) != 1:
-            found[name] = Option("", {"": field})
+            found[name] = Option("", {"": field if field.description or not parts else _described(field, parts)})
         for word, part in parts.items():
             for option, its in part.model_fields.items():
                 if option != "name":
                     found.setdefault(option, Option(name, {}, option == (part.contents or [""])[0])).fields[word] = its
     return found
+
+
+def _described(field: FieldInfo, parts: Mapping[str, type[Part]]) -> FieldInfo:
+    """A choice without a description has those of its parts: the first lines of their docstrings."""
+    texts = {word: (part.__doc__ or "").strip().partition("\n")[0].rstrip(".") for word, part in parts.items()}
+    one = copy.copy(field)
+    one.description = "; ".join(f"{word or 'a path'}: {text}" for word, text in texts.items())
+    return one
 
 
 def _chosen(spec: type[BaseModel], values: Mapping[str, Any]) -> dict[str, tuple[Any, type[Part]]]:

@@ -3,29 +3,10 @@
 They are built for a task; those with a geometry want its `metrics`, its `mirror`, its `metric(kind)` or its `model`.
 """
 
-import functools
-import math
-from typing import Annotated, Any, ClassVar, Literal
-
-from pydantic import AfterValidator, BeforeValidator, Field
+from typing import Any, ClassVar, Literal
 
 from .parts import Part
-
-
-@functools.cache
-def made(name: str, *numbers: float) -> Any:
-    """A transform of optax, made once: a jitted loop knows it by its identity, and compiles anew for another."""
-    import optax
-
-    # optax.lars and optax.lamb without decay; biases are the last columns of matrices, so that no vector needs a mask
-    if name == "lars":
-        return optax.chain(optax.scale_by_trust_ratio(trust_coefficient=1e-3), optax.trace(0.9))
-    if name == "lamb":
-        return optax.chain(optax.scale_by_adam(eps=1e-6), optax.scale_by_trust_ratio())
-    return optax.with_extra_args_support(getattr(optax, name)(*numbers))
-
-
-Rate = Annotated[float, Field(gt=0, description="learning rate")]
+from .values import Damping, Metric, Rate, Trust
 
 
 class Optimizer(Part):
@@ -38,8 +19,9 @@ class Optimizer(Part):
     def build(self, task: Any) -> Any:
         """The optimiser; its rate is an input of a compiled loop."""
         from qnat.optim import with_rate
+        from qnat.optim.rate import once
 
-        return with_rate(made(self.transform), self.learning_rate)
+        return with_rate(once(self.transform), self.learning_rate)
 
 
 class Sgd(Optimizer):
@@ -102,38 +84,6 @@ class Mirror(Optimizer):
         from qnat.optim import mirror_descent
 
         return mirror_descent(self.learning_rate, task.mirror)
-
-
-METRICS = ("bkm", "sld", "wigner_yanase", "geometric", "harmonic")
-
-
-def _metric(word: str | None) -> str | None:
-    family, _, number = (word or "bkm").partition(":")
-    order = _number(number)
-    if word in (None, *METRICS) or (family == "wyd" and -1 <= order <= 2) or (family == "sandwiched" and order > 0):
-        return word
-    names = ", ".join(METRICS)
-    raise ValueError(f"'{word}' is not a metric; use {names}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0).")
-
-
-def _damping(word: Any) -> Any:
-    if word != "adaptive" and not _number(word) >= 0:
-        raise ValueError(f"{word!r} is not a damping; use adaptive, or a finite number of at least 0.")
-    return word if word == "adaptive" else float(word)
-
-
-def _number(word: Any) -> float:
-    """The number that a word spells, NaN if none that is finite."""
-    try:
-        return number if math.isfinite(number := float(word)) else math.nan
-    except (TypeError, ValueError):
-        return math.nan
-
-
-Metric = Annotated[str | None, AfterValidator(_metric), Field(description=f"{', '.join(METRICS)}, wyd:p, sandwiched:a")]
-Adaptive = float | Literal["adaptive"]
-Damping = Annotated[Adaptive, BeforeValidator(_damping), Field(description="added to the metric: adaptive or a number")]
-Trust = Annotated[float | None, Field(gt=0, description="first trust radius, in the metric's length")]
 
 
 class Qpmd(Optimizer):

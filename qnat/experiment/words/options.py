@@ -42,8 +42,10 @@ def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec]) -> None:
 
 
 def _metavar(name: str, spec: type[RunSpec], fields: Mapping[str, FieldInfo]) -> str:
-    literals = [kind for field in fields.values() for kind in kinds(field) if typing.get_origin(kind) is Literal]
-    words = choices(spec).get(name, dict.fromkeys(word for kind in literals for word in typing.get_args(kind)))
+    found = [kind for field in fields.values() for kind in kinds(field)]
+    closed = all(typing.get_origin(kind) is Literal for kind in found)
+    literals = dict.fromkeys(word for kind in found if closed for word in typing.get_args(kind))
+    words = choices(spec).get(name, literals)
     if "" in words:
         return "NAME"
     plain = {int: "N", float: "X", str: "NAME", bool: "true|false"}

@@ -53,7 +53,7 @@ class Shadows(Counts):
 
 
 class CountsFile(Part):
-    """Counts in a file."""
+    """Counts in a JSON file."""
 
     contents = ("counts", read_counts)
     name: str
@@ -99,14 +99,8 @@ class LearningSpec(VariationalSpec):
     ladder: ClassVar[str | None] = "beta"
     trains = "qnat.quantum.problems:LearningTask"
 
-    data: Exact | Counts | Shadows | CountsFile = Field(
-        Exact(),
-        description="exact, counts (of Pauli settings that cover the model), shadows (random axes), or a JSON file of "
-        "counts",
-    )
-    model: LearnedFamily | Qhbm = Field(
-        LearnedFamily(), description="gibbs: exponential family of Pauli strings; qhbm: latent distribution and circuit"
-    )
+    data: Exact | Counts | Shadows | CountsFile = Exact()
+    model: LearnedFamily | Qhbm = LearnedFamily()
 
     def qubits(self) -> int | None:
         given, data = super().qubits(), self.data

@@ -10,16 +10,9 @@ from qnat.experiment.words.parts import Part
 from qnat.experiment.words.spec import Rung
 from qnat.experiment.words.wording import sentence
 
-from .system import SystemSpec, Terms
+from .system import Size, SystemSpec
 from .variational import VariationalSpec
 
-_QUENCHES = {
-    "tfim": "field=2",
-    "xxz": "anisotropy=2",
-    "hubbard": "interaction=8",
-    "random": "instance=1",
-    "h2": "bond_length=2",
-}
 _SHAPE = ("rows", "columns")
 _OPTIONS = [name for name, option in SystemSpec.options().items() if option.choice and name not in _SHAPE]
 
@@ -59,14 +52,13 @@ class Evolution(Part):
 
 
 class Quench(Evolution):
-    """The Hamiltonian changes."""
+    """A thermal state after the Hamiltonian has changed."""
 
     name: Literal["quench"] = "quench"
     quench: str | None = Field(
         None,
-        description="what changes at time 0, an option of the Hamiltonian and its new value (default "
-        + ", ".join(f"{change} of {name}" for name, change in _QUENCHES.items())
-        + ")",
+        description="what changes at time 0, an option of the Hamiltonian and its new value (default field=2 of tfim, "
+        "anisotropy=2 of xxz, interaction=8 of hubbard, instance=1 of random, bond_length=2 of h2)",
     )
 
     def build(self, spec: "SequenceSpec") -> Any:
@@ -77,7 +69,7 @@ class Quench(Evolution):
 
 
 class Open(Evolution):
-    """The qubits decay."""
+    """A thermal state whose qubits decay."""
 
     cites = ("Johansson2013",)
     name: Literal["open"] = "open"
@@ -112,11 +104,7 @@ class SequenceSpec(VariationalSpec):
     figure: ClassVar[Literal["comparison", "sequence"]] = "sequence"
     trains = "qnat.quantum.problems:SequenceTask"
 
-    kind: Ladder | Quench | Open = Field(
-        Ladder(),
-        description="ladder: thermal states of one Hamiltonian, ever colder; quench: a thermal state after the "
-        "Hamiltonian has changed; open: a thermal state whose qubits decay",
-    )
+    kind: Ladder | Quench | Open = Ladder()
     elements: int = Field(4, ge=2, description="states in the sequence")
     start: Literal["both", "previous", "random"] = Field(
         "both", description="start each fit from the previous one, at random, or do both"
@@ -124,8 +112,9 @@ class SequenceSpec(VariationalSpec):
     first_steps: int | None = Field(None, ge=0, description="optimiser steps of the first state (default: steps)")
     element: int | None = Field(None, ge=0, description="fit this state alone, from a random start (default: all)")
 
-    def is_real(self) -> bool:
-        return self.kind.name == "ladder" and super().is_real()  # dynamics makes states complex
+    def size(self) -> Size:
+        size = super().size()
+        return size._replace(is_real=size.is_real and self.kind.name == "ladder")  # dynamics makes states complex
 
     @property
     def places(self) -> list[float]:
@@ -163,10 +152,9 @@ class SequenceSpec(VariationalSpec):
         return self
 
     def _check_quench(self) -> None:
-        if isinstance(self.hamiltonian, Terms):
+        if not self.hamiltonian.quench:
             raise ValueError("A Hamiltonian from a file has no options that a quench could change; name one.")
-        if self.quench is None:
-            self._set(quench=_QUENCHES[self.hamiltonian.name])
+        self._set(quench=self.quench or self.hamiltonian.quench)
         if self.after.hamiltonian == self.hamiltonian:
             raise ValueError(f"quench {self.quench} changes nothing; give another value.")
 

@@ -1,7 +1,9 @@
 """The part of a spec that describes a Hamiltonian."""
 
 import math
-from typing import Annotated, Any, ClassVar, Literal, Self
+import types
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -12,29 +14,33 @@ from ..operators.hamiltonian_file import read_terms
 from ..operators.sizes import lattice, num_bonds
 
 
+class Size(NamedTuple):
+    """Qubits, terms beside the identity, whether the matrix is real, as far as words tell, and words that follow."""
+
+    n: int
+    terms: int
+    is_real: bool = True
+    words: Mapping[str, int] = types.MappingProxyType({})
+
+
 class Hamiltonian(Part):
-    """A Hamiltonian; its numbers are energies."""
+    """A Hamiltonian; its numbers are energies. `quench`: how a sequence changes it by default."""
 
-    def sized(self, n: int, *, given: bool) -> dict[str, int]:
-        """What follows from n, or from the Hamiltonian for an n that was not given; refuses what does not fit."""
-        return {}
+    quench: ClassVar[str] = ""
 
-    def _fixed(self, n: int, qubits: int, what: str, *, given: bool) -> dict[str, int]:
-        if given and n != qubits:
-            raise ValueError(f"n is {n}, but {what} acts on {qubits} qubits.")
-        return {"n": qubits}
-
-    def is_real(self) -> bool:
-        """Whether its matrix is real, as far as words tell."""
-        return True
-
-    def num_terms(self, n: int) -> int:
-        """Number of terms beside the identity, as in `qnat.quantum.operators.hamiltonians`, which needs JAX."""
+    def size(self, n: int, *, given: bool) -> Size:
+        """Its size for n qubits, or for its own where n was not given; refuses what does not fit."""
         raise NotImplementedError
 
     def build(self, n: int) -> Any:
         """The `PauliSum` on n qubits."""
         raise NotImplementedError
+
+
+def _fixed(n: int, qubits: int, what: str, *, given: bool) -> int:
+    if given and n != qubits:
+        raise ValueError(f"n is {n}, but {what} acts on {qubits} qubits.")
+    return qubits
 
 
 Periodic = Annotated[bool, Field(description="close the lattice")]
@@ -44,6 +50,7 @@ class Tfim(Hamiltonian):
     """The transverse-field Ising model on a lattice."""
 
     cites: ClassVar[tuple[str, ...]] = ("Pfeuty1970",)
+    quench = "field=2"
     name: Literal["tfim", "xxz"] = "tfim"
     rows: int | None = Field(None, ge=1, description="rows of the lattice (default 1, a chain)")
     columns: int | None = Field(None, ge=1, description="columns of the lattice (default n / rows)")
@@ -51,14 +58,11 @@ class Tfim(Hamiltonian):
     coupling: float = Field(1.0, description="J, an energy")
     field: float = Field(1.0, description="transverse field h of tfim, longitudinal field of xxz, energies")
 
-    def sized(self, n: int, *, given: bool) -> dict[str, int]:
+    def size(self, n: int, *, given: bool) -> Size:
         n = n if given else (self.rows or 0) * (self.columns or 0) or n
         rows, columns = lattice(n, self.rows, self.columns)
-        return {"n": n, "rows": rows, "columns": columns}
-
-    def num_terms(self, n: int) -> int:
-        bonds = num_bonds(self.rows or 1, self.columns or 1, periodic=self.periodic)
-        return n + (3 if self.name == "xxz" else 1) * bonds
+        bonds = num_bonds(rows, columns, periodic=self.periodic)
+        return Size(n, n + (3 if self.name == "xxz" else 1) * bonds, words={"rows": rows, "columns": columns})
 
     def build(self, n: int) -> Any:
         from ..operators import hamiltonians
@@ -70,7 +74,7 @@ class Tfim(Hamiltonian):
 class Xxz(Tfim):
     """The Heisenberg model with an anisotropy on a lattice."""
 
-    cites = ()
+    cites, quench = (), "anisotropy=2"
     name: Literal["xxz"] = "xxz"
     anisotropy: float = Field(1.0, description="Δ: strength of ZZ in units of J; 1 is Heisenberg's")
     field: float = Field(0.0, description="longitudinal field, an energy")
@@ -79,19 +83,17 @@ class Xxz(Tfim):
 class Hubbard(Hamiltonian):
     """The Fermi–Hubbard chain."""
 
+    quench = "interaction=8"
     name: Literal["hubbard"] = "hubbard"
     hopping: float = Field(1.0, description="t, an energy")
     interaction: float = Field(4.0, description="U, an energy")
     chemical_potential: float = Field(2.0, description="μ, an energy")
     periodic: Periodic = False
 
-    def sized(self, n: int, *, given: bool) -> dict[str, int]:
+    def size(self, n: int, *, given: bool) -> Size:
         if n % 2:
             raise ValueError(f"n is {n}; hubbard has two qubits a site, so give an even number.")
-        return {}
-
-    def num_terms(self, n: int) -> int:
-        return 3 * n // 2 + 4 * num_bonds(1, n // 2, periodic=self.periodic)
+        return Size(n, 3 * n // 2 + 4 * num_bonds(1, n // 2, periodic=self.periodic))
 
     def build(self, n: int) -> Any:
         from ..operators.hamiltonians import fermi_hubbard
@@ -102,20 +104,15 @@ class Hubbard(Hamiltonian):
 class Random(Hamiltonian):
     """Random couplings of few qubits."""
 
+    quench = "instance=1"
     name: Literal["random"] = "random"
     locality: int = Field(2, ge=1, description="most qubits in a term")
     instance: int = Field(0, ge=0, lt=2**31, description="which random Hamiltonian")
 
-    def sized(self, n: int, *, given: bool) -> dict[str, int]:
+    def size(self, n: int, *, given: bool) -> Size:
         if self.locality > n:
             raise ValueError(f"locality is {self.locality}; it can be at most n = {n}.")
-        return {}
-
-    def is_real(self) -> bool:
-        return False
-
-    def num_terms(self, n: int) -> int:
-        return sum(3**k * math.comb(n, k) for k in range(1, self.locality + 1))
+        return Size(n, sum(3**k * math.comb(n, k) for k in range(1, self.locality + 1)), is_real=False)
 
     def build(self, n: int) -> Any:
         import jax
@@ -128,14 +125,12 @@ class Random(Hamiltonian):
 class H2(Hamiltonian):
     """The hydrogen molecule in its minimal basis."""
 
+    quench = "bond_length=2"
     name: Literal["h2"] = "h2"
     bond_length: float = Field(1.401, gt=0, description="distance of the nuclei in bohr")
 
-    def sized(self, n: int, *, given: bool) -> dict[str, int]:
-        return self._fixed(n, 4, "h2 in its minimal basis", given=given)
-
-    def num_terms(self, n: int) -> int:
-        return 14
+    def size(self, n: int, *, given: bool) -> Size:
+        return Size(_fixed(n, 4, "h2 in its minimal basis", given=given), 14)
 
     def build(self, n: int) -> Any:
         from ..backends.pennylane import molecule
@@ -144,20 +139,17 @@ class H2(Hamiltonian):
 
 
 class Terms(Hamiltonian):
-    """Pauli strings and their coefficients, from a file."""
+    """Pauli terms: lines such as 'ZZII -1.0', or JSON"""
 
     contents = ("terms", read_terms)
     name: str
     terms: list[tuple[str, float]]
 
-    def sized(self, n: int, *, given: bool) -> dict[str, int]:
-        return self._fixed(n, len(self.terms[0][0]), f"the Hamiltonian in {self.name}", given=given)
-
-    def is_real(self) -> bool:
-        return all(string.count("Y") % 2 == 0 for string, _ in self.terms)
-
-    def num_terms(self, n: int) -> int:
-        return sum(set(string) != {"I"} for string, _ in self.terms)
+    def size(self, n: int, *, given: bool) -> Size:
+        strings = [string for string, _ in self.terms]
+        n = _fixed(n, len(strings[0]), f"the Hamiltonian in {self.name}", given=given)
+        is_real = all(string.count("Y") % 2 == 0 for string in strings)
+        return Size(n, sum(set(string) != {"I"} for string in strings), is_real)
 
     def build(self, n: int) -> Any:
         from ..operators.pauli import PauliSum
@@ -168,10 +160,7 @@ class Terms(Hamiltonian):
 class SystemSpec(RunSpec):
     """A Hamiltonian. Energies are in the units of its coefficients (hartree for molecules)."""
 
-    hamiltonian: Tfim | Xxz | Hubbard | Random | H2 | Terms = Field(
-        Tfim(),
-        description="tfim, xxz, hubbard, random, h2, or a file of Pauli terms: lines such as 'ZZII -1.0', or JSON",
-    )
+    hamiltonian: Tfim | Xxz | Hubbard | Random | H2 | Terms = Tfim()
     n: int = Field(4, ge=1, description="number of qubits; a file and a molecule fix it, hubbard has two a site")
 
     def qubits(self) -> int | None:
@@ -182,9 +171,13 @@ class SystemSpec(RunSpec):
     def _system(self) -> Self:
         """Refuses what does not fit together, and fills in what follows from it."""
         qubits = self.qubits()
-        self._set(n=qubits or self.n)
-        self._set(**self.hamiltonian.sized(self.n, given=qubits is not None))
+        found = self.hamiltonian.size(qubits or self.n, given=qubits is not None)
+        self._set(n=found.n, **found.words)
         return self
+
+    def size(self) -> Size:
+        """That of the Hamiltonian."""
+        return self.hamiltonian.size(self.n, given=True)
 
     def operator(self) -> Any:
         """The Hamiltonian, a `PauliSum`."""

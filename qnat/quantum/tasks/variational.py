@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from qnat.experiment.words import optimisers
-from qnat.experiment.words.optimisers import Adam, Damping, Metric, Mirror, Qbang, QnSpsa, Qpmd, Sgd, Trust
+from qnat.experiment.words.optimisers import Adam, Mirror, Qbang, QnSpsa, Qpmd, Sgd
 from qnat.experiment.words.parts import Only, Part
 from qnat.experiment.words.spec import check_memory
+from qnat.experiment.words.values import Damping, Metric, Trust
 
 from ..circuits.sizes import angles_per_layer, default_layers
-from .system import Hamiltonian, SystemSpec
+from .system import Size, SystemSpec
 
 
 class Family(Part):
@@ -54,12 +55,13 @@ class Qhbm(Part):
         description="layers of the circuit (default: up to 4 qubits enough to reach every eigenframe, then 16)",
     )
 
-    def sized(self, n: int, hamiltonian: Hamiltonian, *, is_real: bool) -> tuple[dict[str, Any], int]:
-        """The defaults for so many qubits, and how many angles there are."""
+    def sized(self, size: Size) -> tuple[dict[str, Any], int]:
+        """The defaults for a Hamiltonian of that size, and how many angles there are."""
+        n = size.n
         if self.order is not None and self.order > n:
             raise ValueError(f"order is {self.order}; it can be at most n = {n}.")
-        found: dict[str, Any] = {"ansatz": (ansatz := self.ansatz or ("real" if is_real else "hea_ring"))}
-        angles = hamiltonian.num_terms(n) if ansatz == "hva" else angles_per_layer(ansatz, n)
+        found: dict[str, Any] = {"ansatz": (ansatz := self.ansatz or ("real" if size.is_real else "hea_ring"))}
+        angles = size.terms if ansatz == "hva" else angles_per_layer(ansatz, n)
         found["layers"] = default_layers(ansatz, n, angles) if self.layers is None else self.layers
         found["order"] = self.order or min(n, 4) if self.latent == "kobe" else None
         found["hidden"] = self.hidden or 2 * n if self.latent == "mlp" else None
@@ -110,17 +112,11 @@ class Natural(optimisers.Natural):
 class VariationalSpec(SystemSpec):
     """A Hamiltonian, a model of states, and an optimiser; angles are in radians."""
 
-    model: Qhbm | Family = Field(
-        Qhbm(), description="qhbm: latent distribution and circuit; gibbs: exponential family of local Paulis"
-    )
-    optimizer: Natural | Qpmd | Mirror | Qbang | QnSpsa | Adam | Sgd = Field(Natural(), description="optimiser")
+    model: Qhbm | Family = Qhbm()
+    optimizer: Natural | Qpmd | Mirror | Qbang | QnSpsa | Adam | Sgd = Natural()
     steps: int = Field(
         100, ge=0, description="optimiser steps (1000 for methods without a metric at every step, unless given)"
     )
-
-    def is_real(self) -> bool:
-        """Whether the matrices of the problem are real, as far as words tell."""
-        return self.hamiltonian.is_real()
 
     @model_validator(mode="after")
     def _variational(self) -> Self:
@@ -130,7 +126,7 @@ class VariationalSpec(SystemSpec):
             self._set(steps=self.optimizer.steps)
         parameters = 12 * self.n
         if isinstance(self.model, Qhbm):
-            found, parameters = self.model.sized(self.n, self.hamiltonian, is_real=self.is_real())
+            found, parameters = self.model.sized(self.size())
             self._set(**found)
         # about twelve dense matrices, and one a parameter (three for a metric)
         matrices = (3 if self.optimizer.name == "natural" else 1) * (parameters + 12)

@@ -1,0 +1,38 @@
+"""Values that options of several parts have: their types, which judge words, and their descriptions."""
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+Rate = Annotated[float, Field(gt=0, description="learning rate")]
+METRICS = ("bkm", "sld", "wigner_yanase", "geometric", "harmonic")
+
+
+def _metric(word: str | None) -> str | None:
+    family, _, number = (word or "bkm").partition(":")
+    order = _number(number)
+    if word in (None, *METRICS) or (family == "wyd" and -1 <= order <= 2) or (family == "sandwiched" and order > 0):
+        return word
+    names = ", ".join(METRICS)
+    raise ValueError(f"'{word}' is not a metric; use {names}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0).")
+
+
+def _damping(word: Any) -> Any:
+    if word != "adaptive" and not _number(word) >= 0:
+        raise ValueError(f"{word!r} is not a damping; use adaptive, or a finite number of at least 0.")
+    return word if word == "adaptive" else float(word)
+
+
+def _number(word: Any) -> float:
+    """The number that a word spells, NaN if none that is finite."""
+    try:
+        return number if math.isfinite(number := float(word)) else math.nan
+    except (TypeError, ValueError):
+        return math.nan
+
+
+Metric = Annotated[str | None, AfterValidator(_metric), Field(description=f"{', '.join(METRICS)}, wyd:p, sandwiched:a")]
+Adaptive = float | Literal["adaptive"]
+Damping = Annotated[Adaptive, BeforeValidator(_damping), Field(description="added to the metric: adaptive or a number")]
+Trust = Annotated[float | None, Field(gt=0, description="first trust radius, in the metric's length")]
