@@ -127,7 +127,7 @@ MUTANTS = (
         "qnat/geometry/dual.py",
         "return self.mirror.retract(eta, step)",
         "return jax.tree.map(jnp.add, eta, step)",
-        "tests/geometry/test_families.py",
+        "tests/optim/test_laws.py",
     ),
     Mutant(
         "products with a covariance of spins are centred once",

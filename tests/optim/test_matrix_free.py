@@ -84,7 +84,7 @@ def test_hessian_products_elsewhere_are_another_operator(params):
 
 def test_recomputing_products_need_no_memory_for_every_parameter():
     """Frames take P·d² numbers, stored intermediates nearly as many; a checkpointed divergence recomputes them."""
-    model = LatentGibbs(real(6, layers=8), 2)
+    model = LatentGibbs(real(6, layers=8), order=2)
     params = model.init(jax.random.key(0))
     rows = sum(x.size for x in jax.tree.leaves(params)) * 64**2 * 8
 
