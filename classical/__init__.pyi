@@ -1,5 +1,5 @@
+from qnat.geometry.restricted import RestrictedBoltzmannMachine as RestrictedBoltzmannMachine
 from qnat.geometry.spin_families import BoltzmannMachine as BoltzmannMachine
-from qnat.geometry.spin_families import RestrictedBoltzmannMachine as RestrictedBoltzmannMachine
 
 from .data.sets import load as load
 from .methods.entropy_sgd import entropy_sgd as entropy_sgd
@@ -8,7 +8,7 @@ from .methods.fisher import KroneckerFisher as KroneckerFisher
 from .methods.fisher import OuterProductFisher as OuterProductFisher
 from .methods.kfac import kfac as kfac
 from .methods.kld_wrm import kld_wrm_q as kld_wrm_q
-from .methods.kld_wrm import kld_wrm_so as kld_wrm_so
+from .methods.kld_wrm_linear import kld_wrm_so as kld_wrm_so
 from .methods.tridiagonal import TridiagonalFisher as TridiagonalFisher
 from .methods.wake_sleep import HelmholtzFisher as HelmholtzFisher
 from .models.helmholtz import HelmholtzMachine as HelmholtzMachine

@@ -19,7 +19,8 @@ from qnat.experiment.console import note, say
 from qnat.experiment.errors import NonFiniteError, RefusedError
 from qnat.experiment.registry import find_spec, task_names
 from qnat.experiment.stopwatch import account
-from qnat.experiment.store.files import check_writable, next_free, read_run, standing
+from qnat.experiment.store.files import read_run
+from qnat.experiment.store.place import check_writable, next_free, standing
 from qnat.experiment.sweep.plan import check_data, check_tunable, plan, sweep_standing
 from qnat.experiment.words.options import Parser, add_fields, values_of
 from qnat.experiment.words.spec import Rung

@@ -1,4 +1,4 @@
-"""Where the modules of version 0.1.0 are now; their old names work for one more version, with a warning."""
+"""Where the modules of version 0.1.0 are now; their old names work for two more minor versions, with a warning."""
 
 import importlib
 import importlib.abc
@@ -9,14 +9,14 @@ import warnings
 from collections.abc import Sequence
 
 MOVED = {
-    "classical.headers": ("classical.data.headers",),
+    "classical.headers": ("classical.data.headers", "classical.data.formats"),
     "classical.methods.boltzmann": ("classical.problems.boltzmann",),
     "classical.methods.training": (
         "classical.problems.network",
         "classical.problems.helmholtz",
         "classical.data.batches",
     ),
-    "classical.models.boltzmann": ("qnat.geometry.spin_families",),
+    "classical.models.boltzmann": ("qnat.geometry.spin_families", "qnat.geometry.restricted"),
     "classical.targets": ("classical.data.targets",),
     "qnat.experiment.checkpoint": ("qnat.experiment.store.checkpoint",),
     "qnat.experiment.compare": ("qnat.experiment.show.compare", "qnat.experiment.show.lines"),
@@ -36,9 +36,9 @@ MOVED = {
     "qnat.experiment.plot_sequence": ("qnat.experiment.show.sequence",),
     "qnat.experiment.progress": ("qnat.experiment.loop.progress",),
     "qnat.experiment.report": ("qnat.experiment.show.report",),
-    "qnat.experiment.result": ("qnat.experiment.store.result",),
+    "qnat.experiment.result": ("qnat.experiment.store.result", "qnat.experiment.store.save"),
     "qnat.experiment.spec": ("qnat.experiment.words.spec", "qnat.experiment.words.wording", "qnat.experiment.registry"),
-    "qnat.experiment.step": ("qnat.experiment.loop.step",),
+    "qnat.experiment.step": ("qnat.experiment.loop.step", "qnat.experiment.loop.in_python"),
     "qnat.experiment.tune": ("qnat.experiment.sweep.tune",),
     "qnat.quantum.ansatz": ("qnat.quantum.circuits.ansatz",),
     "qnat.quantum.circuit": ("qnat.quantum.circuits.circuit",),
@@ -49,20 +49,20 @@ MOVED = {
     "qnat.quantum.hamiltonian_file": ("qnat.quantum.operators.hamiltonian_file",),
     "qnat.quantum.hamiltonians": ("qnat.quantum.operators.hamiltonians",),
     "qnat.quantum.krylov": ("qnat.quantum.exact.krylov",),
-    "qnat.quantum.measurement": ("qnat.quantum.measure.measurement",),
+    "qnat.quantum.measurement": ("qnat.quantum.measure.measurement", "qnat.quantum.measure.groups"),
     "qnat.quantum.methods.device": ("qnat.quantum.problems.device",),
-    "qnat.quantum.methods.hamiltonian_learning": ("qnat.quantum.problems.learning",),
+    "qnat.quantum.methods.hamiltonian_learning": ("qnat.quantum.problems.learning", "qnat.quantum.problems.target"),
     "qnat.quantum.methods.online": ("qnat.optim.online",),
     "qnat.quantum.methods.sampled": ("qnat.quantum.problems.sampled",),
     "qnat.quantum.methods.score": ("qnat.inference.score",),
     "qnat.quantum.methods.sequence": ("qnat.quantum.methods.dynamics", "qnat.quantum.problems.sequence"),
     "qnat.quantum.methods.shadows": ("qnat.quantum.measure.shadows",),
     "qnat.quantum.methods.thermal": ("qnat.quantum.problems.thermal",),
-    "qnat.quantum.models.samplers": ("qnat.inference.bits",),
+    "qnat.quantum.models.samplers": ("qnat.inference.bits", "qnat.inference.correlation"),
     "qnat.quantum.pauli": ("qnat.quantum.operators.pauli",),
-    "qnat.quantum.pauli_planes": ("qnat.quantum.operators.planes",),
+    "qnat.quantum.pauli_planes": ("qnat.quantum.operators.planes", "qnat.quantum.operators.expectations"),
     "qnat.quantum.reduced": ("qnat.quantum.exact.reduced",),
-    "qnat.quantum.typicality": ("qnat.quantum.exact.typicality",),
+    "qnat.quantum.typicality": ("qnat.quantum.exact.typicality", "qnat.quantum.exact.typical_metric"),
 }
 
 

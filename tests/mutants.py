@@ -61,14 +61,14 @@ MUTANTS = (
     ),
     Mutant(
         "a metric keeps the trace of its tangent",
-        "qnat/geometry/metric.py",
+        "qnat/geometry/state_metrics.py",
         "return rotated - mean * jnp.eye",
         "return rotated + 0 * jnp.eye",
         "tests/geometry/test_metric.py",
     ),
     Mutant(
         "Fubini–Study keeps the phase of its tangent",
-        "qnat/geometry/metric.py",
+        "qnat/geometry/state_metrics.py",
         "return tangent - psi * jnp.vdot(psi, tangent)",
         "return tangent",
         "tests/geometry/test_metric.py",
@@ -89,7 +89,7 @@ MUTANTS = (
     ),
     Mutant(
         "conjugate gradients forget to conjugate",
-        "qnat/geometry/solvers.py",
+        "qnat/geometry/truncated_cg.py",
         "return x, r, _axpy(new / fall, p, z), new",
         "return x, r, z, new",
         "tests/geometry/test_solvers.py",
@@ -313,7 +313,7 @@ MUTANTS = (
     ),
     Mutant(
         "K-FAC rescales without its damping",
-        "classical/methods/kfac.py",
+        "classical/methods/rescaling.py",
         "tree_vdot(a, product) + damping * tree_vdot(a, b)",
         "tree_vdot(a, product)",
         "tests/classical/test_kfac.py",

@@ -12,7 +12,8 @@ from classical.methods.fisher import KroneckerFisher
 from classical.models.network import Layer, Network
 from qnat.geometry import HessianMetric, LogTraceExp, NegativeEntropy, bregman, monotone_metric, relative_entropy
 from qnat.geometry.families import Categorical
-from qnat.geometry.spin_families import BoltzmannMachine, RestrictedBoltzmannMachine
+from qnat.geometry.restricted import RestrictedBoltzmannMachine
+from qnat.geometry.spin_families import BoltzmannMachine
 from qnat.geometry.spins import subsets
 from qnat.optim import mirror_descent, natural_gradient, scale_by_metric
 from qnat.quantum import GibbsFamily, PauliSum

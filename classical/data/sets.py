@@ -20,7 +20,8 @@ from jaxtyping import Float, Int
 
 from qnat.experiment.errors import RefusedError
 
-from .headers import DIGITS, Source, header, idx_shape, opened, reading, source, split
+from .formats import idx_shape, opened
+from .headers import DIGITS, Source, header, reading, source, split
 
 
 class Data(NamedTuple):

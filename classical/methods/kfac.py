@@ -5,66 +5,23 @@ from typing import Any, NamedTuple, cast
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
-from optax.tree_utils import tree_vdot
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from qnat.geometry.kronecker import Kronecker, factored_inverse
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.structured import AbstractInverse
+from qnat.optim.rate import Scalar
 from qnat.optim.running import averaged
 
 from .fisher import FisherMetric, KroneckerFisher
+from .rescaling import Rescaled, rescale
 
 _MEMORY = 0.95
 _LAMBDA_EVERY, _GAMMA_EVERY = 5, 20
 _LAMBDA_FACTOR = (19 / 20) ** _LAMBDA_EVERY
 _GAMMA_FACTOR = (19 / 20) ** (_GAMMA_EVERY / 2)
 _WARM_UP = 20
-_RIDGE = 1e-14
-
-Scalar = Float[Array, ""]
-
-
-class Rescaled(NamedTuple):
-    """direction: αD + μδ₀. model: ½δᵀ(F + λ)δ + gᵀδ, the predicted change of the loss. alpha, mu."""
-
-    direction: PyTree[Array]
-    model: Scalar
-    alpha: Scalar
-    mu: Scalar
-
-
-def rescale(
-    fisher: lx.AbstractLinearOperator,
-    gradient: PyTree[Array],
-    proposal: PyTree[Array],
-    previous: PyTree[Array],
-    damping: Scalar,
-) -> Rescaled:
-    """The combination of a proposal D and the previous step δ₀ that minimises the quadratic model with F + λ.
-
-    Where δ₀ is zero, or parallel to D, the proposal alone.
-
-    Reference: J. Martens, R. Grosse, arXiv:1503.05671, sections 6.4 and 7.
-    """
-    products = [fisher.mv(v) for v in (proposal, previous)]
-    pairs = (proposal, previous)
-    gram = jnp.stack(
-        [
-            jnp.stack([tree_vdot(a, product) + damping * tree_vdot(a, b) for a in pairs])
-            for b, product in zip(pairs, products, strict=True)
-        ]
-    )
-    slopes = jnp.stack([tree_vdot(gradient, v) for v in pairs])
-    determinant = gram[0, 0] * gram[1, 1] - gram[0, 1] ** 2
-    single = determinant <= _RIDGE * gram[0, 0] * gram[1, 1]
-    safe = jnp.where(single, jnp.diag(jnp.stack([gram[0, 0], jnp.ones_like(damping)])), gram)
-    alpha, mu = jnp.linalg.solve(safe, -jnp.where(single, slopes.at[1].set(0.0), slopes))
-    direction = jax.tree.map(lambda a, b: alpha.astype(a.dtype) * a + mu.astype(b.dtype) * b, *pairs)
-    steps = jnp.stack([alpha, mu])
-    return Rescaled(direction, steps @ gram @ steps / 2 + slopes @ steps, alpha, mu)
 
 
 class KfacDiagnostics(NamedTuple):

@@ -18,67 +18,17 @@ from optax.tree_utils import tree_vdot
 
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.structured import AbstractStructured
-from qnat.optim.rate import ScalarOrSchedule, Schedule, chain, number, rate_at, scaled, traced_rate, with_rate
-from qnat.optim.running import StructuredMetric, scale_by_running_metric
+from qnat.optim.rate import Scalar, ScalarOrSchedule, Schedule, number, rate_at, scaled, traced_rate
+from qnat.optim.running import StructuredMetric
 
 from ..models.network import Network, Weights
 
-Scalar = Float[Array, ""]
 _STORED = 3
 
 
-class _LinearState(NamedTuple):
-    step: Int[Array, ""]
-    gradient: PyTree[Array]
-
-
-class _Differences(eqx.Module):
-    """g_k − ρ (λ_k/λ_{k−1}) g_{k−1}."""
-
-    rho: float
-    learning_rate: Scalar | Schedule
-
-    def init(self, params: PyTree[Array]) -> _LinearState:
-        return _LinearState(jnp.zeros((), jnp.int32), jax.tree.map(jnp.zeros_like, params))
-
-    def update(
-        self, updates: PyTree[Array], state: _LinearState, params: PyTree[Array] | None = None, **extra: Any
-    ) -> tuple[PyTree[Array], _LinearState]:
-        ratio = self.rho * _ratio(self.learning_rate, state.step)
-        found = jax.tree.map(lambda g, old: g - ratio.astype(g.dtype) * old, updates, state.gradient)
-        return found, _LinearState(state.step + 1, updates)
-
-
-def _ratio(learning_rate: Scalar | Schedule, step: Int[Array, ""]) -> Scalar:
+def rate_ratio(learning_rate: Scalar | Schedule, step: Int[Array, ""]) -> Scalar:
     """λ_k/λ_{k−1}."""
     return rate_at(learning_rate, jnp.maximum(step - 1, 0)) / rate_at(learning_rate, step)
-
-
-def kld_wrm_so(
-    learning_rate: ScalarOrSchedule,
-    metric: StructuredMetric,
-    *,
-    rho: float = 0.33,
-    damping: float = 1e-3,
-    refresh: int = 20,
-    warm_up: int = 20,
-) -> optax.GradientTransformationExtraArgs:
-    """SO-KLD-WRM, a linear model of the loss: s = −η (F̄ + damping)⁻¹ (g − ρ (λ/λ₋₁) g₋₁).
-
-    Differences of gradients are noisy, so ρ is small.
-
-    Args:
-        learning_rate: η = 1/λ, a number or a schedule.
-        metric: such as `KroneckerFisher`. rho: memory of the average, in [0, 1).
-        damping, refresh, warm_up: as in `qnat.optim.scale_by_running_metric`.
-    """
-    rate = traced_rate(learning_rate)
-    differences = _Differences(rho, rate)
-    direction = chain(
-        optax.GradientTransformationExtraArgs(differences.init, differences.update),
-        scale_by_running_metric(metric, damping=damping, memory=rho, refresh=refresh, warm_up=warm_up),
-    )
-    return with_rate(direction, rate)
 
 
 class _QuadraticState(NamedTuple):
@@ -120,7 +70,7 @@ class _Quadratic(eqx.Module):
         new = self.metric.at(params, batch, key=key)
         kept = jnp.where(state.step == 0, 0.0, self.rho)
         average = jax.tree.map(lambda a, b: (kept * a + (1 - kept) * b).astype(b.dtype), state.average, new)
-        ratio = self.rho * _ratio(self.learning_rate, state.step)
+        ratio = self.rho * rate_ratio(self.learning_rate, state.step)
         corrected = jax.tree.map(lambda g, w: g + ratio.astype(g.dtype) * w, updates, state.wake)
         system = jax.tree.map(lambda a, b: a + rate.astype(b.dtype) * b, average, new)
         inverses = [cast(AbstractStructured, block).inverse(self.damping) for block in system.leaves()]

@@ -188,7 +188,7 @@ class KldWrmSo(Kronecker):
     refresh: Refresh = 1
 
     def build(self, task: Any) -> Any:
-        from ..methods.kld_wrm import kld_wrm_so
+        from ..methods.kld_wrm_linear import kld_wrm_so
 
         rate, fisher = self.learning_rate, self.fisher(task)
         return kld_wrm_so(rate, fisher, rho=self.memory, damping=self.damping, refresh=self.refresh)

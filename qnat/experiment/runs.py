@@ -12,11 +12,13 @@ from jaxtyping import Array, PyTree
 
 from qnat.inference.process import Process, descend
 
-from .loop.iterate import Job, Until, train
-from .loop.step import Keep
+from .loop.iterate import train
+from .loop.job import Job, Until
+from .loop.keep import Keep
 from .stopwatch import timed
-from .store.files import FIGURE, clear, locked, reported, standing
+from .store.files import FIGURE, reported
 from .store.folder import Folder, Memory
+from .store.place import clear, locked, standing
 from .store.result import Run, declarations
 from .task import Task
 

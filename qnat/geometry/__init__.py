@@ -21,38 +21,14 @@ from .divergence import (
 from .dual import Dual
 from .hermitian import gibbs_state, log_density, log_mean, log_spectrum, log_trace_exp
 from .joint import MixtureFamily
-from .metric import (
-    AbstractMetric,
-    DivergenceMetric,
-    EuclideanMetric,
-    HessianMetric,
-    MonotoneMetric,
-    PullbackMetric,
-    fubini_study,
-    hilbert_schmidt,
-    monotone_metric,
-    petz,
-    petz_density,
-)
+from .metric import AbstractMetric, DivergenceMetric, EuclideanMetric, HessianMetric, PullbackMetric
 from .mirror import AbstractMirrorMap, Euclidean, LogPartition, LogTraceExp, NegativeEntropy
-from .monotone import (
-    Kernel,
-    bkm,
-    boundary,
-    chentsov,
-    density_weights,
-    geometric,
-    harmonic,
-    kernel,
-    log_density_weights,
-    rotation_weights,
-    sandwiched,
-    sld,
-    wigner_yanase,
-    wyd,
-)
+from .monotone import Kernel, bkm, geometric, harmonic, kernel, sandwiched, sld, wigner_yanase, wyd
 from .operators import BlockDiagonal, Gram, damped
-from .solvers import Blockwise, TruncatedCG, jacobi
+from .solvers import Blockwise
+from .state_metrics import MonotoneMetric, fubini_study, hilbert_schmidt, monotone_metric, petz, petz_density
+from .truncated_cg import TruncatedCG, jacobi
+from .weights import boundary, chentsov, density_weights, log_density_weights, rotation_weights
 
 __all__ = [
     "AbstractMetric",

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
 from .judging import Facts, epsilon, generator, relative_gap, require
-from .monotone import Kernel, Kind, chentsov, kernel
+from .monotone import Kernel, Kind, kernel
+from .weights import chentsov
 
 
 @eqx.filter_jit

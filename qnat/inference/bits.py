@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from .correlation import autocorrelation_time
 from .estimate import Estimate
 
 Energy = Callable[[Float[Array, "batch n"]], Float[Array, " batch"]]
@@ -38,26 +39,6 @@ class Samples(NamedTuple):
 def to_spins(bits: Int[Array, "... n"]) -> Float[Array, "... n"]:
     """s = 1 − 2b."""
     return 1.0 - 2.0 * bits
-
-
-def autocorrelation_time(series: Float[Array, "chains draws"]) -> Float[Array, ""]:
-    """τ = 1 + 2 Σ ρ(t) ≥ 1, in draws, of a stationary series: its mean varies as that of draws/τ independent values.
-
-    The sum ends at the first window of five τ, and chains that disagree count as slow: their spread is in the variance
-    that ρ is relative to.
-
-    Reference: U. Wolff, Comput. Phys. Commun. 156, 143 (2004); A. Sokal, Monte Carlo methods in statistical mechanics.
-    """
-    draws = series.shape[1]
-    centred = series - jnp.mean(series)
-    transformed = jnp.fft.rfft(centred, 2 * draws, axis=1)
-    products = jnp.fft.irfft(jnp.abs(transformed) ** 2, 2 * draws, axis=1)[:, :draws]
-    covariance = jnp.mean(products, axis=0) / jnp.arange(draws, 0, -1)
-    rho = covariance / jnp.where(covariance[0] > 0, covariance[0], 1)
-    tau = 2 * jnp.cumsum(rho) - 1
-    done = jnp.arange(draws) >= 5 * tau
-    window = jnp.where(jnp.any(done), jnp.argmax(done), draws - 1)
-    return jnp.maximum(tau[window], 1.0)
 
 
 def mean(series: Float[Array, "chains draws"]) -> Estimate:

@@ -10,7 +10,8 @@ from jaxtyping import Array, PyTree
 
 from qnat.geometry.divergence import Divergence
 from qnat.geometry.metric import AbstractMetric
-from qnat.geometry.solvers import Blockwise, TruncatedCG
+from qnat.geometry.solvers import Blockwise
+from qnat.geometry.truncated_cg import TruncatedCG
 
 from .accept import TriedDiagnostics, TriedState, ValueFn, halving, select, start
 from .damping import Damping, adaptive

@@ -17,7 +17,7 @@ from .exact.gaussian import fermion_log_spectrum as fermion_log_spectrum
 from .exact.krylov import exp_action as exp_action
 from .exact.krylov import lanczos as lanczos
 from .exact.reduced import reduced_density_matrix as reduced_density_matrix
-from .exact.typicality import typical_bkm as typical_bkm
+from .exact.typical_metric import typical_bkm as typical_bkm
 from .exact.typicality import typical_thermal as typical_thermal
 from .measure.counts import Moments as Moments
 from .measure.measurement import Measurement as Measurement

@@ -11,8 +11,10 @@ import optax
 import pytest
 
 from classical.methods.fisher import FisherMetric, KroneckerFisher
-from classical.methods.kfac import kfac, rescale
-from classical.methods.kld_wrm import kld_wrm_q, kld_wrm_so
+from classical.methods.kfac import kfac
+from classical.methods.kld_wrm import kld_wrm_q
+from classical.methods.kld_wrm_linear import kld_wrm_so
+from classical.methods.rescaling import rescale
 from classical.models.network import Layer, Network
 from qnat.geometry.families import Bernoulli, Categorical
 from qnat.geometry.operators import BlockDiagonal

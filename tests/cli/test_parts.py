@@ -15,7 +15,7 @@ from classical.tasks.network import NetworkSpec
 from qnat.cli import main
 from qnat.experiment import RefusedError, Run, Task
 from qnat.experiment.registry import find_spec, task_names
-from qnat.experiment.store.files import standing
+from qnat.experiment.store.place import standing
 from qnat.experiment.sweep.plan import plan
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.flat import choices, options

@@ -14,6 +14,7 @@ from jaxtyping import Array
 from classical.methods.entropy_sgd import entropy_sgd
 from classical.models.mixture import Mixture
 from qnat.experiment import Keep, Run, Task, run
+from qnat.experiment.loop import in_python
 from qnat.experiment.loop import step as traced
 from qnat.geometry.families import Gaussian
 from qnat.inference import Info, Process, em, langevin
@@ -115,15 +116,15 @@ def assert_same_bits(one: Run, other: Run) -> None:
 
 def stop_at(chunk: int, monkeypatch) -> None:
     """Presses Ctrl-C in a chunk."""
-    for name in ("advance", "advance_in_python"):
-        original, calls = getattr(traced, name), itertools.count(name == "advance_in_python")
+    for module, name in ((traced, "advance"), (in_python, "advance_in_python")):
+        original, calls = getattr(module, name), itertools.count(module is in_python)
 
         def interrupted(*arguments, original=original, calls=calls, **options):
             if next(calls) == chunk:  # the first call of the compiled one compiles
                 signal.raise_signal(signal.SIGINT)
             return original(*arguments, **options)
 
-        monkeypatch.setattr(traced, name, interrupted)
+        monkeypatch.setattr(module, name, interrupted)
 
 
 @pytest.mark.parametrize("name", NAMES)

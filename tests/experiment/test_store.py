@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 from qnat.experiment import RefusedError, Run, StorageError, run
-from qnat.experiment.store.files import locked, next_free
+from qnat.experiment.store.place import locked, next_free
 
 # made once: the compiled loop knows an optax optimiser by its identity
 ADAM, SGD = optax.adam(0.1), optax.sgd(0.1)

@@ -10,7 +10,8 @@ import scipy.special
 
 from qnat.geometry import kernel, log_density_weights, log_mean, rotation_weights, sandwiched, wyd
 from qnat.geometry import monotone as petz_family
-from qnat.geometry.monotone import bkm, chentsov, geometric, harmonic, sld, wigner_yanase
+from qnat.geometry.monotone import bkm, geometric, harmonic, sld, wigner_yanase
+from qnat.geometry.weights import chentsov
 
 KINDS = {
     "SLD": "sld",

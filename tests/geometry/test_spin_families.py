@@ -12,8 +12,9 @@ from scipy.linalg import hadamard
 from scipy.special import logsumexp, softmax
 
 from qnat.geometry import Dual, HessianMetric, damped, laws
+from qnat.geometry.restricted import RestrictedBoltzmannMachine
 from qnat.geometry.solvers import Direct
-from qnat.geometry.spin_families import BoltzmannMachine, RestrictedBoltzmannMachine
+from qnat.geometry.spin_families import BoltzmannMachine
 from qnat.geometry.spins import all_bits, subsets, walsh
 from qnat.optim import natural_gradient
 from qnat.optim.laws import check_mirror_steps

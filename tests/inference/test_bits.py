@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qnat.inference.bits import autocorrelation_time, exchange, mean, sample_latent, sweep, to_spins
+from qnat.inference.bits import exchange, mean, sample_latent, sweep, to_spins
+from qnat.inference.correlation import autocorrelation_time
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,8 @@ import pytest
 
 from qnat.quantum import PauliSum, Statevector, tfim
 from qnat.quantum.backends.laws import dense_pauli, dense_unitary, random_circuit
-from qnat.quantum.measure.measurement import Measurement, allocate, commuting_groups, estimate, in_basis
+from qnat.quantum.measure.groups import allocate, commuting_groups, in_basis
+from qnat.quantum.measure.measurement import Measurement, estimate
 
 pytestmark = pytest.mark.slow
 

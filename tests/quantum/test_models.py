@@ -18,7 +18,7 @@ from qnat.geometry import (
     relative_entropy,
     trace_distance,
 )
-from qnat.geometry.spin_families import RestrictedBoltzmannMachine
+from qnat.geometry.restricted import RestrictedBoltzmannMachine
 from qnat.geometry.spins import all_bits
 from qnat.quantum import Circuit, GibbsFamily, LatentGibbs, LatentMetric, NetworkEnergy, PauliSum, ThermalTask, tfim
 from qnat.quantum.backends.laws import dense_pauli, random_circuit

@@ -13,7 +13,8 @@ import pytest
 from jax.sharding import AbstractMesh
 
 from qnat.quantum.engine.affine import Affine
-from qnat.quantum.engine.exchange import echelon, exchange, groups, rank, split
+from qnat.quantum.engine.exchange import exchange, groups, split
+from qnat.quantum.engine.parity import echelon, rank
 from qnat.quantum.engine.sharded import device_wires
 
 pytestmark = pytest.mark.slow

@@ -1,14 +1,14 @@
 """The loop, the only one in the repository: chunks of steps, and between them the record, the log and Ctrl-C."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, PyTree
 from threadpoolctl import threadpool_limits
 
 from qnat.inference.process import Process
@@ -20,40 +20,18 @@ from ..store.draws import from_bytes, to_bytes
 from ..store.folder import Memory
 from ..store.result import Run, final_values
 from ..task import Reference, Task
+from . import in_python
 from . import step as traced
 from .artifacts import final_artifacts
 from .curves import Curves
 from .feed import Feed
+from .job import Job
 from .pace import Pace
 from .progress import Interrupt, Silence, display
-from .step import Keep, Record, State
+from .step import Record, State
 
 CHECKPOINT_SECONDS = 1.0
 """A checkpoint is made at most this often."""
-
-Row = Mapping[str, Float[np.ndarray, " seeds"]]
-Until = Callable[[Row], bool]
-"""A row of the record, by name, NaN where a curve has no value there, to whether the run ends with it."""
-
-
-class Job(NamedTuple):
-    """What is to be run, as `qnat.experiment.run` explains."""
-
-    task: Task
-    process: Process
-    steps: int
-    seed: int
-    seeds: int
-    every: int
-    initial: PyTree[Array] | None
-    keep: Keep | None
-    until: Until | None
-    ladder: str | None
-
-    @property
-    def traceable(self) -> bool:
-        """Whether chunks are compiled."""
-        return self.task.traceable and self.process.traceable
 
 
 class Work(NamedTuple):
@@ -148,7 +126,7 @@ def _advance(
 ) -> tuple[State, Record, PyTree[Array]]:
     """The next rows; the last one is row `job.steps`."""
     if not job.traceable:
-        return traced.advance_in_python(
+        return in_python.advance_in_python(
             job.task, job.process, job.keep, state, batches, first, count, job.every, job.steps
         )
     begin, length, every, last = (jnp.asarray(n) for n in (first, count, job.every, job.steps))

@@ -4,7 +4,7 @@ The program takes the number of steps as an input, so one executable serves ever
 depend on where the chunks end: noise is a fold of the absolute step into the seed's key, and schedules count steps.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from qnat.inference.process import Process
 
 from ..task import Task
+from .keep import Count, Keep
 
 CAPACITY = 1024
 """Rows that the buffers of one chunk hold."""
@@ -23,7 +24,6 @@ _BYTES = 2**23
 """What the draws of one chunk may occupy, unless one draw a seed is larger."""
 
 Numbers = Float[Array, "..."] | Float[np.ndarray, "..."]
-Count = int | Int[Array, ""]
 
 # named streams of a seed's key
 _INIT, _STEPS, _DATA, _PROCESS = range(4)
@@ -42,27 +42,6 @@ class Record(NamedTuple):
     loss: Numbers
     evaluated: Mapping[str, Numbers]
     diagnostics: Mapping[str, Numbers]
-
-
-class Keep(NamedTuple):
-    """Which parameters of a run are kept as draws: those after `burn_in` + `every`, `burn_in` + 2 `every`, ... steps.
-
-    Attributes:
-        every: steps from one draw to the next, ≥ 1. burn_in: steps before the first of them, ≥ 0.
-    """
-
-    every: int = 1
-    burn_in: int = 0
-
-    def before(self, step: Count) -> Any:
-        """How many draws there are after `step` steps."""
-        past = step - self.burn_in
-        return (max(past, 0) if isinstance(past, int) else jnp.maximum(past, 0)) // self.every
-
-    def due(self, step: Count) -> Any:
-        """Whether the parameters after `step` steps are one."""
-        past = step - self.burn_in
-        return (past > 0) & (past % self.every == 0)
 
 
 def seed_keys(seed: int, seeds: int) -> PRNGKeyArray:
@@ -190,47 +169,6 @@ def advance(
         return jax.lax.fori_loop(0, count, body, (state, rows, draws))
 
     return jax.lax.map(lambda each: one_seed(*each), (states, batches))
-
-
-def advance_in_python(
-    task: Task,
-    process: Process,
-    keep: Keep | None,
-    states: State,
-    batches: list[list[Any]] | None,
-    first: int,
-    count: int,
-    every: int,
-    last: int,
-) -> tuple[State, Record, PyTree[Array]]:
-    """`advance` for what JAX cannot trace: one call of Python a step."""
-    after, records, draws = [], [], []
-    for seed in range(states.key.shape[0]):
-        state, own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], states), []
-        for index in range(first, first + count):
-            batch = batches[seed][index - first] if batches else None
-            state, record = step(task, process, state, index, every, last, batch)
-            records.append(record)
-            if keep is not None and keep.due(index + 1) and index < last:
-                own.append(process.params(state.inner))
-        after.append(state)
-        draws.append(own)
-    return _stacked(after), _columns(records, len(after)), _stacked([_stacked(own) for own in draws]) if own else None
-
-
-def _stacked(trees: Sequence[PyTree[Array]]) -> PyTree[Array]:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-def _columns(records: Sequence[Record], seeds: int) -> Record:
-    """(seeds, count) arrays from records in order of seed, then step; NaN where a record lacks a name."""
-
-    def column(rows: Sequence[Mapping[str, Numbers]]) -> dict[str, np.ndarray]:
-        names = dict.fromkeys(name for row in rows for name in row)
-        return {n: np.array([float(row.get(n, np.nan)) for row in rows]).reshape(seeds, -1) for n in names}
-
-    loss = column([{"loss": record.loss} for record in records])["loss"]
-    return Record(loss, column([r.evaluated for r in records]), column([r.diagnostics for r in records]))
 
 
 def data_streams(task: Task, keys: PRNGKeyArray, first: int) -> list[Iterator[Any]] | None:

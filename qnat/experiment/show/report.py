@@ -1,22 +1,19 @@
 """What is printed at the end."""
 
 import json
-import math
 import pathlib
 import statistics
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from ..console import say
-from ..measures import Measure
 from ..store.files import FIGURE, OBSERVABLES, RATE, TABLE, TUNING, jsonable
 from ..store.result import SECONDS, Run
 from .compare import ladder_of, load_runs
-from .cost import Spread, beside, decades, main_curve, prices, spread
+from .cost import beside, decades, main_curve, prices, spread
 from .lines import Entry, entries_of
+from .tables import NEVER, beyond, cell, count, measure_words, middle, number, print_table, reaching
 
-_NEVER = "–"
 _EXPLAINED = """Medians over seeds (least–most of those that get there); a seed that never gets there is infinite.
 Seconds are steps times the mean time of a step of one seed; compiling and writing come apart."""
 
@@ -39,9 +36,9 @@ def print_run(run: Run, account: str) -> None:
     width = max(map(len, (*run.final, *run.known)))
     for name, value in run.final.items():
         middle = statistics.median(value) if isinstance(value, list) else value
-        say(f"{name:{width}}  {_number(middle)}{spread}")
+        say(f"{name:{width}}  {number(middle)}{spread}")
     for (name, value), known in zip(run.known.items(), run.reference.values(), strict=True):
-        say(f"{name:{width}}  {_number(value)}  {known['source']}")
+        say(f"{name:{width}}  {number(value)}  {known['source']}")
     say(f"\n{run.steps} steps in {run.seconds:.2f} s; {account}")
     if run.path is not None:
         say(f"{run.path}/{FIGURE}")
@@ -95,7 +92,7 @@ def _document(entry: Entry, thresholds: Sequence[float]) -> dict[str, Any]:
     for threshold in thresholds:
         price = prices(entry.run, threshold)
         spreads = {name: spread(values)._asdict() for name, values in price.items()}
-        reached.append({"threshold": threshold, "seeds": _reaching(price["steps"]), **spreads})
+        reached.append({"threshold": threshold, "seeds": reaching(price["steps"]), **spreads})
     names = {**entry.labels, "start": entry.start or "cold", "seeds": entry.run.seeds}
     return names | run_document(entry.run) | {"reached": reached}
 
@@ -103,22 +100,22 @@ def _document(entry: Entry, thresholds: Sequence[float]) -> dict[str, Any]:
 def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> None:
     """A table of the options that differ, how good each run is, and what it took."""
     judge = main_curve(entries[0].run)[0]
-    until = f", and steps until it is {_beyond(judge)}" if thresholds else ""
-    title = f"{_words(judge)} at the first and the last step{until}"
+    until = f", and steps until it is {beyond(judge)}" if thresholds else ""
+    title = f"{measure_words(judge)} at the first and the last step{until}"
     tells_rate = RATE not in entries[0].labels and any(entry.run.spec.get(RATE) is not None for entry in entries)
     others = list(dict.fromkeys(other for entry in entries for other in beside(entry.run)))
-    columns = ["first", "last", *map(_words, others), *(f"{t:g}" for t in thresholds)]
+    columns = ["first", "last", *map(measure_words, others), *(f"{t:g}" for t in thresholds)]
     columns += [*(["rate"] if tells_rate else []), "steps", "seconds"]
     rows = []
     for entry in entries:
         curve, rate = main_curve(entry.run)[1], entry.run.spec.get(RATE)
-        ends = [_middle(curve[:, 0]), _middle(curve[:, -1])]
+        ends = [middle(curve[:, 0]), middle(curve[:, -1])]
         known = entry.run.curves
-        ends += [_middle(known[other.name][:, -1]) if other.name in known else _NEVER for other in others]
-        reached = [_count(spread(prices(entry.run, t)["steps"]).median) for t in thresholds]
-        rates = [_NEVER if rate is None else f"{rate:g}"] if tells_rate else []
+        ends += [middle(known[other.name][:, -1]) if other.name in known else NEVER for other in others]
+        reached = [count(spread(prices(entry.run, t)["steps"]).median) for t in thresholds]
+        rates = [NEVER if rate is None else f"{rate:g}"] if tells_rate else []
         rows.append([*ends, *reached, *rates, str(entry.run.steps), f"{entry.run.seconds:.1f}"])
-    _print_table(title, entries, columns, rows)
+    print_table(title, entries, columns, rows)
 
 
 def _print_prices(entries: Sequence[Entry], threshold: float) -> None:
@@ -129,63 +126,7 @@ def _print_prices(entries: Sequence[Entry], threshold: float) -> None:
     several = any(entry.run.seeds > 1 for entry in entries)
     rows = []
     for each in price:
-        cells = [_cell(spread(each[name]), several) if name in each else "" for name in names]
-        rows.append(([f"{_reaching(each['steps'])}/{each['steps'].size}"] if several else []) + cells)
+        cells = [cell(spread(each[name]), several) if name in each else "" for name in names]
+        rows.append(([f"{reaching(each['steps'])}/{each['steps'].size}"] if several else []) + cells)
     columns = [*(["seeds"] if several else []), *(name.replace("_evaluations", "s") for name in names)]
-    _print_table(f"\n{_words(judge)} {_beyond(judge)} {threshold:g}", entries, columns, rows)
-
-
-def _print_table(title: str, entries: Sequence[Entry], columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """The options that tell the runs apart, on the left, beside columns of numbers."""
-    from rich.console import Console
-    from rich.table import Table
-
-    say(title)
-    table = Table(box=None, pad_edge=False)
-    starts = any(entry.start for entry in entries)
-    for label in (*entries[0].labels, *(["start"] if starts else [])):
-        table.add_column(label, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    for entry, row in zip(entries, rows, strict=True):
-        options = (_NEVER if value is None else str(value) for value in entry.labels.values())
-        table.add_row(*options, *([entry.start or "cold"] if starts else []), *row)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
-
-
-def _words(measure: Measure) -> str:
-    return measure.name.replace("_", " ")
-
-
-def _beyond(measure: Measure) -> str:
-    return "below" if measure.better == "lower" else "above"
-
-
-def _middle(values: Any) -> str:
-    """The median over seeds."""
-    return f"{statistics.median(values.tolist()):.3g}"
-
-
-def _reaching(steps: Any) -> int:
-    """How many seeds get there."""
-    return sum(map(math.isfinite, steps))
-
-
-def _cell(price: Spread, several: bool) -> str:
-    """17 (16–24)."""
-    if not several or price.least is None:
-        return _count(price.median)
-    return f"{_count(price.median)} ({_count(price.least)}–{_count(price.most)})"
-
-
-def _count(price: float | None) -> str:
-    """All digits of a count, two or three of what is not one."""
-    if price is None:
-        return _NEVER
-    return f"{price:.0f}" if price == round(price) and price < 1e6 else f"{price:.{2 if price < 1 else 3}g}"
-
-
-def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return str(value)
-    return f"{value:.3e}" if value != 0 and abs(value) < 1e-3 else f"{value:.12g}" if abs(value) >= 1e-3 else "0"
+    print_table(f"\n{measure_words(judge)} {beyond(judge)} {threshold:g}", entries, columns, rows)

@@ -14,8 +14,10 @@ from ..console import note
 from ..stopwatch import timed
 from . import checkpoint
 from .checkpoint import Checkpoint
-from .files import DRAWS, LOG, RUN, Appended, jsonable, log_lines, read_log, reported, write_json
-from .result import SECONDS, Run, save_result
+from .files import DRAWS, LOG, RUN, jsonable, reported, write_json
+from .log import Appended, log_lines, read_log
+from .result import SECONDS, Run
+from .save import save_result
 
 _PACKAGES = ("qnat", "jax", "jaxlib", "numpy", "optax", "equinox", "lineax")
 

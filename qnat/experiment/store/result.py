@@ -1,7 +1,6 @@
 """What a run leaves behind: an object in Python, run.json and result.nc on disk."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,14 @@ from jaxtyping import Float
 
 from ..errors import RefusedError
 from ..measures import Artifact, Measure, Panel
-from .files import RESULT, jsonable, read_run
-from .netcdf import read_arrays, write_arrays
+from .files import RESULT, read_run
+from .netcdf import read_arrays
 
 if TYPE_CHECKING:
     from ..task import Task
 
-_PARAMS, _DRAWS = "params", "draws"
-_CURVE = ("seed", "step")
+PARAMS, DRAWS = "params", "draws"
+CURVE = ("seed", "step")
 _DAMAGED = "{} is missing or damaged; --force runs it again."
 SECONDS = {"compile": "compile_seconds", "train": "seconds", "write": "write_seconds", "draw": "draw_seconds"}
 """Under what names run.json keeps `Run.spent`."""
@@ -135,50 +134,16 @@ def declarations(task: "Task") -> dict[str, Any]:
     }
 
 
-def save_result(run: Run) -> None:
-    """Writes result.nc: curves over (seed, step), `params.<name>`, `draws.<name>`, artifacts, the spec as JSON.
-
-    Curves have the units of their measures, artifacts their labels.
-    """
-    assert run.path is not None
-    first = run.spec.get("seed", 0)
-    axes = {"seed": range(first, first + run.seeds), "step": range(run.steps + 1)}
-    units = {measure.name: measure.unit for measure in run.measures or ()}
-    arrays = {name: Artifact(curve, _CURVE, axes, units.get(name, "")) for name, curve in run.curves.items()}
-    for name, array in {**_flat(_PARAMS, run.params), **run.artifacts}.items():
-        label = run.labels.get(name, Artifact(None))
-        if taken := [each for each in (name, *label.dims) if each in run.curves or each in _CURVE]:
-            raise ValueError(
-                f"'{taken[0]}' is both a curve and a final array (or its axis) of '{run.spec['task']}'; rename one."
-            )
-        stacked = np.asarray(array)[None] if run.seeds == 1 else np.asarray(array)
-        dims = label.dims or _numbered(name, stacked.ndim - 1)
-        arrays[name] = label._replace(value=stacked, dims=("seed", *dims))
-    for name, array in {} if run.draws is None else _flat(_DRAWS, run.draws).items():
-        stacked = array[None] if run.seeds == 1 else array
-        arrays[name] = Artifact(stacked, ("seed", "draw", *_numbered(name, stacked.ndim - 2)))
-    write_arrays(run.path / RESULT, arrays, {"spec": json.dumps(jsonable(run.spec)), "task": run.spec["task"]})
-
-
-def _numbered(name: str, axes: int) -> tuple[str, ...]:
+def numbered(name: str, axes: int) -> tuple[str, ...]:
     """The dimensions of an artifact that has no names for them."""
     return tuple(f"{name}_{i}" for i in range(axes))
 
 
 def _label(name: str, stored: Artifact) -> Artifact | None:
     """The label of an artifact as it was stored; None if it has none."""
-    dims = () if stored.dims[1:] == _numbered(name, len(stored.dims) - 1) else stored.dims[1:]
+    dims = () if stored.dims[1:] == numbered(name, len(stored.dims) - 1) else stored.dims[1:]
     label = Artifact(None, dims, {dim: stored.coords[dim] for dim in dims if dim in stored.coords}, *stored[3:])
     return None if label == Artifact(None) else label
-
-
-def _flat(stem: str, tree: Any) -> dict[str, np.ndarray]:
-    """{"a": {"b": x}} to {"stem.a.b": x}; one bare array to {"stem": x}."""
-    import jax
-
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    names = (jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves)
-    return {f"{stem}.{name}".rstrip("."): np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
 
 
 def _nested(stem: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -202,18 +167,18 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
         stored = read_arrays(path / RESULT)
     except (OSError, ValueError, KeyError, RuntimeError):
         raise RefusedError(_DAMAGED.format(path / RESULT)) from None
-    curves = {name: one.value for name, one in stored.items() if one.dims == _CURVE}
+    curves = {name: one.value for name, one in stored.items() if one.dims == CURVE}
     single = curves["loss"].shape[0] == 1
     rest = {name: one.value[0] if single else one.value for name, one in stored.items() if name not in curves}
-    artifacts = {name: array for name, array in rest.items() if name.split(".")[0] not in (_PARAMS, _DRAWS)}
+    artifacts = {name: array for name, array in rest.items() if name.split(".")[0] not in (PARAMS, DRAWS)}
     labels = {name: _label(name, stored[name]) for name in artifacts}
     measures = document.get("measures")
     return Run(
         path=path,
         spec=document["spec"],
         curves=curves,
-        params=_nested(_PARAMS, rest),
-        draws=_nested(_DRAWS, rest),
+        params=_nested(PARAMS, rest),
+        draws=_nested(DRAWS, rest),
         artifacts=artifacts,
         labels={name: label for name, label in labels.items() if label is not None},
         final=_numbers(document["final"]),

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..errors import RefusedError
-from ..store.files import RATE, RUN, TABLE, TUNING, is_taken, read_json, read_run, standing
+from ..store.files import RATE, RUN, TABLE, TUNING, read_json, read_run
+from ..store.place import is_taken, standing
 from ..words.spec import Rung, RunSpec
 from ..words.wording import build
 

@@ -11,20 +11,8 @@ from ..errors import NonFiniteError
 from ..show.compare import declared
 from ..show.lines import Entry, entries_of
 from ..stopwatch import timed
-from ..store.files import (
-    DRAWN,
-    FIGURE,
-    OBSERVABLES,
-    RATE,
-    TABLE,
-    TUNING,
-    clear,
-    jsonable,
-    locked,
-    read_json,
-    reported,
-    write_json,
-)
+from ..store.files import DRAWN, FIGURE, OBSERVABLES, RATE, TABLE, TUNING, jsonable, read_json, reported, write_json
+from ..store.place import clear, locked
 from ..store.result import Run, outcome
 from ..words.spec import Rung, RunSpec
 from .plan import check_data, sweep_standing, tuning_seed

@@ -18,8 +18,9 @@ from jaxtyping import Array, ArrayLike, Complex, Float, Int, PRNGKeyArray
 from ..circuits.circuit import Circuit
 from ..operators.pauli import PauliSum
 from .base import AbstractBackend
-from .pennylane_circuits import order_of, to_circuit
+from .pennylane_circuits import order_of
 from .pennylane_gates import from_circuit
+from .pennylane_traced import to_circuit
 
 __all__ = ["MOLECULES", "PennyLane", "from_circuit", "from_pauli_sum", "molecule", "to_circuit", "to_pauli_sum"]
 

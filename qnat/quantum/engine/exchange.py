@@ -20,9 +20,9 @@ from jaxtyping import Int
 from ..circuits.circuit import Circuit, Gate
 from .affine import Affine
 from .choose import predicted
+from .parity import Basis, echelon, pivot, rank, reduce
 from .plan import Plan, draft
 
-Basis = tuple[int, ...]
 _WIDTHS = (3, 4, 5)
 
 
@@ -69,32 +69,6 @@ class ShardedPlan(NamedTuple):
     last: tuple[int, ...]
 
 
-def _pivot(vector: int) -> int:
-    return vector.bit_length() - 1
-
-
-def reduce(x: int, basis: Basis) -> int:
-    """The one member of x ⊕ W without pivots."""
-    for vector in basis:
-        if x >> _pivot(vector) & 1:
-            x ^= vector
-    return x
-
-
-def rank(x: int, basis: Basis) -> int:
-    """The pivots of x as a number below 2^r."""
-    return sum((x >> _pivot(vector) & 1) << i for i, vector in enumerate(basis))
-
-
-def echelon(vectors: Iterable[int]) -> Basis:
-    """A basis of the span; the highest bit of every vector, its pivot, is in no other."""
-    basis: Basis = ()
-    for x in vectors:
-        if rest := reduce(x, basis):
-            basis = (*(v ^ rest if v >> _pivot(rest) & 1 else v for v in basis), rest)
-    return tuple(sorted(basis))
-
-
 def _rows(columns: Sequence[int], bits: Iterable[int]) -> list[int]:
     return [sum((column >> bit & 1) << j for j, column in enumerate(columns)) for bit in bits]
 
@@ -102,7 +76,7 @@ def _rows(columns: Sequence[int], bits: Iterable[int]) -> list[int]:
 def _renumbering(gather: Affine, m: int) -> tuple[Basis, Affine]:
     """W and a map T of device bits with A T(h) ⊕ c ∈ h ⊕ W; the identity where that will do."""
     basis = echelon(column >> m for column in gather.columns[:m])
-    pivots = [_pivot(vector) for vector in basis]
+    pivots = [pivot(vector) for vector in basis]
     kept = [reduce(column >> m, basis) for column in gather.columns[m:]]
     span = echelon(_rows(kept, (bit for bit in range(len(kept)) if bit not in pivots)))
     chosen: list[int] = []  # bits that tell the devices of a coset apart
@@ -122,7 +96,7 @@ def exchange(basis: Basis, m: int, n: int) -> Affine:
     for i, vector in enumerate(basis):
         place = m - len(basis) + i
         columns[place] = vector << m
-        columns[m + _pivot(vector)] ^= vector << m | 1 << place
+        columns[m + pivot(vector)] ^= vector << m | 1 << place
     return Affine(tuple(columns))
 
 
@@ -132,7 +106,7 @@ def split(gather: Affine, m: int) -> tuple[Split, Affine]:
     basis, numbering = _renumbering(gather, m)
     gather = gather.after(numbering.embedded(tuple(range(m, n)), n))
     up = [rank(x >> m, basis) for x in (*gather.columns, gather.offset)]  # what a bit, or nothing, adds to u
-    leaving = [_pivot(row) for row in echelon(_rows(up[:m], range(len(basis))))]
+    leaving = [pivot(row) for row in echelon(_rows(up[:m], range(len(basis))))]
     staying = [j for j in range(m) if j not in leaving]
     place = {j: i for i, j in enumerate(staying)} | {j: j for j in range(m, n)}
     to = [u << len(staying) | (1 << place[j] if j in place else 0) for j, u in enumerate(up)]
@@ -163,7 +137,7 @@ def _moves(splits: list[Split], m: int, bases: tuple[Basis, ...]) -> Moves:
 
 @functools.lru_cache(maxsize=32)
 def _plan(n: int, block: tuple[Gate, ...], layers: int, devices: int) -> ShardedPlan:
-    circuit, m = Circuit(n, block, layers), n - _pivot(devices)
+    circuit, m = Circuit(n, block, layers), n - pivot(devices)
     sketches = [draft(circuit, k, m, beam=1)[0] for k in sorted({min(k, m) for k in _WIDTHS})]
     k = min(sketches, key=lambda sketch: predicted(sketch._replace(n=m), 1)).k
     chunk, gathers = draft(circuit, k, m)

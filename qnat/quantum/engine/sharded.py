@@ -21,8 +21,9 @@ from ..circuits.circuit import Circuit
 from ..operators import planes as pauli_planes
 from ..operators.pauli import PauliSum
 from .evolve import Matrices, Mode, States, gather, gathers, reversible, window, window_back
-from .exchange import Basis, Locals, Moves, ShardedPlan, groups, sharded_plan
+from .exchange import Locals, Moves, ShardedPlan, groups, sharded_plan
 from .matrices import window_matrices
+from .parity import Basis
 
 _LARGEST = 31  # wires of a shard; positions in it are 32-bit integers
 

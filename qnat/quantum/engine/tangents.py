@@ -7,7 +7,6 @@ and half as many passes. The batch grows in a few stages, so that the traced pro
 
 import functools
 import operator
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,75 +15,12 @@ from jax import lax
 from jaxtyping import Array, Float, Inexact, Int
 
 from ..circuits.circuit import Circuit, Gate
-from .evolve import States, gathers
-from .frames import Insertions, generators, insertions
-from .matrices import layer_rows
+from .evolve import States
+from .frames import generators
 from .plan import Plan, make_plan
+from .routes import Route, route_of, stacked_steps
 
 STAGES = 4  # of growth in either direction; more are a little faster to run and slower to compile
-
-
-class Route(NamedTuple):
-    """How rows travel: tangents of windows 0 … meet − 1 forwards, of T − 1 … meet backwards, in this order of windows.
-
-    Attributes:
-        meet: rows end at the input of this window, T for the end of the circuit.
-        where: the operations in the order of travel. window: of each.
-        row: of each operation; operations of a window that share an angle share a row.
-        angle: of every row. bounds: first row of every window as they are travelled, and the number of rows.
-    """
-
-    meet: int
-    where: Insertions
-    window: Int[np.ndarray, " G"]
-    row: Int[np.ndarray, " G"]
-    angle: Int[np.ndarray, " R"]
-    bounds: Int[np.ndarray, " T+1"]
-
-    @property
-    def most(self) -> int:
-        """Rows of the window that has most of them."""
-        return int(np.diff(self.bounds).max(initial=0))
-
-
-class _Steps(NamedTuple):
-    """What states pass through: W_t, gathers before every window and at the end, and what comes before a layer."""
-
-    matrices: Float[Array, "T a a"]
-    order: Int[Array, "T+1 N"]
-    inverse: Int[Array, "T+1 N"]
-    before: Float[Array, "T J a a"]
-
-
-def _route(plan: Plan, meet: int) -> Route:
-    where, count = insertions(plan), plan.windows
-    window = np.repeat(np.arange(count), np.diff(where.bounds))
-    turn = np.where(window < meet, window, count - 1 + meet - window)
-    order = np.argsort(turn, kind="stable")
-    where = Insertions(where.bounds, *(column[order] for column in where[1:]))
-    pairs, first, row = np.unique(
-        np.stack([turn[order], where.angle], 1), axis=0, return_index=True, return_inverse=True
-    )
-    rank = np.argsort(np.argsort(first))  # rows in the order of their first operation
-    turns = np.sort(pairs[:, 0])
-    bounds = np.searchsorted(turns, np.arange(count + 1))
-    return Route(meet, where, window[order], rank[row.reshape(-1)], where.angle[np.sort(first)], bounds)
-
-
-def _steps(plan: Plan, angles: Float[Array, " P"]) -> _Steps:
-    tables: list[Int[Array, "T+1 N"]] = []
-    for inverse in (False, True):
-        parts = gathers(plan.inner, inverse=inverse), gathers(plan.outer, inverse=inverse)
-        inner, outer = ((high[:, :, None] ^ low[:, None]).reshape(-1, 2**plan.n) for high, low in parts)
-        tables.append(jnp.concatenate([inner, outer[-1:]]))
-    there, back = tables
-    layers, orders = layer_rows(plan, angles)
-    if layers.shape[1] == 1:  # the first layer has its wires as they come
-        return _Steps(layers[:, 0], there, back, layers)
-    swaps = jnp.asarray(orders, layers.dtype)
-    through = lax.associative_scan(jnp.matmul, swaps @ layers, axis=1)
-    before = jnp.concatenate([swaps[:, :1], through[:, :-1] @ swaps[:, 1:]], axis=1)
-    return _Steps(through[:, -1], there, back, before)
 
 
 def _gather(states: States, index: Int[Array, " N"]) -> States:
@@ -169,7 +105,7 @@ def _sweep(
     plan: Plan, route: Route, angles: Float[Array, " P"], start: Float[Array, "N planes"]
 ) -> tuple[Float[Array, "N planes"], Float[Array, "R N planes"]]:
     """The state and the rows where they meet."""
-    steps, meet, bounds = _steps(plan, angles), route.meet, route.bounds
+    steps, meet, bounds = stacked_steps(plan, angles), route.meet, route.bounds
 
     def step(states: States, step: tuple) -> tuple[States, States]:
         w, index = step
@@ -214,7 +150,7 @@ def tangents(
         state, rows = tangents(Circuit(2, circuit.block, circuit.layers), angles, 2 * basis)
         return state[::2], rows[:, ::2]
     plan = _planned(circuit.n, circuit.block, circuit.layers)
-    route = _route(plan, plan.windows)
+    route = route_of(plan, plan.windows)
     state, rows = _sweep(plan, route, angles, _start(plan, basis, angles.dtype))
     return state, jnp.zeros((plan.num_angles, *state.shape), state.dtype).at[route.angle].add(rows)
 
@@ -228,7 +164,7 @@ def tangent_gram(circuit: Circuit, angles: Float[Array, " P"], basis: int = 0) -
     if circuit.n == 1:
         return tangent_gram(Circuit(2, circuit.block, circuit.layers), angles, 2 * basis)
     plan = _planned(circuit.n, circuit.block, circuit.layers)
-    route, count = _route(plan, plan.windows // 2), plan.num_angles
+    route, count = route_of(plan, plan.windows // 2), plan.num_angles
     state, rows = _sweep(plan, route, angles, _start(plan, basis, angles.dtype))
     if len(rows) > count:  # an angle has rows in several windows
         rows = jnp.zeros((count, *state.shape), state.dtype).at[route.angle].add(rows)

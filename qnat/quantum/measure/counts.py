@@ -11,7 +11,7 @@ from jaxtyping import Array, Complex, Float, Inexact, Int, PRNGKeyArray
 
 from ..operators.pauli import PauliSum, as_coefficients, masks, row_phases
 from .counts_file import Counts, check_measured, compatible
-from .measurement import commuting_groups
+from .groups import commuting_groups
 
 
 class Moments(NamedTuple):

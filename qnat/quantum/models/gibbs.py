@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact, Int, PRNGKeyArray
 
 from qnat.geometry.divergence import free_energy
-from qnat.geometry.metric import MonotoneMetric, dense_times
 from qnat.geometry.mirror import LogTraceExp
 from qnat.geometry.monotone import Kind
+from qnat.geometry.state_metrics import MonotoneMetric, dense_times
 
 from ..operators.pauli import PauliSum
 

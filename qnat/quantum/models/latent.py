@@ -12,10 +12,11 @@ from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
 from qnat.geometry.hermitian import dot
 from qnat.geometry.metric import AbstractMetric
-from qnat.geometry.monotone import Kernel, kernel, rotation_weights
+from qnat.geometry.monotone import Kernel, kernel
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.spin_families import AbstractBitFamily, BoltzmannMachine
 from qnat.geometry.spins import subsets
+from qnat.geometry.weights import rotation_weights
 
 from ..backends.statevector import unitary
 from ..circuits.circuit import Circuit

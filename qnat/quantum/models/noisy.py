@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
 from qnat.geometry.hermitian import dot
-from qnat.geometry.metric import PullbackMetric, petz_density
+from qnat.geometry.metric import PullbackMetric
 from qnat.geometry.monotone import Kind
+from qnat.geometry.state_metrics import petz_density
 
 from ..backends.statevector import unitary
 from ..circuits.circuit import Circuit

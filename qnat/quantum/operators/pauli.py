@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Complex, Float, Inexact, Int
 
+from . import expectations
 from . import planes as pauli_planes
 from .hamiltonian_file import read_terms
 
@@ -119,18 +120,18 @@ class PauliSum(eqx.Module):
 
     def expectation_planes(self, states: Float[Array, "batch d planes"]) -> Float[Array, " batch"]:
         """⟨v|H|v⟩ of every state; value and gradient together cost one product with H, in every mode of derivative."""
-        return pauli_planes.expectation(self.masks, self.coefficients, states)
+        return expectations.expectation(self.masks, self.coefficients, states)
 
     def string_expectations_planes(self, states: Float[Array, "batch d planes"]) -> Float[Array, "batch T"]:
         """⟨v|Pⱼ|v⟩ of every state and string, coefficients left out."""
-        return pauli_planes.string_expectations(self.masks, states)
+        return expectations.string_expectations(self.masks, states)
 
     def apply_term(self, index: Int[Array, ""], planes: Float[Array, "planes d m"]) -> Float[Array, "planes d m"]:
         """cⱼPⱼ on the columns of a real matrix (one plane) or of a complex one (its real and imaginary part, stacked).
 
         The index j may be traced. One plane wants strings with an even number of Y.
         """
-        return self.coefficients[index].astype(planes.dtype) * pauli_planes.apply_string(self.masks, index, planes)
+        return self.coefficients[index].astype(planes.dtype) * expectations.apply_string(self.masks, index, planes)
 
     def matrices(self) -> Inexact[Array, "T d d"]:
         """The dense matrices of the strings, without coefficients; real where every string is."""

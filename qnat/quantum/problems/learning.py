@@ -1,7 +1,7 @@
 """Hamiltonian learning: the relative entropy D(σ‖ρ) of a model from copies of σ, or from σ itself."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Inexact, PRNGKeyArray, PyTree
 from qnat.experiment.measures import Artifact, Measure
 from qnat.experiment.task import Reference, Task
 from qnat.geometry.divergence import fidelity_from_spectra, relative_entropy_from_spectra, trace_distance_from_spectra
-from qnat.geometry.hermitian import dot, log_density, log_trace_exp
+from qnat.geometry.hermitian import dot, log_trace_exp
 from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.mirror import AbstractMirrorMap
 
@@ -22,40 +22,7 @@ from ..models import GibbsFamily, LatentGibbs
 from ..models.latent import real_overlaps
 from ..models.metrics import monotone_metrics
 from ..operators.pauli import PauliSum
-
-
-class Target(NamedTuple):
-    """A density matrix σ and its spectrum.
-
-    Attributes:
-        matrix: (d, d). log_p: (d,) log-eigenvalues, −∞ where the rank is deficient. basis: (d, d) eigenvectors.
-    """
-
-    matrix: Inexact[Array, "d d"]
-    log_p: Float[Array, " d"]
-    basis: Inexact[Array, "d d"]
-
-    @classmethod
-    def of(cls, sigma: Inexact[Array, "d d"]) -> Self:
-        """Checks σ and diagonalises it, on the host.
-
-        Raises:
-            ValueError: σ is not square, Hermitian, positive or of trace 1; one sentence each.
-        """
-        log_density(sigma, floor=float(np.finfo(float).tiny))  # refuses what is not a density matrix
-        matrix = np.asarray(sigma)
-        matrix = matrix.astype(jnp.result_type(matrix, float))
-        p, basis = np.linalg.eigh((matrix + matrix.conj().T) / 2)
-        p = np.where(p > p.size * np.finfo(p.dtype).eps, p, 0.0)  # what is smaller is rounding
-        with np.errstate(divide="ignore"):
-            log_p = np.log(p / p.sum())
-        return cls(*(jnp.asarray(each, each.dtype) for each in (matrix, log_p, basis)))
-
-    @property
-    @jax.jit
-    def entropy(self) -> Float[Array, ""]:
-        """S(σ), in nats."""
-        return jnp.sum(jax.scipy.special.entr(jnp.exp(self.log_p)))
+from .target import Target
 
 
 class LearningTask(Task):

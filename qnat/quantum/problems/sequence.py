@@ -14,7 +14,8 @@ from qnat.geometry.hermitian import gibbs_state
 from ..methods.dynamics import Dynamics, closed_dynamics, density_matrix, open_dynamics
 from ..models import GibbsFamily, LatentGibbs
 from ..operators.pauli import PauliSum
-from .learning import LearningTask, Target
+from .learning import LearningTask
+from .target import Target
 
 
 class SequenceTask(LearningTask):

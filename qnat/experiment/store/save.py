@@ -1,0 +1,48 @@
+"""result.nc, written."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..measures import Artifact
+from .files import RESULT, jsonable
+from .netcdf import write_arrays
+
+if TYPE_CHECKING:
+    pass
+from .result import CURVE, DRAWS, PARAMS, Run, numbered
+
+
+def save_result(run: Run) -> None:
+    """Writes result.nc: curves over (seed, step), `params.<name>`, `draws.<name>`, artifacts, the spec as JSON.
+
+    Curves have the units of their measures, artifacts their labels.
+    """
+    assert run.path is not None
+    first = run.spec.get("seed", 0)
+    axes = {"seed": range(first, first + run.seeds), "step": range(run.steps + 1)}
+    units = {measure.name: measure.unit for measure in run.measures or ()}
+    arrays = {name: Artifact(curve, CURVE, axes, units.get(name, "")) for name, curve in run.curves.items()}
+    for name, array in {**_flat(PARAMS, run.params), **run.artifacts}.items():
+        label = run.labels.get(name, Artifact(None))
+        if taken := [each for each in (name, *label.dims) if each in run.curves or each in CURVE]:
+            raise ValueError(
+                f"'{taken[0]}' is both a curve and a final array (or its axis) of '{run.spec['task']}'; rename one."
+            )
+        stacked = np.asarray(array)[None] if run.seeds == 1 else np.asarray(array)
+        dims = label.dims or numbered(name, stacked.ndim - 1)
+        arrays[name] = label._replace(value=stacked, dims=("seed", *dims))
+    for name, array in {} if run.draws is None else _flat(DRAWS, run.draws).items():
+        stacked = array[None] if run.seeds == 1 else array
+        arrays[name] = Artifact(stacked, ("seed", "draw", *numbered(name, stacked.ndim - 2)))
+    write_arrays(run.path / RESULT, arrays, {"spec": json.dumps(jsonable(run.spec)), "task": run.spec["task"]})
+
+
+def _flat(stem: str, tree: Any) -> dict[str, np.ndarray]:
+    """{"a": {"b": x}} to {"stem.a.b": x}; one bare array to {"stem": x}."""
+    import jax
+
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    names = (jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves)
+    return {f"{stem}.{name}".rstrip("."): np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
