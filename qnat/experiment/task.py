@@ -66,7 +66,7 @@ class Task(eqx.Module):
         return {}
 
     def artifacts(self, params: PyTree[Array]) -> Mapping[str, Array | Artifact]:
-        """Arrays worth keeping of the final parameters, by name; `Artifact`s where their axes have a meaning."""
+        """Arrays worth keeping of the final parameters, by name; an `Artifact` each whose axes have a meaning."""
         return {}
 
     def batches(self, key: PRNGKeyArray, start: int = 0) -> Iterator[Any] | None:

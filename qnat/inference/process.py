@@ -31,8 +31,8 @@ class Process(NamedTuple):
     """What iterates, as pure functions.
 
     Attributes:
-        init: (params, *, key) ↦ state, a pytree of arrays.
-        step: (state, batch, *, key) ↦ (state, Info); `batch` is None where the problem feeds none.
+        init: `init(params, key=…)`, a state, which is a pytree of arrays.
+        step: `step(state, batch, key=…)`, the next state and an `Info`; the batch is None where the problem feeds none.
         params: state ↦ the parameters that are evaluated, stored and continued from.
         traceable: whether JAX can trace `step`; a step that calls a simulator outside JAX runs in Python.
     """

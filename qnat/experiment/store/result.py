@@ -38,7 +38,7 @@ class Run:
         steps: updates made.
         spent: the seconds that compiling, training, writing and drawing took, over all processes that worked at it.
         ladder: the option along which runs of its task are ordered; None if there is none, or it is not known.
-        labels: `Artifact`s without value, of the artifacts of whose axes and values the task says what they mean.
+        labels: `Artifact` tuples without value, of the artifacts of whose axes and values the task says what they mean.
         draws: the parameters kept on the way, with an axis over draws before their own; None if none were asked for.
         measures, panels, costs: those of the task; measures are None in a folder from before run.json named them.
     """
