@@ -16,6 +16,7 @@ _HOME = {
     "OuterProductFisher": "methods.fisher",
     "RestrictedBoltzmannMachine": "models.boltzmann",
     "TridiagonalFisher": "methods.tridiagonal",
+    "averaged_descent": "methods.averaged",
     "entropy_sgd": "methods.entropy_sgd",
     "kfac": "methods.kfac",
     "kld_wrm_q": "methods.kld_wrm",

@@ -20,6 +20,7 @@ Metric = Annotated[
     Literal["sampled", "exact", "empirical"],
     Field(description="targets of the Fisher matrix: drawn from the model, all in their proportion, those of the data"),
 ]
+_FACTORED = "damp the two factors, balanced by their sizes, or else their product"
 _TARGETS: dict[str, Any] = {"sampled": "sampled", "exact": "exact", "empirical": "data"}
 
 
@@ -54,23 +55,12 @@ class EntropySgd(Optimizer):
         return classical.entropy_sgd(self.learning_rate, **numbers)
 
 
-def _single(metric: str, what: str) -> None:
-    """Refuses all targets in their proportion where the scores of single ones are needed."""
-    if metric == "exact":
-        raise ValueError(f"metric exact is not used with {what}; choose sampled or empirical.")
-
-
 class Natural(optimisers.Natural):
     """Natural gradient of the subsampled Fisher matrix of the batch."""
 
     learning_rate: Rate = 0.3
     damping: Damping = 10.0
-    metric: Metric = "sampled"
-
-    @model_validator(mode="after")
-    def _scores(self) -> Self:
-        _single(self.metric, "optimizer natural")
-        return self
+    metric: Literal["sampled", "empirical"] = "sampled"
 
     def build(self, task: Any) -> Any:
         fisher = classical.OuterProductFisher(task.network, _TARGETS[self.metric])
@@ -101,14 +91,9 @@ class KfacFull(Kronecker):
         return classical.kfac(self.fisher(task), damping=self.damping, refresh=self.refresh)
 
 
-def _running(part: Any, metric: Any, inverter: Any) -> Any:
-    """The gradient with momentum, preconditioned by the averaged Fisher matrix."""
-    numbers = {"damping": part.damping, "memory": part.memory, "refresh": part.refresh}
-    direction = qnat.optim.scale_by_running_metric(metric, inverter=inverter, **numbers)
-    # momentum of gradients, not of directions: an old direction belongs to an inverse that is gone
-    return qnat.optim.with_rate(
-        qnat.optim.chain(qnat.optim.rate.once("trace", part.momentum), direction), part.learning_rate
-    )
+def _averaged(part: Any, metric: Any, **more: Any) -> Any:
+    numbers = {name: getattr(part, name) for name in ("damping", "memory", "refresh", "momentum")}
+    return classical.averaged_descent(part.learning_rate, metric, **numbers, **more)
 
 
 class Kfac(Kronecker):
@@ -120,33 +105,24 @@ class Kfac(Kronecker):
     memory: Memory = 0.95
     refresh: Refresh = 20
     momentum: Momentum = 0.9
-    inverse: Literal["diagonal", "tridiagonal"] = Field(
-        "diagonal", description="a block a layer, or correlations of neighbouring dense layers too"
-    )
-    factored: Annotated[bool | None, Only("inverse", ("diagonal",))] = Field(
-        True, description="damp the two factors, balanced by their sizes, or else their product"
-    )
+    inverse: Literal["diagonal", "tridiagonal"] = Field("diagonal", description="tridiagonal: with neighbouring layers")
+    factored: Annotated[bool | None, Only("inverse", ("diagonal",)), Field(description=_FACTORED)] = True
     metric_items: Annotated[Items, Only("inverse", ("diagonal",))] = None
 
     @model_validator(mode="after")
-    def _scores(self) -> Self:
-        if self.inverse == "tridiagonal":
-            _single(self.metric, "inverse tridiagonal")
+    def _single_scores(self) -> Self:
+        if self.inverse == "tridiagonal" and self.metric == "exact":
+            raise ValueError("metric exact is not used with inverse tridiagonal; choose sampled or empirical.")
         return self
 
     def build(self, task: Any) -> Any:
-        from qnat.geometry import kronecker, structured
-
-        from ..methods.tridiagonal import TridiagonalFisher, tridiagonal_inverse
-
-        if self.inverse == "tridiagonal":
-            return _running(self, TridiagonalFisher(task.network, _TARGETS[self.metric]), tridiagonal_inverse)
-        inverter = kronecker.factored_inverse if self.factored else structured.exact_inverse
-        return _running(self, self.fisher(task), inverter)
+        if self.inverse == "diagonal":
+            return _averaged(self, self.fisher(task), factored=self.factored)
+        return _averaged(self, classical.TridiagonalFisher(task.network, _TARGETS[self.metric]))
 
 
 class Foof(Optimizer):
-    """The second moments of the inputs of the layers, without those of the scores."""
+    """The second moments of the inputs of the layers, without those of the scores, with momentum."""
 
     cites = ("Benzing2022",)
     name: Literal["foof"] = "foof"
@@ -158,10 +134,8 @@ class Foof(Optimizer):
     metric_items: Items = None
 
     def build(self, task: Any) -> Any:
-        from qnat.geometry.structured import exact_inverse
-
         metric = classical.KroneckerFisher(task.network, outputs=False, items=self.metric_items)
-        return _running(self, metric, exact_inverse)
+        return _averaged(self, metric, factored=False)
 
 
 class KldWrmSo(Kronecker):
