@@ -2,6 +2,7 @@ from qnat.geometry.restricted import RestrictedBoltzmannMachine as RestrictedBol
 from qnat.geometry.spin_families import BoltzmannMachine as BoltzmannMachine
 
 from .data.sets import load as load
+from .methods.averaged import averaged_descent as averaged_descent
 from .methods.entropy_sgd import entropy_sgd as entropy_sgd
 from .methods.fisher import FisherMetric as FisherMetric
 from .methods.fisher import KroneckerFisher as KroneckerFisher

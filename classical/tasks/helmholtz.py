@@ -101,11 +101,10 @@ class Natural(optimisers.Optimizer):
     learning_rate: Rate = 0.1
     damping: float = Field(0.2, gt=0, description="alpha: the metric is (F + alpha)/(1 + alpha), which is regular")
     refresh: int = Field(50, ge=1, description="steps K from one Fisher matrix to the next")
-    metric_samples: int | None = Field(
-        None, ge=1, description="draws an item that the Fisher matrix is taken from (default those of the gradient)"
-    )
+    metric_samples: int | None = Field(None, ge=1, description="draws of the Fisher matrix (default: the gradient's)")
 
     def build(self, task: Any) -> Any:
+
         from qnat.optim import chain, scale_by_running_metric, with_rate
         from qnat.optim.rate import once
 
@@ -157,9 +156,7 @@ class HelmholtzSpec(RunSpec):
     )
     model: Machine = Machine()
     algorithm: WakeSleep | Reweighted | Bidirectional = Reweighted()
-    likelihood_samples: int = Field(
-        500, ge=1, description="draws an item of the test likelihood, where it cannot be summed exactly"
-    )
+    likelihood_samples: int = Field(500, ge=1, description="draws an item of a test likelihood too large to sum")
     batch: int = Field(32, ge=1, description="items in a batch")
     optimizer: Natural | NaturalAdam | Sgd | Adam = Natural()
     steps: int = Field(1380, ge=0, description="optimiser steps")

@@ -18,6 +18,7 @@ Metric = Annotated[
     Literal["sampled", "exact", "empirical"],
     Field(description="targets of the Fisher matrix: drawn from the model, all in their proportion, those of the data"),
 ]
+_FACTORED = "damp the two factors, balanced by their sizes, or else their product"
 _TARGETS: dict[str, Any] = {"sampled": "sampled", "exact": "exact", "empirical": "data"}
 
 
@@ -28,6 +29,7 @@ class Sgd(optimisers.Sgd):
     momentum: Momentum = 0.9
 
     def build(self, task: Any) -> Any:
+
         from qnat.optim import with_rate
         from qnat.optim.rate import once
 
@@ -57,23 +59,12 @@ class EntropySgd(Optimizer):
         return entropy_sgd(gradient, rate, inner_steps=self.inner_steps, gamma=self.scope, noise=self.noise)
 
 
-def _single(metric: str, what: str) -> None:
-    """Refuses all targets in their proportion where the scores of single ones are needed."""
-    if metric == "exact":
-        raise ValueError(f"metric exact is not used with {what}; choose sampled or empirical.")
-
-
 class Natural(optimisers.Natural):
     """Natural gradient of the subsampled Fisher matrix of the batch."""
 
     learning_rate: Rate = 0.3
     damping: Damping = 10.0
-    metric: Metric = "sampled"
-
-    @model_validator(mode="after")
-    def _scores(self) -> Self:
-        _single(self.metric, "optimizer natural")
-        return self
+    metric: Literal["sampled", "empirical"] = "sampled"
 
     def build(self, task: Any) -> Any:
         from qnat.optim import natural_gradient
@@ -112,15 +103,11 @@ class KfacFull(Kronecker):
         return kfac(self.fisher(task), damping=self.damping, refresh=self.refresh)
 
 
-def _running(part: Any, metric: Any, inverter: Any) -> Any:
-    """The gradient with momentum, preconditioned by the averaged Fisher matrix."""
-    from qnat.optim import chain, scale_by_running_metric, with_rate
-    from qnat.optim.rate import once
+def _averaged(part: Any, metric: Any, **more: Any) -> Any:
+    from ..methods.averaged import averaged_descent
 
-    numbers = {"damping": part.damping, "memory": part.memory, "refresh": part.refresh}
-    direction = scale_by_running_metric(metric, inverter=inverter, **numbers)
-    # momentum of gradients, not of directions: an old direction belongs to an inverse that is gone
-    return with_rate(chain(once("trace", part.momentum), direction), part.learning_rate)
+    numbers = {name: getattr(part, name) for name in ("damping", "memory", "refresh", "momentum")}
+    return averaged_descent(part.learning_rate, metric, **numbers, **more)
 
 
 class Kfac(Kronecker):
@@ -132,33 +119,26 @@ class Kfac(Kronecker):
     memory: Memory = 0.95
     refresh: Refresh = 20
     momentum: Momentum = 0.9
-    inverse: Literal["diagonal", "tridiagonal"] = Field(
-        "diagonal", description="a block a layer, or correlations of neighbouring dense layers too"
-    )
-    factored: Annotated[bool | None, Only("inverse", ("diagonal",))] = Field(
-        True, description="damp the two factors, balanced by their sizes, or else their product"
-    )
+    inverse: Literal["diagonal", "tridiagonal"] = Field("diagonal", description="tridiagonal: with neighbouring layers")
+    factored: Annotated[bool | None, Only("inverse", ("diagonal",)), Field(description=_FACTORED)] = True
     metric_items: Annotated[Items, Only("inverse", ("diagonal",))] = None
 
     @model_validator(mode="after")
-    def _scores(self) -> Self:
-        if self.inverse == "tridiagonal":
-            _single(self.metric, "inverse tridiagonal")
+    def _single_scores(self) -> Self:
+        if self.inverse == "tridiagonal" and self.metric == "exact":
+            raise ValueError("metric exact is not used with inverse tridiagonal; choose sampled or empirical.")
         return self
 
     def build(self, task: Any) -> Any:
-        from qnat.geometry import kronecker, structured
+        from ..methods.tridiagonal import TridiagonalFisher
 
-        from ..methods.tridiagonal import TridiagonalFisher, tridiagonal_inverse
-
-        if self.inverse == "tridiagonal":
-            return _running(self, TridiagonalFisher(task.network, _TARGETS[self.metric]), tridiagonal_inverse)
-        inverter = kronecker.factored_inverse if self.factored else structured.exact_inverse
-        return _running(self, self.fisher(task), inverter)
+        if self.inverse == "diagonal":
+            return _averaged(self, self.fisher(task), factored=self.factored)
+        return _averaged(self, TridiagonalFisher(task.network, _TARGETS[self.metric]))
 
 
 class Foof(Optimizer):
-    """The second moments of the inputs of the layers, without those of the scores."""
+    """The second moments of the inputs of the layers, without those of the scores, with momentum."""
 
     cites = ("Benzing2022",)
     name: Literal["foof"] = "foof"
@@ -170,12 +150,10 @@ class Foof(Optimizer):
     metric_items: Items = None
 
     def build(self, task: Any) -> Any:
-        from qnat.geometry.structured import exact_inverse
-
         from ..methods.fisher import KroneckerFisher
 
         metric = KroneckerFisher(task.network, outputs=False, items=self.metric_items)
-        return _running(self, metric, exact_inverse)
+        return _averaged(self, metric, factored=False)
 
 
 class KldWrmSo(Kronecker):

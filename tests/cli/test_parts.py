@@ -13,7 +13,7 @@ from classical.tasks import optimisers as network_optimisers
 from classical.tasks.boltzmann import BoltzmannSpec
 from classical.tasks.network import NetworkSpec
 from qnat.cli import main
-from qnat.experiment import RefusedError, Run, Task
+from qnat.experiment import RefusedError, Run, RunSpec, Task
 from qnat.experiment.registry import find_spec, task_names
 from qnat.experiment.store.place import standing
 from qnat.experiment.sweep.plan import plan
@@ -50,8 +50,8 @@ def test_two_parts_of_a_spec_share_no_word(name):
     assert len(words) == len(set(words))
     assert set(options(spec)) == set(words)
     for option in spec.options().values():
+        assert any(field.description for field in option.fields.values())
         for field in option.fields.values():
-            assert field.description
             for only in field.metadata:  # what it names exists
                 assert not isinstance(only, Only) or only.choice in words
 
@@ -59,6 +59,8 @@ def test_two_parts_of_a_spec_share_no_word(name):
 @pytest.mark.parametrize("name", task_names())
 def test_every_task_says_what_it_trains(name):
     assert issubclass(find_spec(name).problem(), Task)
+    with pytest.raises(NotImplementedError, match="RunSpec does not say what it trains; give trains ="):
+        RunSpec.problem()
 
 
 def test_words_and_parts_make_the_same_spec():

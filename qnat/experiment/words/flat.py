@@ -5,7 +5,7 @@ import functools
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -43,6 +43,13 @@ def kinds(field: FieldInfo) -> tuple[Any, ...]:
     union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
     members = typing.get_args(annotation) if union else (annotation,)
     return tuple(member for member in members if member is not type(None))
+
+
+def literals(field: FieldInfo) -> list[Any]:
+    """The values of a field that takes certain ones only."""
+    members = kinds(field)
+    closed = all(typing.get_origin(kind) is Literal for kind in members)
+    return [value for kind in members if closed for value in typing.get_args(kind)]
 
 
 @functools.cache
@@ -130,9 +137,19 @@ def fold(spec: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{choice} is {values[choice]!r}; it must be {wanted}.")
         word, part = chosen[choice]
         own = {name: values.pop(name) for name in part.model_fields if name != "name" and name in values}
+        _check_taken(spec, choice, word, own)
         idle = {name: None for name in reasons if name in part.model_fields}
         values[choice] = part(name=word, **own, **idle)
     return values
+
+
+def _check_taken(spec: type[BaseModel], choice: str, word: str, values: Mapping[str, Any]) -> None:
+    """Refuses a value of an option that other parts of the choice take, and the chosen one does not."""
+    for name, value in values.items():
+        taken = {key: literals(field) for key, field in options(spec)[name].fields.items()}
+        mine = taken.get(word, taken.get("", []))
+        if mine and value not in mine and any(value in each for each in taken.values()):
+            raise ValueError(f"{name} {value} is not used with {choice} {word}; choose {' or '.join(mine)}.")
 
 
 def flat(spec: BaseModel, *, young: bool = True) -> dict[str, Any]:

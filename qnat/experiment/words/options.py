@@ -2,14 +2,13 @@
 
 import argparse
 import tomllib
-import typing
 from collections.abc import Mapping
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from pydantic.fields import FieldInfo
 
 from ..errors import RefusedError
-from .flat import choices, kinds
+from .flat import choices, kinds, literals
 from .parts import Part
 from .spec import RunSpec
 
@@ -42,10 +41,7 @@ def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec]) -> None:
 
 
 def _metavar(name: str, spec: type[RunSpec], fields: Mapping[str, FieldInfo]) -> str:
-    found = [kind for field in fields.values() for kind in kinds(field)]
-    closed = all(typing.get_origin(kind) is Literal for kind in found)
-    literals = dict.fromkeys(word for kind in found if closed for word in typing.get_args(kind))
-    words = choices(spec).get(name, literals)
+    words = choices(spec).get(name, dict.fromkeys(word for field in fields.values() for word in literals(field)))
     if "" in words:
         return "NAME"
     plain = {int: "N", float: "X", str: "NAME", bool: "true|false"}
@@ -69,7 +65,8 @@ def _help(choice: str, fields: Mapping[str, FieldInfo]) -> str:
         notes.append(f"default {told}")
     if choice and (len(defaults) < 2 or len(known) < len(fields)):
         notes.insert(0, f"{choice} {', '.join(word or 'a file' for word in fields)}")
-    return ((first.description or "") + (f" ({'; '.join(notes)})" if notes else "")).replace("%", "%%")
+    text = next((field.description for field in fields.values() if field.description), "")
+    return (text + (f" ({'; '.join(notes)})" if notes else "")).replace("%", "%%")
 
 
 def values_of(chosen: argparse.Namespace, spec: type[RunSpec], *, many: bool = False) -> dict[str, Any]:

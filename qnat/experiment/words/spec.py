@@ -47,7 +47,7 @@ class RunSpec(BaseModel):
     ladder: ClassVar[str | None] = None
     figure: ClassVar[Literal["comparison", "sequence"]] = "comparison"
     cites: ClassVar[tuple[str, ...]] = ()
-    trains: ClassVar[str]
+    trains: ClassVar[str] = ""
 
     steps: int = Field(100, ge=0, description="optimiser steps")
     seed: int = Field(0, ge=0, lt=2**31, description="first seed")
@@ -72,6 +72,8 @@ class RunSpec(BaseModel):
     @classmethod
     def problem(cls) -> "type[Task]":
         """The class of what is trained, whose curves and measures a stored run of this task has."""
+        if not cls.trains:
+            raise NotImplementedError(f"{cls.__name__} does not say what it trains; give trains = 'module:Task'.")
         module, _, name = cls.trains.partition(":")
         return getattr(importlib.import_module(module), name)
 

@@ -67,15 +67,15 @@ class CountsFile(Part):
         return LearningTask(states, estimate(self.counts, states.generators.strings), **fit)
 
 
+_GENERATORS = "strings: on one qubit, on two neighbours and those of the Hamiltonian, or the last only"
+_PRETRAIN = "strings that are fitted first, exactly: a start for all (default: none)"
+
+
 class LearnedFamily(Family):
     """An exponential family of Pauli strings."""
 
-    generators: Literal["local", "hamiltonian"] = Field(
-        "local", description="strings: on one qubit, on two neighbours and those of the Hamiltonian, or the last only"
-    )
-    pretrain: Literal["one-qubit", "hamiltonian"] | None = Field(
-        None, description="strings that are fitted first, exactly: a start for all (default: none)"
-    )
+    generators: Literal["local", "hamiltonian"] = Field("local", description=_GENERATORS)
+    pretrain: Literal["one-qubit", "hamiltonian"] | None = Field(None, description=_PRETRAIN)
     ridge: float = Field(0.0, ge=0, description="adds ridge |theta|^2/2 to the loss")
 
     def build(self, operator: Any, *, periodic: bool) -> Any:

@@ -14,6 +14,14 @@ from qnat.experiment.words.values import Damping, Metric, Trust
 from ..circuits.sizes import angles_per_layer, default_layers
 from .system import Size, SystemSpec
 
+_LATENT = "energy of the latent distribution: of single spins, of products of spins, a neural network"
+_ORDER = "spins in an interaction of kobe (default n up to 4 qubits, then 4)"
+_ANSATZ = "circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms"
+_LAYERS = "layers of the circuit (default: up to 4 qubits enough to reach every eigenframe, then 16)"
+_BLOCKS = (
+    "circuit block of the metric: full, a block a layer, its diagonal, or none (latent: plain descent on the angles)"
+)
+
 
 class Family(Part):
     """The exponential family of Pauli strings on one qubit, on two neighbours, and of the Hamiltonian."""
@@ -37,23 +45,11 @@ class Qhbm(Part):
 
     cites = ("Sbahi2022", "Verdon2019")
     name: Literal["qhbm"] = "qhbm"
-    latent: Literal["bernoulli", "kobe", "mlp"] = Field(
-        "kobe", description="energy of the latent distribution: of single spins, of products of spins, a neural network"
-    )
-    order: Annotated[int | None, Only("latent", ("kobe",))] = Field(
-        None, ge=1, description="spins in an interaction of kobe (default n up to 4 qubits, then 4)"
-    )
-    hidden: Annotated[int | None, Only("latent", ("mlp",))] = Field(
-        None, ge=1, description="hidden units of mlp (default 2n)"
-    )
-    ansatz: Literal["real", "hea_ring", "hea", "hva"] | None = Field(
-        None, description="circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms"
-    )
-    layers: int | None = Field(
-        None,
-        ge=0,
-        description="layers of the circuit (default: up to 4 qubits enough to reach every eigenframe, then 16)",
-    )
+    latent: Literal["bernoulli", "kobe", "mlp"] = Field("kobe", description=_LATENT)
+    order: Annotated[int | None, Only("latent", ("kobe",)), Field(ge=1, description=_ORDER)] = None
+    hidden: Annotated[int | None, Only("latent", ("mlp",)), Field(ge=1, description="hidden units (default 2n)")] = None
+    ansatz: Literal["real", "hea_ring", "hea", "hva"] | None = Field(None, description=_ANSATZ)
+    layers: int | None = Field(None, ge=0, description=_LAYERS)
 
     def sized(self, size: Size) -> tuple[dict[str, Any], int]:
         """The defaults for a Hamiltonian of that size, and how many angles there are."""
@@ -79,15 +75,14 @@ class Qhbm(Part):
         return LatentGibbs(circuit, order=self.order or 1)
 
 
+Blocks = Literal["full", "layer", "diagonal", "latent"]
+
+
 class Natural(optimisers.Natural):
     """The natural gradient of a monotone metric, or of what blocks leave of it."""
 
     cites = ("Amari1998", "Petz1996")
-    blocks: Annotated[Literal["full", "layer", "diagonal", "latent"] | None, Only("model", ("qhbm",))] = Field(
-        "full",
-        description="circuit block of the metric: full, a block a layer, its diagonal, or none (latent: the classical "
-        "natural gradient, plain gradient on the angles)",
-    )
+    blocks: Annotated[Blocks | None, Only("model", ("qhbm",)), Field(description=_BLOCKS)] = "full"
     metric: Annotated[Metric, Only("blocks", ("full", "layer", "diagonal"))] = "bkm"
     damping: Damping = "adaptive"
     trust: Trust = 0.3
@@ -114,9 +109,7 @@ class VariationalSpec(SystemSpec):
 
     model: Qhbm | Family = Qhbm()
     optimizer: Natural | Qpmd | Mirror | Qbang | QnSpsa | Adam | Sgd = Natural()
-    steps: int = Field(
-        100, ge=0, description="optimiser steps (1000 for methods without a metric at every step, unless given)"
-    )
+    steps: int = Field(100, ge=0, description="optimiser steps (1000 without a metric at every step, unless given)")
 
     @model_validator(mode="after")
     def _variational(self) -> Self:
