@@ -102,7 +102,7 @@ def unused(spec: type[BaseModel], values: Mapping[str, Any]) -> dict[str, str]:
         return default.default if (given := values.get(name)) is None and (default := field(name)) else given
 
     def refuse(name: str, choice: str, users: Iterable[str]) -> None:
-        advice = f"leave it out, or choose {choice} {' or '.join(users)}"
+        advice = f"leave it out, or choose {choice} {' or '.join(user or 'a file' for user in users)}"
         reasons.setdefault(name, f"{name} is not used with {choice} {said(choice)}; {advice}.")
 
     for name, option in known.items():
