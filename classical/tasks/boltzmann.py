@@ -1,5 +1,6 @@
 """The spec of Boltzmann machines."""
 
+import math
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,12 +8,12 @@ from pydantic import Field, model_validator
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.spec import RunSpec
+from qnat.experiment.words.spec import RunSpec, check_memory
 from qnat.experiment.words.values import Rate
 
 from ..data.headers import header
 
-LARGEST = 12
+LARGEST = 20
 
 
 class Ising(Part):
@@ -83,8 +84,12 @@ class BoltzmannSpec(RunSpec):
             self._set(n=units)
         if self.order is not None and self.order > self.n:
             raise ValueError(f"order is {self.order}; it can be at most n = {self.n}.")
+        order = self.order or min(2, self.n)
+        parameters = sum(math.comb(self.n, k) for k in range(1, order + 1))
+        matrices = math.log2(24) + 2 * math.log2(parameters)
+        check_memory(matrices, f"The Fisher matrix of {parameters} parameters", "choose a lower order")
         steps = self.steps if "steps" in self.model_fields_set else self.optimizer.steps
-        self._set(order=self.order or min(2, self.n), steps=steps)
+        self._set(order=order, steps=steps)
         return self
 
     def check_data(self) -> None:

@@ -20,7 +20,7 @@ def elsewhere(tmp_path, monkeypatch):
     bits[:, 1] = np.where(np.random.default_rng(1).random(400) < 0.7, bits[:, 0], bits[:, 1])
     np.save("bits.npy", bits)
     np.save("grey.npy", bits / 2 + 0.1)
-    np.save("wide.npy", np.zeros((10, 13)))
+    np.save("wide.npy", np.zeros((10, 21)))
     np.save("certain.npy", bits * np.array([1.0, 1.0, 0.0]))
 
 
@@ -36,11 +36,12 @@ def test_defaults_are_resolved():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"n": "13"}, "n is '13'; it must be at most 12"),
+        ({"n": "21"}, "n is '21'; it must be at most 20"),
+        ({"n": "20", "order": "20"}, r"The Fisher matrix of 1048575 parameters needs about .* GB"),
         ({"order": "5"}, "order is 5; it can be at most n = 4"),
         ({"data": "bits.npy", "beta": "1"}, "beta is not used with data bits.npy; leave it out, or choose data ising"),
         ({"data": "bits.npy", "n": "4"}, "n is 4, but the data in bits.npy have 3 units"),
-        ({"data": "wide.npy"}, "The data in wide.npy have 13 units; at most 12 are enumerated"),
+        ({"data": "wide.npy"}, "The data in wide.npy have 21 units; at most 20 are enumerated"),
         ({"data": "grey.npy"}, "bits"),
         ({"data": "no"}, "Unknown data set 'no'"),
         ({"optimizer": "newton"}, "'natural', 'mirror', 'adam', 'sgd'"),
