@@ -6,7 +6,8 @@ import importlib.machinery
 import importlib.util
 import types
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 MOVED = {
     "classical.headers": ("classical.data.headers", "classical.data.formats"),
@@ -64,6 +65,32 @@ MOVED = {
     "qnat.quantum.reduced": ("qnat.quantum.exact.reduced",),
     "qnat.quantum.typicality": ("qnat.quantum.exact.typicality", "qnat.quantum.exact.typical_metric"),
 }
+
+
+NAMES = {
+    "qnat.quantum.methods": {
+        "DeviceThermalTask": "qnat.quantum.problems",
+        "LearningTask": "qnat.quantum.problems",
+        "SampledThermalTask": "qnat.quantum.problems",
+        "SequenceTask": "qnat.quantum.problems",
+        "ThermalTask": "qnat.quantum.problems",
+    },
+    "qnat.quantum.models": {"Samples": "qnat.inference.bits", "sample_latent": "qnat.inference.bits"},
+}
+"""Names that a room passed on and another does now."""
+
+
+def former(room: str) -> Callable[[str], Any]:
+    """`__getattr__` of a room, for the names that it had."""
+
+    def load(name: str) -> Any:
+        if name not in NAMES[room]:
+            raise AttributeError(f"module '{room}' has no attribute '{name}'.")
+        home = NAMES[room][name]
+        warnings.warn(f"{room}.{name} is now {home}.{name}.", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(home), name)
+
+    return load
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

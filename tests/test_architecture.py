@@ -33,7 +33,7 @@ SPECS = sorted(point.module for point in importlib.metadata.entry_points(group="
 MUTANTS = runpy.run_path(str(ROOT / "tests" / "mutants.py"))["MUTANTS"]
 
 PLACES = [".ci", "benchmarks", "classical", "docs", "examples", "qnat", "tests"]
-TEXT = {"", ".cff", ".json", ".md", ".py", ".svg", ".toml", ".txt", ".typed"}
+TEXT = {"", ".bib", ".cff", ".json", ".md", ".py", ".pyi", ".svg", ".toml", ".txt", ".typed"}
 STRANGERS = {
     "a path of one machine": re.compile(r"(?<![\w.}])/(home|root|tmp|work|Users)/"),
     "the address of a package registry": re.compile(r"pypi\.org|pythonhosted|index-url|registry\.npmjs"),
@@ -129,6 +129,16 @@ def test_modules_that_moved_are_found_by_their_old_names(old):
         found = importlib.import_module(new)
         public = [name for name, value in vars(found).items() if getattr(value, "__module__", "") == new]
         assert all(getattr(module, name) is getattr(found, name) for name in public)
+
+
+@pytest.mark.parametrize("room", moved.NAMES)
+def test_names_that_moved_are_found_in_the_room_that_had_them(room):
+    for name, home_of in moved.NAMES[room].items():
+        with pytest.warns(DeprecationWarning, match=rf"{room}.{name} is now {home_of}.{name}"):
+            found = getattr(importlib.import_module(room), name)
+        assert found is getattr(importlib.import_module(home_of), name)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        importlib.import_module(room).nothing  # noqa: B018
 
 
 @pytest.mark.parametrize("name", ROOMS)

@@ -39,7 +39,8 @@ class _EntropySGD(eqx.Module):
         return EntropyState(jnp.zeros((), jnp.int32), params, params, params, self.outer.init(params))
 
     def step(self, state: EntropyState, batch: Any = None, *, key: PRNGKeyArray) -> tuple[EntropyState, Info]:
-        value, slope = self.value_and_grad(state.place, batch, jax.random.fold_in(key, 1))
+        gradient_key, noise_key = jax.random.split(key)
+        value, slope = self.value_and_grad(state.place, batch, gradient_key)
         gamma = self.gamma * (1 + self.growth) ** (state.step // self.inner_steps)
         size = jnp.sqrt(2 * self.inner_rate) * self.noise
 
@@ -47,7 +48,7 @@ class _EntropySGD(eqx.Module):
             drift = self.inner_rate * (gradient - gamma * (centre - at))
             return (at - drift + size * normal).astype(at.dtype)
 
-        place = jax.tree.map(walk, state.place, slope, state.centre, normal_like(state.place, key))
+        place = jax.tree.map(walk, state.place, slope, state.centre, normal_like(state.place, noise_key))
         mean = jax.tree.map(lambda m, p: _AVERAGE * m + (1 - _AVERAGE) * p, state.mean, place)
 
         def move() -> EntropyState:

@@ -108,7 +108,7 @@ class TridiagonalInverse(AbstractInverse):
 
 
 def tridiagonal_inverse(operator: AbstractStructured, shift: Float[Array, ""]) -> TridiagonalInverse:
-    """F̂⁻¹ with factored Tikhonov damping of the diagonal factors, as in `qnat.geometry.structured.factored_inverse`.
+    """F̂⁻¹ with factored Tikhonov damping of the diagonal factors, as in `qnat.geometry.kronecker.factored_inverse`.
 
     An inverter for `qnat.optim.scale_by_running_metric`; without damping the factors have to be positive definite.
     """

@@ -5,8 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, PyTree
 
@@ -16,7 +18,7 @@ from .loop.iterate import train
 from .loop.job import Job, Until
 from .loop.keep import Keep
 from .stopwatch import timed
-from .store.files import FIGURE, reported
+from .store.files import FIGURE, read_run, reported
 from .store.folder import Folder, Memory
 from .store.place import clear, locked, standing
 from .store.result import Run, declarations
@@ -59,21 +61,26 @@ def run(
         resume: continue the run in `out`, start it if there is none, return it if it has finished.
         force: replace the run in `out`.
         keep: which parameters to keep on the way, as `Run.draws`: the draws of a chain, for example.
-        until: ends the run with the first row of the record, {name: (seeds,)}, for which it holds.
+        until: ends the run with the first of its rows, {name: (seeds,)}, for which it holds, for every seed if it
+            answers for each; a resumed run asks from its checkpoint on.
         initial: parameters to start from, in the shape of `Run.params`; None asks `task.init`.
         record: what identifies the run, such as the words that made task and optimiser; None stores their repr.
         citations: keys of what the run cites. ladder: the name in the record along which such runs are ordered.
         progress: show a bar on standard error; None does if that is a terminal.
 
     Raises:
-        RefusedError: before anything is written, see `qnat.experiment.store.files.standing`.
+        RefusedError: before anything is written, see `qnat.experiment.store.place.standing`.
         NonFiniteError: the loss stopped being finite. StorageError: the folder could not be written.
         KeyboardInterrupt: Ctrl-C. After each of the last three the folder can be resumed.
     """
     _check(steps=(steps, 0), seed=(seed, 0), seeds=(seeds, 1), every=(every, 1))
+    _check_kinds(process, keep)
+    if initial is not None and task.traceable:
+        _check_initial(task, initial, seeds)
     if seeds == 1 and initial is not None:
         initial = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], initial)
-    known = dict(record or _describe(task, process, steps=steps, seed=seed, seeds=seeds, every=every))
+    numbers = {"steps": steps, "seed": seed, "seeds": seeds, "every": every}
+    known = {"task": task.name} | numbers | dict(record or _describe(task, process))
     known |= {} if keep is None else {"keep": keep._asdict()}
     if not isinstance(process, Process):
         process = descend(task.value_and_grad, process, traceable=task.traceable)
@@ -87,8 +94,26 @@ def run(
 
 def _check(**numbers: tuple[int, int]) -> None:
     for name, (value, least) in numbers.items():
-        if value < least:
-            raise ValueError(f"{name} is {value}; it must be at least {least}.")
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name} is {value}; it must be a whole number of at least {least}.")
+
+
+def _check_kinds(process: Any, keep: Any) -> None:
+    if not (isinstance(process, Process) or (hasattr(process, "init") and hasattr(process, "update"))):
+        raise ValueError(f"The process is {process!r}; give an optax transform, or a qnat.inference.Process.")
+    if keep is not None and not isinstance(keep, Keep):
+        raise ValueError(f"keep is {keep!r}; give Keep(every, burn_in).")
+    if keep is not None:
+        _check(**{"keep.every": (keep.every, 1), "keep.burn_in": (keep.burn_in, 0)})
+
+
+def _check_initial(task: Task, initial: PyTree[Array], seeds: int) -> None:
+    """Refuses parameters that are not like those of the task, an axis over several seeds apart."""
+    wanted = jax.eval_shape(task.init, jax.random.key(0))
+    lead = (seeds,) if seeds > 1 else ()
+    looks = [jax.tree.map(lambda leaf, lead=lead: (*lead, *jnp.shape(leaf)), wanted), jax.tree.map(jnp.shape, initial)]
+    if looks[0] != looks[1]:
+        raise ValueError(f"initial has arrays of the shapes {looks[1]}; the task {task.name} wants {looks[0]}.")
 
 
 def _stored(
@@ -105,7 +130,8 @@ def _stored(
     standing(path, record, resume=resume, force=force)  # refuses before the folder is made
     with locked(path):
         found = standing(path, record, resume=resume, force=force)  # and again, now that nobody else writes
-        if found == "finished":
+        # a run that ended early goes on where nothing ends it any more
+        if found == "finished" and (job.until is not None or read_run(path)["steps"] == job.steps):
             return Run.load(path)
         if found == "new":
             clear(path)
@@ -129,8 +155,11 @@ def _draw(result: Run, path: pathlib.Path) -> None:
         draw_run(result, path / FIGURE)
 
 
-def _describe(task: Task, process: Process | optax.GradientTransformation, **numbers: int) -> dict[str, Any]:
+def _describe(task: Task, process: Process | optax.GradientTransformation) -> dict[str, Any]:
     """The record of a task that no spec made, without the addresses of functions, which differ between processes."""
     kind = "process" if isinstance(process, Process) else "optimizer"
-    texts = {"task": task.name, "problem": repr(task), kind: repr(process)}
-    return {name: re.sub(r" at 0x[0-9a-f]+", "", text) for name, text in texts.items()} | numbers
+    texts = {"problem": repr(task), kind: repr(process)}
+    # rates and temperatures, which repr shows as arrays without their values
+    leaves = jax.tree.leaves(eqx.filter((task, process), eqx.is_inexact_array))
+    scalars = [float(leaf) for leaf in leaves if leaf.ndim == 0]
+    return {name: re.sub(r" at 0x[0-9a-f]+", "", text) for name, text in texts.items()} | {"scalars": scalars}

@@ -17,7 +17,7 @@ from .estimate import Estimate
 Energy = Callable[[Float[Array, "batch n"]], Float[Array, " batch"]]
 Method = Literal["exact", "gibbs", "tempering"]
 
-_LARGEST = 20  # qubits whose 2^n energies are enumerated
+_LARGEST = 20  # bits whose 2^n energies are enumerated
 _HOTTEST = 10.0
 _TEMPERATURES = 8
 

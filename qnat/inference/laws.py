@@ -32,7 +32,7 @@ def check_process(process: Process, params: PyTree[Array], batch: Any = None, *,
         looks["said"], looks["later"] = _look((info.value, info.scalars)), _look((following.value, following.scalars))
         looks["shapes"] = [jnp.shape(leaf) for leaf in jax.tree.leaves(info)]
         pairs = zip(jax.tree.leaves((after, info)), jax.tree.leaves((again, repeated)), strict=True)
-        same = [jnp.all(_data(a) == _data(b)) | jnp.all(jnp.isnan(_data(a))) for a, b in pairs]
+        same = [jnp.array_equal(_data(a), _data(b), equal_nan=True) for a, b in pairs]
         return jnp.stack(same).all()
 
     same = (jax.jit(twice) if process.traceable else twice)(params, batch, key)

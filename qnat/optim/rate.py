@@ -41,7 +41,7 @@ def once(name: str, *numbers: float) -> optax.GradientTransformation:
 
     "lars" and "lamb" are the directions of optax's optimisers without decay.
     """
-    # biases of our networks are the last columns of their matrices, so that no vector needs a mask
+    # biases are taken to be the last columns of matrices, so that no vector needs a mask
     if name == "lars":
         return optax.chain(optax.scale_by_trust_ratio(trust_coefficient=1e-3), optax.trace(0.9))
     if name == "lamb":

@@ -78,6 +78,28 @@ def test_noise_has_its_size():
     assert not np.any(after.centre["w"])
 
 
+def test_the_noise_of_the_walk_is_not_that_of_the_gradient():
+    def noisy(params, batch, key):
+        return params["a"][0], {"a": jnp.zeros(2), "b": jax.random.normal(key, ())}
+
+    process = entropy_sgd(noisy, 1.0, inner_steps=10, inner_rate=0.5, gamma=0.0, noise=1.0)
+    start = {"a": np.zeros(2), "b": np.zeros(())}
+
+    @jax.jit
+    def places(keys):
+        def place(key):
+            drawn = [
+                noisy(start, None, each)[1]["b"] for each in (jax.random.split(key)[0], jax.random.fold_in(key, 1))
+            ]
+            return process.step(process.init(start), None, key=key)[0].place["b"], jnp.stack(drawn)
+
+        return jax.lax.map(place, keys)
+
+    found, drawn = jax.tree.map(np.asarray, places(jax.random.split(jax.random.key(0), 20)))
+    # the gradient's draw is one of these; were the walk's the same, x' would be a multiple of it
+    assert all(np.std(found / column) > 0.1 for column in drawn.T)
+
+
 def test_a_walk_has_a_length():
     with pytest.raises(ValueError, match="inner_steps = -1"):
         entropy_sgd(bowl, 0.1, inner_steps=-1)

@@ -169,7 +169,7 @@ _REFUSED = [
     ("run helmholtz --data text --batch 5", "batch is 5, and the data have 3 items"),
     ("run boltzmann --data text --n 3", "n is 3, but the data in text have 2 units"),
     ("run boltzmann --data grey.npy", "give a threshold"),
-    ("run boltzmann --n 13", "n is '13'; it must be at most 12"),
+    ("run boltzmann --n 21", "n is '21'; it must be at most 20"),
     ("run learning --data no.json", "no.json"),
     ("run learning --groups 9 --shots 10 --data shadows", "10 shadows make at most 5 groups"),
     ("run sequence --beta-max 0.1", "beta_max"),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pytest
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from classical.tasks import optimisers as network_optimisers
 from classical.tasks.boltzmann import BoltzmannSpec
@@ -68,8 +68,6 @@ def test_words_and_parts_make_the_same_spec():
     assert NetworkSpec(optimizer=network_optimisers.Foof(damping=0.2), batch=7) == foof
     assert (foof.damping, foof.optimizer.damping, foof.memory, foof.factored) == (0.2, 0.2, 0.95, None)
     assert foof.replaced(damping=0.5, batch=9) == NetworkSpec(optimizer="foof", damping=0.5, batch=9)
-    # a part that another task would use as well: what was not given is the task's default
-    assert NetworkSpec(optimizer=optimisers.Adam()) == NetworkSpec(optimizer="adam")
     assert NetworkSpec(optimizer="adam").learning_rate == 0.01
     with pytest.raises(AttributeError):
         foof.nothing  # noqa: B018
@@ -241,3 +239,27 @@ def test_what_has_no_meaning_with_neighbouring_layers_is_refused(values, message
     with pytest.raises(RefusedError) as caught:
         build(NetworkSpec, {"inverse": "tridiagonal", **values})
     assert message in str(caught.value)
+
+
+def test_a_part_is_taken_for_what_it_is():
+    from classical.tasks import optimisers as own
+    from classical.tasks.network import NetworkSpec
+    from qnat.experiment.words import optimisers as shared
+
+    with pytest.raises(ValidationError, match=r"words\.optimisers\.Adam; give a classical\.tasks\.optimisers\.Adam\."):
+        NetworkSpec(optimizer=shared.Adam())
+    with pytest.raises(ValidationError, match="damping is given beside optimizer and in it; give it once"):
+        NetworkSpec(optimizer=own.Foof(damping=0.2), damping=0.5)
+    spec = NetworkSpec(optimizer=own.Foof(damping=0.2), memory=0.5)
+    assert (spec.damping, spec.memory) == (0.2, 0.5)
+    assert NetworkSpec(**spec.model_dump()) == spec
+    assert NetworkSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize("words", [{"optimizer": "adam"}, {"clip": 1.0}, {"nosuch": 3}])
+def test_only_words_in_use_are_replaced(words):
+    from classical.tasks.network import NetworkSpec
+
+    assert NetworkSpec().replaced(damping=0.5).damping == 0.5
+    with pytest.raises(ValueError, match="is no option in use of this spec"):
+        NetworkSpec().replaced(**words)

@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from classical.methods.entropy_sgd import entropy_sgd
 from classical.models.mixture import Mixture
-from qnat.experiment import Keep, Run, Task, run
+from qnat.experiment import Keep, RefusedError, Run, Task, run
 from qnat.experiment.loop import in_python
 from qnat.experiment.loop import step as traced
 from qnat.geometry.families import Gaussian
@@ -79,7 +79,7 @@ def halve_in_numpy() -> Process:
         state = {name: np.asarray(leaf) for name, leaf in state.items()}
         assert all(isinstance(leaf, np.ndarray) for leaf in state.values())
         value = float(np.sum(state["a"] ** 2))
-        noise = 0.01 * np.asarray(jax.random.normal(key, (2,)))
+        noise = 0.01 * np.random.default_rng(np.asarray(jax.random.key_data(key))).normal(size=2)
         new = {"a": jnp.asarray(state["a"] / 2 + noise), "b": jnp.asarray(state["b"])}
         return new, Info(value, {"halved": 1.0})
 
@@ -205,3 +205,64 @@ def test_a_run_that_would_end_early_resumes(tmp_path, paced, monkeypatch):
         with pytest.raises(KeyboardInterrupt, match="Stopped at step 4 of 30"):
             run(task, process, **options, out=tmp_path)
     assert_same_bits(run(task, process, **options, out=tmp_path, resume=True), whole)
+
+
+def test_a_run_that_ended_early_goes_on_where_nothing_ends_it(tmp_path):
+    task, process, _ = made("em")
+    early = run(task, process, steps=9, seed=0, until=lambda row: row["loss"] < 1e9, out=tmp_path)
+    assert early.steps == 0
+    whole = run(task, process, steps=9, seed=0, out=tmp_path, resume=True)
+    assert_same_bits(whole, run(task, process, steps=9, seed=0))
+
+
+def test_lost_draws_are_not_made_up(tmp_path):
+    task, process, keep = made("chain")
+    run(task, process, steps=20, seed=0, keep=keep, out=tmp_path)
+    (tmp_path / "draws.bin").write_bytes((tmp_path / "draws.bin").read_bytes()[:10])
+    again = run(task, process, steps=24, seed=0, keep=keep, out=tmp_path, resume=True)  # from the checkpoint before
+    assert_same_bits(again, run(task, process, steps=24, seed=0, keep=keep))
+    (tmp_path / "draws.bin").unlink()
+    (tmp_path / "checkpoint.previous.npz").unlink()
+    with pytest.raises(RefusedError, match=r"draws\.bin is shorter than it says"):
+        run(task, process, steps=26, seed=0, keep=keep, out=tmp_path, resume=True)
+
+
+def test_keys_of_any_generator_and_strange_names_come_back(tmp_path):
+    def step(state, batch=None, *, key):
+        moved = jax.tree.map(lambda x: x + jax.random.normal(state["key"], x.shape), state["at"])
+        return {"key": jax.random.split(state["key"])[0], "at": moved}, Info(jnp.zeros(()), {})
+
+    class Named(Well):
+        def init(self, key):
+            return {"a": {"b": jnp.ones(2)}, "a.b": jnp.zeros(1), "c/%d": jnp.zeros(())}
+
+        def evaluate(self, params):
+            return {}
+
+    process = Process(
+        lambda params, *, key: {"key": jax.random.key(3, impl="rbg"), "at": params}, step, lambda state: state["at"]
+    )
+    whole = run(Named(), process, steps=6, seed=0, keep=Keep())
+    run(Named(), process, steps=3, seed=0, keep=Keep(), out=tmp_path)
+    found = run(Named(), process, steps=6, seed=0, keep=Keep(), out=tmp_path, resume=True)
+    loaded = Run.load(tmp_path)
+    for one in (found, loaded):
+        jax.tree.map(np.testing.assert_array_equal, (one.params, one.draws), (whole.params, whole.draws))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"keep": Keep(0)}, "keep.every is 0; it must be a whole number of at least 1"),
+        ({"keep": Keep(1, -3)}, "keep.burn_in is -3; it must be a whole number of at least 0"),
+        ({"keep": 3}, r"keep is 3; give Keep\(every, burn_in\)"),
+        ({"steps": 2.5}, r"steps is 2\.5; it must be a whole number of at least 0"),
+        ({"process": None}, "The process is None; give an optax transform"),
+        ({"initial": {"zz": np.zeros(9)}}, "initial has arrays of the shapes .*zz.*; the task well wants"),
+    ],
+)
+def test_what_cannot_run_is_one_sentence_and_leaves_nothing(given, message, tmp_path):
+    arguments = {"process": made("chain")[1], "steps": 3, "seed": 0, "out": tmp_path / "r"} | given
+    with pytest.raises(ValueError, match=message):
+        run(made("chain")[0], **arguments)
+    assert not (tmp_path / "r").exists()

@@ -14,8 +14,8 @@ from ..task import Task
 
 Labels = dict[str, Artifact]
 
-_AXES = ("seed", "step", "draw")
-"""What curves and draws are over."""
+_AXES = ("seed", "step", "draw", "params", "draws")
+"""Names that a result has for itself."""
 
 
 def final_artifacts(task: Task, params: PyTree[Array]) -> tuple[dict[str, Array], Labels]:
@@ -49,6 +49,9 @@ def labelled(artifacts: Mapping[str, Array | Artifact]) -> tuple[dict[str, Array
     Raises:
         ValueError: labels that do not fit their array, or each other.
     """
+    for name in artifacts:
+        if name.partition(".")[0] in ("params", "draws") or "/" in name:
+            raise ValueError(f"An artifact is called '{name}'; rename it: params and draws are taken, slashes are not.")
     arrays = {name: jnp.asarray(one.value if isinstance(one, Artifact) else one) for name, one in artifacts.items()}
     known = {name: one for name, one in artifacts.items() if isinstance(one, Artifact)}
     lengths: dict[str, int] = {}

@@ -22,6 +22,8 @@ class Curves:
     def add(self, first: int, count: int, record: Record) -> None:
         """Takes in rows first .. first + count − 1; the last row of a run has no update, hence no diagnostics."""
         updates = min(count, self._shape[1] - 1 - first)
+        if strange := [name for name in (*record.evaluated, *record.diagnostics) if "/" in name]:
+            raise ValueError(f"A curve is called '{strange[0]}'; choose a name without slashes.")
         self.evaluated, self._diagnostics = tuple(record.evaluated), tuple(record.diagnostics)
         clash = {"loss", "step", *self.evaluated}.intersection(self._diagnostics) or {"loss", "step"}.intersection(
             self.evaluated
@@ -61,7 +63,7 @@ class Curves:
     def first_row(self, holds: Callable[[Mapping[str, Any]], bool], first: int, count: int) -> int | None:
         """The first of these rows that a predicate of rows holds for."""
         rows = ({name: curve[:, step] for name, curve in self.arrays.items()} for step in range(first, first + count))
-        return next((first + k for k, row in enumerate(rows) if holds(row)), None)
+        return next((first + k for k, row in enumerate(rows) if np.all(holds(row))), None)
 
     def cut(self, last: int) -> None:
         """Forgets what comes after row `last`, its update included."""

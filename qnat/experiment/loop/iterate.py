@@ -151,7 +151,8 @@ def _loop(
         if job.until is not None and (end := curves.first_row(job.until, first, count)) is not None:
             # the run ends inside the chunk: once more, up to there, as the last steps of a shorter run
             job, count = job._replace(steps=end), end + 1 - first
-            after, rows, draws = _advance(job, state, batches, first, count, supply.rows)
+            with timed("train", spent):
+                after, rows, draws = jax.block_until_ready(_advance(job, state, batches, first, count, supply.rows))
             curves.cut(end)
             curves.add(first, count, rows)
         if (bad := curves.first_non_finite(first, count)) is not None:

@@ -83,7 +83,8 @@ def _problem(task: str) -> "type[Task] | None":
     """The class of a task; said if there is none."""
     try:
         return find_spec(task).problem()
-    except (RefusedError, ImportError, AttributeError) as error:  # not installed, or without a task of that name
+    # not installed, or without a task of that name, or one that does not say
+    except (RefusedError, ImportError, AttributeError, NotImplementedError) as error:
         note(
             f"Older runs of '{task}' do not say what it measures, and it cannot be asked, so the loss is shown. {error}"
         )

@@ -1,5 +1,6 @@
 """The state of a loop as one file, the last two kept, so that a crash at any moment loses at most the newest."""
 
+import functools
 import json
 import pathlib
 import zipfile
@@ -12,7 +13,9 @@ from jaxtyping import Array, PyTree
 
 from ..console import note
 from ..errors import RefusedError
-from .files import CHECKPOINT, LOG, PREVIOUS, replace_file
+from .files import CHECKPOINT, DRAWS, LOG, PREVIOUS, replace_file
+
+_GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")
 
 
 class Checkpoint(NamedTuple):
@@ -43,15 +46,23 @@ def unpack(skeleton: PyTree[Any], leaves: list[np.ndarray]) -> PyTree[Array]:
     restored = []
     for slot, leaf in zip(slots, leaves, strict=True):
         if _is_key(slot):
-            restored.append(jax.random.wrap_key_data(jnp.asarray(leaf), impl=jax.random.key_impl(jax.random.key(0))))
+            restored.append(jax.random.wrap_key_data(jnp.asarray(leaf), impl=_kind(slot.dtype)))
             continue
         if (slot.shape, slot.dtype) != (leaf.shape, leaf.dtype):
+            alike = slot.shape == leaf.shape
+            advice = "resume with the precision it was made in, or use" if alike else "start anew with"
             raise RefusedError(
                 f"The checkpoint holds a {leaf.dtype}{list(leaf.shape)} where this run has a "
-                f"{slot.dtype}{list(slot.shape)}; resume with the precision it was made in, or use --force."
+                f"{slot.dtype}{list(slot.shape)}; {advice} --force."
             )
         restored.append(jnp.asarray(leaf))
     return jax.tree.unflatten(structure, restored)
+
+
+def _kind(dtype: Any) -> str:
+    """The generator that keys of this type belong to."""
+    made = {kind: functools.partial(jax.random.key, impl=kind) for kind in _GENERATORS}
+    return next(kind for kind, make in made.items() if jax.eval_shape(make, 0).dtype == dtype)
 
 
 def save(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -69,14 +80,12 @@ def load(folder: pathlib.Path) -> Checkpoint | None:
     Raises:
         RefusedError: there are checkpoints, all damaged.
     """
-    log = folder / LOG
-    written = log.stat().st_size if log.exists() else 0
     damaged = ""
     for name in (CHECKPOINT, PREVIOUS):
         if not (folder / name).exists():
             continue
         try:
-            checkpoint = _read(folder / name, written)
+            checkpoint = _read(folder / name)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             damaged = f"{folder / name} is damaged ({error})"
             continue
@@ -88,9 +97,14 @@ def load(folder: pathlib.Path) -> Checkpoint | None:
     return None
 
 
-def _read(path: pathlib.Path, written: int) -> Checkpoint:
+def _size(path: pathlib.Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _read(path: pathlib.Path) -> Checkpoint:
     with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
         meta = json.loads(file["meta"].tobytes())
-        if meta["log_bytes"] > written:
-            raise ValueError(f"{LOG} is shorter than it says")
+        for file_name, length in ((LOG, meta["log_bytes"]), (DRAWS, meta.get("draws_bytes", 0))):
+            if length > _size(path.with_name(file_name)):
+                raise ValueError(f"{file_name} is shorter than it says")
         return Checkpoint([file[name] for name in sorted(file.files) if name != "meta"], meta)

@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, who may write it, and writes that a crash cannot tear.
+"""Files that a crash cannot tear, and what ours are called.
 
 This module imports the standard library only, so that a command line refuses a folder before it loads anything.
 """

@@ -123,7 +123,7 @@ class Folder(Memory):
             meta = {
                 "step": step,
                 "log_bytes": lengths[LOG],
-                "draws_bytes": lengths.get(DRAWS, 0),
+                "draws_bytes": lengths.get(DRAWS, self._lengths.get(DRAWS, 0)),
                 "seconds": seconds,
                 "spec": jsonable(self._spec),
             }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import urllib.parse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,7 @@ def _nested(stem: str, arrays: dict[str, np.ndarray]) -> Any:
     for name, array in arrays.items():
         if name == stem:
             return array
-        first, *path = name.split(".")
+        first, *path = map(urllib.parse.unquote, name.split("."))
         if first == stem:
             *nodes, leaf = path
             branch = tree

@@ -1,16 +1,13 @@
 """result.nc, written."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..measures import Artifact
 from .files import RESULT, jsonable
 from .netcdf import write_arrays
-
-if TYPE_CHECKING:
-    pass
 from .result import CURVE, DRAWS, PARAMS, Run, numbered
 
 
@@ -36,13 +33,22 @@ def save_result(run: Run) -> None:
     for name, array in {} if run.draws is None else _flat(DRAWS, run.draws).items():
         stacked = array[None] if run.seeds == 1 else array
         arrays[name] = Artifact(stacked, ("seed", "draw", *numbered(name, stacked.ndim - 2)))
+    if taken := [name for name in arrays if any(name in one.dims for one in arrays.values())]:
+        raise ValueError(f"'{taken[0]}' names both an array and an axis of '{run.spec['task']}'; rename one.")
     write_arrays(run.path / RESULT, arrays, {"spec": json.dumps(jsonable(run.spec)), "task": run.spec["task"]})
 
 
 def _flat(stem: str, tree: Any) -> dict[str, np.ndarray]:
-    """{"a": {"b": x}} to {"stem.a.b": x}; one bare array to {"stem": x}."""
+    """{"a": {"b": x}} to {"stem.a.b": x}; one bare array to {"stem": x}; dots and slashes of names are escaped."""
     import jax
 
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    names = (jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves)
-    return {f"{stem}.{name}".rstrip("."): np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    names = (".".join([stem, *map(_escaped, path)]) for path, _ in leaves)
+    return {name: np.asarray(leaf) for name, (_, leaf) in zip(names, leaves, strict=True)}
+
+
+def _escaped(key: Any) -> str:
+    import jax
+
+    name = jax.tree_util.keystr((key,), simple=True)
+    return name.replace("%", "%25").replace(".", "%2E").replace("/", "%2F")

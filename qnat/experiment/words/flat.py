@@ -80,7 +80,8 @@ def _chosen(spec: type[BaseModel], values: Mapping[str, Any]) -> dict[str, tuple
     found = {}
     for choice, parts in choices(spec).items():
         word = values.get(choice)
-        word = spec.model_fields[choice].default.name if word is None else word
+        default = spec.model_fields[choice].default
+        word = getattr(default, "name", None) if word is None else word
         part = parts.get(word, parts.get("")) if isinstance(word, str) else None
         if part is not None:
             found[choice] = (word, part)
@@ -124,9 +125,18 @@ def fold(spec: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: a word that no part has, an option without use; pydantic's of a value that an option cannot have.
     """
     values = dict(given)
-    for choice in choices(spec):
-        if isinstance(part := values.get(choice), Part):
-            values |= {choice: part.name} | {name: getattr(part, name) for name in part.model_fields_set - {"name"}}
+    for choice, parts in choices(spec).items():
+        part = values.get(choice)
+        if isinstance(part, Part):
+            if type(part) not in parts.values():
+                alike = [parts[part.name]] if part.name in parts else parts.values()
+                names = " or ".join(f"{one.__module__}.{one.__qualname__}" for one in alike)
+                raise ValueError(f"{choice} is a {type(part).__module__}.{type(part).__qualname__}; give a {names}.")
+            part = {name: getattr(part, name) for name in part.model_fields_set | {"name"}}
+        if isinstance(part, Mapping):
+            if twice := [name for name in part if name in given and name != choice]:
+                raise ValueError(f"{twice[0]} is given beside {choice} and in it; give it once.")
+            values |= {choice: part.get("name"), **{name: value for name, value in part.items() if name != "name"}}
     reasons, chosen = unused(spec, values), _chosen(spec, values)
     for name, reason in reasons.items():
         if values.pop(name, None) is not None:
@@ -134,7 +144,8 @@ def fold(spec: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
     for choice, parts in choices(spec).items():
         if choice not in chosen:
             wanted = f"one of {', '.join(map(repr, parts))}" if "" not in parts else "a word"
-            raise ValueError(f"{choice} is {values[choice]!r}; it must be {wanted}.")
+            said = f"is {values[choice]!r}; it" if values.get(choice) is not None else "is missing; it"
+            raise ValueError(f"{choice} {said} must be {wanted}.")
         word, part = chosen[choice]
         own = {name: values.pop(name) for name in part.model_fields if name != "name" and name in values}
         _check_taken(spec, choice, word, own)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from .flat import Option, flat, fold, options, unused
+from .flat import Option, choices, flat, fold, options, unused
 from .parts import CONFIG, Part
 from .references import entries
 
@@ -110,6 +110,8 @@ class RunSpec(BaseModel):
 
     def replaced(self, **words: Any) -> Self:
         """This spec with other values of some options, unchecked, and nothing that follows from them changed."""
+        if strange := [name for name in words if name not in self.words() or name in choices(type(self))]:
+            raise ValueError(f"{strange[0]} is no option in use of this spec; make a new spec.")
         one = self.model_copy()
         one._set(**words)  # noqa: SLF001 (of a copy)
         return one

@@ -1,4 +1,6 @@
-"""What is done with models: problems and estimators."""
+"""What is done with models: estimators, dynamics, maximum likelihood, observables."""
+
+from qnat.moved import former
 
 from .dynamics import closed_dynamics as closed_dynamics
 from .dynamics import open_dynamics as open_dynamics
@@ -29,3 +31,5 @@ __all__ = [
     "thermofield",
     "varqite",
 ]
+
+__getattr__ = former(__name__)

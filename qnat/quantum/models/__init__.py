@@ -1,5 +1,7 @@
 """Models: maps from parameters to density matrices and pure states."""
 
+from qnat.moved import former
+
 from .approximate import ApproximateMetric as ApproximateMetric
 from .channels import Channel as Channel
 from .channels import amplitude_damping as amplitude_damping
@@ -31,3 +33,5 @@ __all__ = [
     "kraus",
     "phase_damping",
 ]
+
+__getattr__ = former(__name__)

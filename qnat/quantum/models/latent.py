@@ -71,7 +71,7 @@ class LatentGibbs(eqx.Module):
             ValueError: more than one latent energy is given, or one that does not fit the circuit.
         """
         if hidden is not None:
-            warnings.warn("hidden= goes; pass latent=NetworkEnergy(n, hidden).", DeprecationWarning, stacklevel=2)
+            warnings.warn("hidden= goes; pass latent=NetworkEnergy(n, hidden).", DeprecationWarning, stacklevel=4)
             latent = NetworkEnergy(circuit.n, hidden) if latent is None else latent
         if latent is not None and order is not None:
             raise ValueError(f"The latent energy has an order or is a family of its own; got {order} and {latent}.")
