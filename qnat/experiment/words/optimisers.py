@@ -1,12 +1,12 @@
 """The optimisers of optax and `qnat.optim` as parts; a task gives them its own defaults in a subclass of a line.
 
-They are built for a task; those with a geometry want its `metrics`, its `mirror`, its `metric(kind)` or its `model`.
+They are built for a task; those with a geometry want its `metrics` or its `mirror`.
 """
 
 from typing import Any, ClassVar, Literal
 
 from .parts import Part
-from .values import Damping, Metric, Rate, Trust
+from .values import Rate
 
 
 class Optimizer(Part):
@@ -84,46 +84,3 @@ class Mirror(Optimizer):
         from qnat.optim import mirror_descent
 
         return mirror_descent(self.learning_rate, task.mirror)
-
-
-class Qpmd(Optimizer):
-    """Mirror descent with the relative entropy, whose Hessian BKM is where its arguments coincide."""
-
-    cites = ("Sbahi2022",)
-    steps = 100
-    name: Literal["qpmd"] = "qpmd"
-    learning_rate: Rate = 1.0
-    damping: Damping = "adaptive"
-    trust: Trust = 0.3
-
-    def build(self, task: Any) -> Any:
-        from qnat.optim import proximal_newton
-
-        return proximal_newton(self.learning_rate, task.metric("bkm"), damping=self.damping, trust=self.trust)
-
-
-class Qbang(Optimizer):
-    """Momentum of gradients and of metrics."""
-
-    cites = ("Fitzek2024", "Petz1996")
-    name: Literal["qbang"] = "qbang"
-    learning_rate: Rate = 0.05
-    metric: Metric = "bkm"
-
-    def build(self, task: Any) -> Any:
-        from qnat.optim import qbang
-
-        return qbang(self.learning_rate, task.metric(self.metric))
-
-
-class QnSpsa(Optimizer):
-    """Natural gradient of a metric that differences of the divergence estimate."""
-
-    cites = ("Gacon2021",)
-    name: Literal["qn_spsa"] = "qn_spsa"
-    learning_rate: Rate = 0.05
-
-    def build(self, task: Any) -> Any:
-        from qnat.optim import qn_spsa
-
-        return qn_spsa(self.learning_rate, task.model.relative_entropy)

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from qnat.experiment.words import optimisers
-from qnat.experiment.words.optimisers import Adam, Mirror, Qbang, QnSpsa, Qpmd, Sgd
+from qnat.experiment.words.optimisers import Adam, Mirror, Sgd
 from qnat.experiment.words.parts import Only, Part
 from qnat.experiment.words.spec import check_memory
 from qnat.experiment.words.values import Damping, Metric, Trust
 
 from ..circuits.sizes import angles_per_layer, default_layers
+from .optimisers import Qbang, QnSpsa, Qpmd
 from .system import Size, SystemSpec
 
 _LATENT = "energy of the latent distribution: of single spins, of products of spins, a neural network"
