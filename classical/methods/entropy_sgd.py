@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+from optax.tree_utils import tree_random_like
 
-from qnat.inference.langevin import normal_like
 from qnat.inference.process import Info, Process, ValueAndGrad, descend
 from qnat.optim.rate import Scalar, number, with_rate
 
@@ -48,7 +48,7 @@ class _EntropySGD(eqx.Module):
             drift = self.inner_rate * (gradient - gamma * (centre - at))
             return (at - drift + size * normal).astype(at.dtype)
 
-        place = jax.tree.map(walk, state.place, slope, state.centre, normal_like(state.place, noise_key))
+        place = jax.tree.map(walk, state.place, slope, state.centre, tree_random_like(noise_key, state.place))
         mean = jax.tree.map(lambda m, p: _AVERAGE * m + (1 - _AVERAGE) * p, state.mean, place)
 
         def move() -> EntropyState:

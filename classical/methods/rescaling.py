@@ -10,7 +10,7 @@ from optax.tree_utils import tree_vdot
 
 from qnat.optim.rate import Scalar
 
-_RIDGE = 1e-14
+_RIDGE = 1e-14  # directions nearer to parallel than this are one
 
 
 class Rescaled(NamedTuple):

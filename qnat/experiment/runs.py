@@ -101,10 +101,10 @@ def _check(**numbers: tuple[int, int]) -> None:
 def _check_kinds(process: Any, keep: Any) -> None:
     if not (isinstance(process, Process) or (hasattr(process, "init") and hasattr(process, "update"))):
         raise ValueError(f"The process is {process!r}; give an optax transform, or a qnat.inference.Process.")
-    if keep is not None and not isinstance(keep, Keep):
-        raise ValueError(f"keep is {keep!r}; give Keep(every, burn_in).")
-    if keep is not None:
+    if isinstance(keep, Keep):
         _check(**{"keep.every": (keep.every, 1), "keep.burn_in": (keep.burn_in, 0)})
+    elif keep is not None:
+        raise ValueError(f"keep is {keep!r}; give Keep(every, burn_in).")
 
 
 def _check_initial(task: Task, initial: PyTree[Array], seeds: int) -> None:

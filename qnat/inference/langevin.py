@@ -6,18 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
+from optax.tree_utils import tree_random_like
 
 from qnat.optim.rate import Scalar, number
 
 from .process import Info, Process, ValueAndGrad
-
-
-def normal_like(tree: PyTree[Array], key: PRNGKeyArray) -> PyTree[Array]:
-    """Independent standard normal numbers in the shape of a tree."""
-    leaves, structure = jax.tree.flatten(tree)
-    keys = jax.random.split(key, len(leaves))
-    drawn = [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, drawn)
 
 
 class _Langevin(eqx.Module):
@@ -36,7 +29,7 @@ class _Langevin(eqx.Module):
         def move(x: Array, g: Array, noise: Array) -> Array:
             return (x - self.step_size * g + size * noise).astype(x.dtype)
 
-        return jax.tree.map(move, state, slope, normal_like(state, noise_key)), Info(value, {})
+        return jax.tree.map(move, state, slope, tree_random_like(noise_key, state)), Info(value, {})
 
     def params(self, state: PyTree[Array]) -> PyTree[Array]:
         return state

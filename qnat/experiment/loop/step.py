@@ -173,5 +173,5 @@ def advance(
 
 def data_streams(task: Task, keys: PRNGKeyArray, first: int) -> list[Iterator[Any]] | None:
     """The batches of every seed from step `first` on; None if the task has none."""
-    streams = [task.batches(jax.random.fold_in(key, _DATA), first) for key in keys]
-    return None if None in streams else [stream for stream in streams if stream is not None]
+    streams = (task.batches(jax.random.fold_in(key, _DATA), first) for key in keys)
+    return [stream for stream in streams if stream is not None] or None

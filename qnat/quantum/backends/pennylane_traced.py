@@ -1,4 +1,4 @@
-"""Quantum functions that follow a circuit."""
+"""A circuit from a quantum function, by recording what it does."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
