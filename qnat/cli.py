@@ -128,7 +128,7 @@ def _run(chosen: argparse.Namespace) -> int:
         return _train_all(chosen, rungs, chosen.task, tune=False)
     found = chosen.out and standing(chosen.out, spec.record(), resume=chosen.resume, force=chosen.force)
     if found == "finished":
-        from qnat.experiment.store.result import Run
+        from qnat.experiment.finished import Run
 
         run = Run.load(chosen.out)
     else:

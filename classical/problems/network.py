@@ -18,6 +18,7 @@ from ..data.batches import check_size, epochs
 from ..data.targets import Kind, Pairs
 from ..methods.fisher import FisherMetric, KroneckerFisher, OuterProductFisher
 from ..models.network import Layer, Network, Weights
+from ..models.trained import TrainedNetwork
 
 _CHUNK = 1000
 """Items that are evaluated at once."""
@@ -82,6 +83,10 @@ class NetworkTask(Task):
 
     def _mean(self, measure: Any, params: Weights, x: Float[Array, "M D"], y: Float[Array, "M K"]) -> Float[Array, ""]:
         return jnp.mean(jax.lax.map(lambda item: measure(params, *item), (x, y), batch_size=_CHUNK))
+
+    def trained(self, params: Weights) -> TrainedNetwork:
+        """The network with its weights, which predicts."""
+        return TrainedNetwork(self.network, params)
 
     def artifacts(self, params: Weights) -> dict[str, Artifact]:
         """Of an autoencoder of square pictures the reconstructions: an item of the test set, what became of it, ...."""

@@ -1,5 +1,6 @@
 """A run: trained, drawn, finished."""
 
+import dataclasses
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from jaxtyping import Array, PyTree
 
 from qnat.inference.process import Process, descend
 
+from .finished import Run
 from .loop.iterate import train
 from .loop.job import Job, Until
 from .loop.keep import Keep
@@ -21,7 +23,7 @@ from .stopwatch import timed
 from .store.files import FIGURE, read_run, reported
 from .store.folder import Folder, Memory
 from .store.place import clear, locked, standing
-from .store.result import Run, declarations
+from .store.result import Result, declarations
 from .task import Task
 
 
@@ -42,6 +44,7 @@ def run(
     record: Mapping[str, Any] | None = None,
     citations: Sequence[str] = (),
     ladder: str | None = None,
+    title: str = "",
     progress: bool | None = None,
 ) -> Run:
     """Iterates, records, stores.
@@ -66,6 +69,7 @@ def run(
         initial: parameters to start from, in the shape of `Run.params`; None asks `task.init`.
         record: what identifies the run, such as the words that made task and optimiser; None stores their repr.
         citations: keys of what the run cites. ladder: the name in the record along which such runs are ordered.
+        title: what is run, in words, for whoever reads what is printed or drawn.
         progress: show a bar on standard error; None does if that is a terminal.
 
     Raises:
@@ -84,12 +88,17 @@ def run(
     known |= {} if keep is None else {"keep": keep._asdict()}
     if not isinstance(process, Process):
         process = descend(task.value_and_grad, process, traceable=task.traceable)
-    job = Job(task, process, steps, seed, seeds, every, initial, keep, until, ladder)
+    job = Job(task, process, steps, seed, seeds, every, initial, keep, until, ladder, title)
     if out is not None:
         return _stored(job, known, pathlib.Path(out), tuple(citations), progress, resume=resume, force=force)
     if resume or force:
         raise ValueError("resume and force speak of a folder; give out=.")
-    return train(job, known, Memory(), progress)
+    return _made(job, train(job, known, Memory(), progress))
+
+
+def _made(job: Job, result: Result) -> Run:
+    """The run of a job of this process, which knows its task."""
+    return Run(**{field.name: getattr(result, field.name) for field in dataclasses.fields(result)}, problem=job.task)
 
 
 def _check(**numbers: tuple[int, int]) -> None:
@@ -132,10 +141,10 @@ def _stored(
         found = standing(path, record, resume=resume, force=force)  # and again, now that nobody else writes
         # a run that ended early goes on where nothing ends it any more
         if found == "finished" and (job.until is not None or read_run(path)["steps"] == job.steps):
-            return Run.load(path)
+            return dataclasses.replace(Run.load(path), problem=job.task)
         if found == "new":
             clear(path)
-        folder = Folder(path, record, citations=citations, ladder=job.ladder, **declarations(job.task))
+        folder = Folder(path, record, citations=citations, ladder=job.ladder, title=job.title, **declarations(job.task))
         try:
             result = train(job, record, folder, progress)
             _draw(result, path)
@@ -145,10 +154,10 @@ def _stored(
             raise
         finally:
             folder.close()
-        return result
+        return _made(job, result)
 
 
-def _draw(result: Run, path: pathlib.Path) -> None:
+def _draw(result: Result, path: pathlib.Path) -> None:
     with reported(path), timed("draw", result.spent):
         from .show.figure import draw_run
 

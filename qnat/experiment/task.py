@@ -8,6 +8,7 @@ import equinox as eqx
 import lineax as lx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from .errors import RefusedError
 from .measures import Artifact, Measure, Panel
 
 
@@ -68,6 +69,10 @@ class Task(eqx.Module):
     def artifacts(self, params: PyTree[Array]) -> Mapping[str, Array | Artifact]:
         """Arrays worth keeping of the final parameters, by name; an `Artifact` each whose axes have a meaning."""
         return {}
+
+    def trained(self, params: PyTree[Array]) -> Any:
+        """What a user works with once these parameters are found: an object that predicts, samples or is measured."""
+        raise RefusedError(f"The task '{self.name}' has no model to give; define its `trained`.")
 
     def batches(self, key: PRNGKeyArray, start: int = 0) -> Iterator[Any] | None:
         """Endless batches of data, from that of step `start` on; None if every step sees the whole problem."""

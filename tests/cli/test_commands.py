@@ -30,7 +30,7 @@ def _files(folder: pathlib.Path) -> list[str]:
 def test_a_run_prints_its_numbers_and_its_place(capsys):
     assert main(["run", "gibbs", *_TINY]) == 0
     printed = capsys.readouterr()
-    assert "relative_entropy" in printed.out
+    assert "relative entropy" in printed.out
     assert re.search(
         r"3 steps in [\d.]+ s; [\d.]+ s in all: import .*, compile .*, train .*, write .*, draw", printed.out
     )
@@ -45,12 +45,12 @@ def test_json_is_one_object_and_nothing_else(capfd):
     printed = capfd.readouterr()
     found = json.loads(printed.out)
     assert printed.err == ""
-    wanted = "loss relative_entropy fidelity trace_distance energy entropy free_energy exact_free_energy log_z_exact"
+    wanted = "loss relative_entropy fidelity trace_distance energy entropy free_energy beta_free_energy log_z_exact"
     for name in (*wanted.split(), "seconds", "compile_seconds"):
         assert isinstance(found[name], float), name
     assert (found["steps"], found["out"]) == (3, "r")
-    assert found["free_energy"] == pytest.approx(found["loss"], rel=1e-12)
-    assert found["exact_free_energy"] == -found["log_z_exact"]
+    assert found["beta_free_energy"] == pytest.approx(found["loss"], rel=1e-12)
+    assert found["exact_beta_free_energy"] == -found["log_z_exact"]
     assert main(["run", "gibbs", *_TINY, "--json", "--out", "r", "--resume"]) == 0
     assert json.loads(capfd.readouterr().out) == found
     assert main(["run", "gibbs", *_TINY, "--json", "--seeds", "2"]) == 0

@@ -18,7 +18,7 @@ from ..stopwatch import PARTS, timed
 from ..store.checkpoint import unpack
 from ..store.draws import from_bytes, to_bytes
 from ..store.folder import Memory
-from ..store.result import Run, final_values
+from ..store.result import Result, final_values
 from ..task import Reference, Task
 from . import in_python
 from . import step as traced
@@ -45,7 +45,7 @@ class Work(NamedTuple):
     reference: dict[str, Reference]
 
 
-def train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None) -> Run:
+def train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None) -> Result:
     """Runs a job to its end and stores what came out of it; its errors are those of `qnat.experiment.run`.
 
     Args:
@@ -205,7 +205,7 @@ def _non_finite(work: Work, step: int, seed: int) -> NonFiniteError:
     return NonFiniteError(f"The loss is {value} at {where}{said}; try {advice}.")
 
 
-def _result(work: Work, state: State, steps: int) -> Run:
+def _result(work: Work, state: State, steps: int) -> Result:
     job, curves = work.job, work.curves
     params = job.process.params(state.inner)
     with timed("compile", work.spent):
@@ -214,7 +214,7 @@ def _result(work: Work, state: State, steps: int) -> Run:
     if job.seeds == 1:
         params, artifacts, draws = _pick((params, artifacts, draws), 0)
     measured = {name: curves.arrays[name] for name in ("loss", *curves.evaluated)}
-    return Run(
+    return Result(
         path=work.place.path,
         spec=work.record,
         curves=curves.arrays,
@@ -231,4 +231,5 @@ def _result(work: Work, state: State, steps: int) -> Run:
         measures=job.task.measures,
         panels=job.task.panels,
         costs=job.task.costs,
+        title=job.title,
     )

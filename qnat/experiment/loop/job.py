@@ -31,6 +31,7 @@ class Job(NamedTuple):
     keep: Keep | None
     until: Until | None
     ladder: str | None
+    title: str = ""
 
     @property
     def traceable(self) -> bool:

@@ -9,7 +9,7 @@ from ..console import note
 from ..errors import RefusedError
 from ..registry import find_spec
 from ..store.files import RUN, TABLE, read_json, read_run
-from ..store.result import Run
+from ..store.result import Result
 from .lines import Entry, ordered
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def load_runs(paths: Sequence[pathlib.Path]) -> list[Entry]:
     They are labelled by the options in which they differ.
     """
     folders, starts = zip(*(each for path in paths for each in _runs_in(path)), strict=True)
-    runs = declared([Run.load(folder) for folder in folders])
+    runs = declared([Result.load(folder) for folder in folders])
     ladder = ladder_of(runs[0])
     names = _telling([run.spec for run in runs], ladder)
     labels = ({name: run.spec.get(name) for name in names} for run in runs)
@@ -66,14 +66,14 @@ def _telling(specs: Sequence[dict[str, Any]], ladder: str | None) -> list[str]:
     return chosen
 
 
-def declared(runs: Sequence[Run]) -> list[Run]:
+def declared(runs: Sequence[Result]) -> list[Result]:
     """The runs, of which those from before run.json said what is measured ask their task, if that is installed."""
     old = dict.fromkeys(run.spec["task"] for run in runs if run.measures is None)
     found = {name: problem for name in old if (problem := _problem(name)) is not None}
     return [_asked(run, found[run.spec["task"]]) if run.spec["task"] in found else run for run in runs]
 
 
-def _asked(run: Run, problem: "type[Task]") -> Run:
+def _asked(run: Result, problem: "type[Task]") -> Result:
     if run.measures is not None:
         return run
     return dataclasses.replace(run, measures=problem.measures, panels=problem.panels, costs=problem.costs)
@@ -91,7 +91,7 @@ def _problem(task: str) -> "type[Task] | None":
         return None
 
 
-def ladder_of(run: Run) -> str | None:
+def ladder_of(run: Result) -> str | None:
     """The ladder of a run; of one from before run.json named it, that of its task, if that is installed."""
     if run.ladder is not None:
         return run.ladder

@@ -4,13 +4,13 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..store.result import Run
+from ..store.result import Result
 
 
 class Entry(NamedTuple):
     """A run, the options that tell it from its neighbours, how it started ("scaled", "plain", None), and its title."""
 
-    run: Run
+    run: Result
     labels: dict[str, Any]
     start: str | None
     title: str = ""
@@ -19,7 +19,7 @@ class Entry(NamedTuple):
 class Line(NamedTuple):
     """A run as a figure shows it: in which column, of which series, started how."""
 
-    run: Run
+    run: Result
     column: str
     series: str
     start: str | None

@@ -2,44 +2,43 @@
 
 import json
 import pathlib
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from ..console import say
 from ..store.files import FIGURE, OBSERVABLES, RATE, TABLE, TUNING, jsonable
-from ..store.result import SECONDS, Run
+from ..store.result import SECONDS, Result
+from .block import print_estimates, print_values, spent_words
 from .compare import ladder_of, load_runs
-from .cost import beside, decades, main_curve, prices, spread
+from .cost import beside, decades, main_curve, prices, spread, totals
 from .lines import Entry, entries_of
-from .tables import NEVER, beyond, cell, count, measure_words, middle, number, print_table, reaching
+from .tables import NEVER, beyond, cell, count, measure_words, middle, print_table, reaching
 
 _EXPLAINED = """Medians over seeds (least–most of those that get there); a seed that never gets there is infinite.
 Seconds are steps times the mean time of a step of one seed; compiling and writing come apart."""
 
 
-def run_document(run: Run) -> dict[str, Any]:
+def run_document(run: Result) -> dict[str, Any]:
     """A run as one JSON object; with several seeds each measured or exact value is a list."""
     exact = {name: [value] * run.seeds if run.seeds > 1 else value for name, value in run.known.items()}
     times = {"steps": run.steps} | {name: run.spent[part] for part, name in SECONDS.items()}
     return {**run.final, **exact, **times, "out": None if run.path is None else str(run.path)}
 
 
-def print_json(run: Run) -> None:
+def print_json(run: Result) -> None:
     """One JSON object on standard output."""
     say(json.dumps(jsonable(run_document(run)), allow_nan=False))
 
 
-def print_run(run: Run, account: str) -> None:
-    """The final values, where the time went and where the run is kept."""
-    spread = " (median over seeds)" if run.seeds > 1 else ""
-    width = max(map(len, (*run.final, *run.known)))
-    for name, value in run.final.items():
-        middle = statistics.median(value) if isinstance(value, list) else value
-        say(f"{name:{width}}  {number(middle)}{spread}")
-    for (name, value), known in zip(run.known.items(), run.reference.values(), strict=True):
-        say(f"{name:{width}}  {number(value)}  {known['source']}")
-    say(f"\n{run.steps} steps in {run.seconds:.2f} s; {account}")
+def print_run(run: Result, account: str = "") -> None:
+    """What was run, what came out of it, what it took, and where it is kept."""
+    say(f"{run.title or run.spec['task']}\n")
+    print_values(run)
+    for name in run.tables:
+        print_estimates(run, name)
+    took = [f"{run.steps} steps" + (f" of {run.seeds} seeds" if run.seeds > 1 else "")]
+    took += [spent_words(run, name, total) for name, total in totals(run).items()]
+    say(f"\n{', '.join(took)}, in {run.seconds:.2f} s" + (f"; {account}" if account else ""))
     if run.path is not None:
         say(f"{run.path}/{FIGURE}")
 

@@ -16,7 +16,7 @@ from . import checkpoint
 from .checkpoint import Checkpoint
 from .files import DRAWS, LOG, RUN, jsonable, reported, write_json
 from .log import Appended, log_lines, read_log
-from .result import SECONDS, Run
+from .result import SECONDS, Result
 from .save import save_result
 
 _PACKAGES = ("qnat", "jax", "jaxlib", "numpy", "optax", "equinox", "lineax")
@@ -68,7 +68,7 @@ class Memory:
     def status(self, status: str, **more: Any) -> None:
         """Tells nobody."""
 
-    def keep(self, run: Run) -> None:
+    def keep(self, run: Result) -> None:
         """Leaves the run to its caller."""
 
 
@@ -136,12 +136,12 @@ class Folder(Memory):
         with self._reported():
             write_json(self.path / RUN, self._document)
 
-    def keep(self, run: Run) -> None:
+    def keep(self, run: Result) -> None:
         """Writes the result."""
         with self._reported(), timed("write", run.spent):
             save_result(run)
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: Result) -> None:
         """Writes the last run.json."""
         times = {name: run.spent[part] for part, name in SECONDS.items()}
         self.status("finished", steps=run.steps, final=run.final, reference=run.reference, **times)

@@ -8,10 +8,10 @@ import numpy as np
 from ..measures import Artifact
 from .files import RESULT, jsonable
 from .netcdf import write_arrays
-from .result import CURVE, DRAWS, PARAMS, Run, numbered
+from .result import CURVE, DRAWS, PARAMS, Result, numbered
 
 
-def save_result(run: Run) -> None:
+def save_result(run: Result) -> None:
     """Writes result.nc: curves over (seed, step), `params.<name>`, `draws.<name>`, artifacts, the spec as JSON.
 
     Curves have the units of their measures, artifacts their labels.
@@ -48,7 +48,11 @@ def _flat(stem: str, tree: Any) -> dict[str, np.ndarray]:
 
 
 def _escaped(key: Any) -> str:
+    return name_of(key).replace("%", "%25").replace(".", "%2E").replace("/", "%2F")
+
+
+def name_of(key: Any) -> str:
+    """A key or an index of a pytree as text, by which parameters that were stored are found."""
     import jax
 
-    name = jax.tree_util.keystr((key,), simple=True)
-    return name.replace("%", "%25").replace(".", "%2E").replace("/", "%2F")
+    return jax.tree_util.keystr((key,), simple=True)

@@ -13,7 +13,7 @@ from ..show.lines import Entry, entries_of
 from ..stopwatch import timed
 from ..store.files import DRAWN, FIGURE, OBSERVABLES, RATE, TABLE, TUNING, jsonable, read_json, reported, write_json
 from ..store.place import clear, locked
-from ..store.result import Run, outcome
+from ..store.result import Result, outcome
 from ..words.spec import Rung, RunSpec
 from .plan import check_data, sweep_standing, tuning_seed
 from .tune import score, tune_rates
@@ -58,10 +58,10 @@ def run_sweep(
                 rows[rung.folder][RATE] = getattr(rung.spec, RATE)
         _write(path, table)
         done: dict[str, Rung] = {}
-        runs: dict[str, Run] = {}
+        runs: dict[str, Result] = {}
 
-        def recall(folder: str) -> Run:
-            return runs[folder] if folder in runs else runs.setdefault(folder, declared([Run.load(path / folder)])[0])
+        def recall(folder: str) -> Result:
+            return runs[folder] if folder in runs else runs.setdefault(folder, _recalled(path / folder))
 
         for number, rung in enumerate(rungs, start=1):
             row = rows[rung.folder]
@@ -91,7 +91,7 @@ def _tuned(rungs: Sequence[Rung], path: pathlib.Path, table: dict[str, Any], pro
     trials: list[dict[str, Any]] = []
     table[TUNING] = {"seed": seed, "runs": trials}
 
-    def attempt(rung: Rung) -> Run | None:
+    def attempt(rung: Rung) -> Result | None:
         trials.append(row := {"folder": rung.folder, **rung.swept, "status": "pending"})
         _write(path, table)
         _say(f"tuning on seed {seed}: {rung.folder}", progress)
@@ -108,9 +108,9 @@ def _attempt(
     row: dict[str, Any],
     *,
     resume: bool,
-    before: tuple[RunSpec, Run] | None,
+    before: tuple[RunSpec, Result] | None,
     progress: bool | None,
-) -> Run | None:
+) -> Result | None:
     """Runs a rung, after the run that it starts from; None, and said in its row, if the loss stopped being finite."""
     start: dict[str, Any] = {}
     if before is not None:
@@ -124,8 +124,13 @@ def _attempt(
         return None
 
 
+def _recalled(folder: pathlib.Path) -> Result:
+    return declared([Result.load(folder)])[0]
+
+
 def _row(rung: Rung, status: str) -> dict[str, Any]:
-    return {"folder": rung.folder, **rung.swept, "start": rung.start or "cold", "status": status}
+    row = {"folder": rung.folder, **rung.swept, "start": rung.start or "cold", "status": status}
+    return row if rung.previous is None else row | {"previous": rung.previous}
 
 
 def _write(path: pathlib.Path, table: dict[str, Any]) -> None:

@@ -11,18 +11,20 @@ import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from ..errors import RefusedError
 from .flat import Option, choices, flat, fold, options, unused
 from .parts import CONFIG, Part
 from .references import entries
+from .sentence import sentence
 
 if TYPE_CHECKING:
     import optax
 
     from qnat.inference.process import Process
 
-    from ..store.result import Run
+    from ..finished import Run
     from ..task import Task
 
 
@@ -66,8 +68,15 @@ class RunSpec(BaseModel):
 
     @classmethod
     def restored(cls, record: Mapping[str, Any]) -> Self:
-        """The spec of a record, in which what files said stands too, so that they may have gone."""
-        return cls(**{name: value for name, value in record.items() if name in options(cls)})
+        """The spec of a record, in which what files said stands too, so that they may have gone.
+
+        Raises:
+            RefusedError: a value is not legal any more.
+        """
+        try:
+            return cls(**{name: value for name, value in record.items() if name in options(cls)})
+        except ValidationError as error:
+            raise RefusedError(sentence(error, list(cls.options()))) from None
 
     @classmethod
     def problem(cls) -> "type[Task]":
@@ -145,6 +154,15 @@ class RunSpec(BaseModel):
         """Parameters to start from, given those that `previous` ended with; how: "scaled" or "plain"."""
         return params
 
+    def title(self) -> str:
+        """What is run, in words: the chosen parts, the size, the ladder, the seeds."""
+        words, chosen = self.words(), choices(type(self))
+        named = [str(words[name]) for name in chosen if name in words and name != "optimizer"]
+        numbers = [f"{name} = {words[name]:.6g}" for name in ("n", self.ladder or "") if words.get(name) is not None]
+        last = [f"{self.optimizer.name} optimizer"] if "optimizer" in words else []
+        seeds = f"seed {self.seed}" if self.seeds == 1 else f"seeds {self.seed} to {self.seed + self.seeds - 1}"
+        return f"{self.task_name}: " + ", ".join([*named, *numbers, *last, seeds])
+
     def rungs(self) -> "list[Rung] | None":
         """The runs of a spec that describes several, each after the one that it follows; None if it describes one."""
         return None
@@ -181,6 +199,7 @@ class RunSpec(BaseModel):
             record=self.record(),
             citations=tuple(self.citations()),
             ladder=self.ladder,
+            title=self.title(),
             progress=progress,
         )
 

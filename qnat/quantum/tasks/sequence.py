@@ -7,8 +7,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.words.parts import Part
+from qnat.experiment.words.sentence import sentence
 from qnat.experiment.words.spec import Rung
-from qnat.experiment.words.wording import sentence
 
 from .system import Size, SystemSpec
 from .variational import VariationalSpec
