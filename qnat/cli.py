@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import NoReturn
 
 from qnat.experiment.console import note, say
-from qnat.experiment.errors import NonFiniteError, RefusedError
+from qnat.experiment.errors import NonFiniteError, RefusedError, missing
 from qnat.experiment.registry import find_spec, task_names
 from qnat.experiment.stopwatch import account
 from qnat.experiment.store.files import read_run
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _command(list(sys.argv[1:] if arguments is None else arguments))
     except RefusedError as error:
         return _complain(error, 2)
+    except ModuleNotFoundError as error:
+        return _complain(missing(error), 2)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -194,7 +196,8 @@ def _interruptible(out: pathlib.Path, *, made: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"{str(error) or 'Stopped.'} {advice}") from None
-    except RefusedError:  # found out late, in a file of data for example; the folder made for the run is still empty
+    # found out late, in a file of data for example; the folder made for the run is still empty
+    except (RefusedError, ModuleNotFoundError):
         if made:
             with contextlib.suppress(OSError):
                 out.rmdir()

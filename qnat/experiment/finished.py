@@ -13,7 +13,6 @@ from jaxtyping import Array, PyTree
 from .errors import RefusedError
 from .measures import ERROR, EXACT
 from .registry import find_spec
-from .show.figure import draw_run
 from .store.files import TABLE, jsonable, read_json
 from .store.result import Result
 from .store.save import name_of
@@ -107,6 +106,8 @@ class Run(Result):
 
     def plot(self, path: str | pathlib.Path | None = None) -> "Figure":
         """The figure of the run; saved where `path` says, in the format of its suffix."""
+        from .show.figure import draw_run
+
         return draw_run(self, None if path is None else pathlib.Path(path))
 
     def _place(self, seed: int) -> int:

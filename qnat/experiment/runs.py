@@ -15,6 +15,8 @@ from jaxtyping import Array, PyTree
 
 from qnat.inference.process import Process, descend
 
+from .console import note
+from .errors import missing
 from .finished import Run
 from .loop.iterate import train
 from .loop.job import Job, Until
@@ -159,9 +161,12 @@ def _stored(
 
 def _draw(result: Result, path: pathlib.Path) -> None:
     with reported(path), timed("draw", result.spent):
-        from .show.figure import draw_run
-
-        draw_run(result, path / FIGURE)
+        try:
+            from .show.figure import draw_run
+        except ModuleNotFoundError as error:  # the numbers are worth more than their picture
+            note(f"No figure is drawn: {missing(error)}")
+        else:
+            draw_run(result, path / FIGURE)
 
 
 def _describe(task: Task, process: Process | optax.GradientTransformation) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def print_run(run: Result, account: str = "") -> None:
     took += [spent_words(run, name, total) for name, total in totals(run).items()]
     say(f"\n{', '.join(took)}, in {run.seconds:.2f} s" + (f"; {account}" if account else ""))
     if run.path is not None:
-        say(f"{run.path}/{FIGURE}")
+        say(str(run.path / FIGURE if (run.path / FIGURE).exists() else run.path))
 
 
 def print_sweep(table: dict[str, Any], out: pathlib.Path, account: str, *, as_json: bool) -> None:
