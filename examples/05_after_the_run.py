@@ -1,7 +1,7 @@
 # %% [markdown]
 # # After the run
 #
-# Train a thermal state, find it again in another process, measure it, export it; learn couplings and their errors.
+# Two runs in processes of their own; then their models back: measured, exported, and as a table of couplings.
 
 # %%
 import subprocess
@@ -18,28 +18,29 @@ from qnat.experiment import Run
 from qnat.quantum import PauliSum
 
 place = tempfile.mkdtemp()
-qnat = [sys.executable, "-c", "import sys; from qnat.cli import main; sys.exit(main())"]
-subprocess.run([*qnat, *f"run gibbs --n 3 --beta 1 --steps 30 --out {place}/gibbs".split()], check=True)
-subprocess.run([*qnat, *f"run learning --n 3 --data counts --steps 30 --out {place}/learning".split()], check=True)
+for words in ("gibbs --steps 30", "learning --data counts --generators hamiltonian"):
+    command = [sys.executable, "-m", "qnat", "run", *words.split(), "--n", "3", "--out", f"{place}/{words.split()[0]}"]
+    subprocess.run(command, check=True)  # noqa: S603 (words of our own)
 
 # %%
 state = Run.load(f"{place}/gibbs").model()
 print(state.sample(5, key=jax.random.key(0)))
 own = PauliSum.from_terms([("ZIZ", 0.5), ("XXI", -1.0)])
-print("my observable", state.expectation(own))
+print("of my observable", state.expectation(own))
 
 # %%
 prepare = state.to_pennylane()
 
 
 @qml.qnode(qml.device("default.mixed", wires=3))
-def correlation():
+def by_pennylane():
+    """The same expectation."""
     prepare()
-    return qml.expval(qml.Z(0) @ qml.Z(2))
+    return qml.expval(0.5 * qml.Z(0) @ qml.Z(2) - qml.X(0) @ qml.X(1))
 
 
-print("by PennyLane ", correlation())
-print(state.to_openqasm()[:120], "...")
+print("    by PennyLane", by_pennylane())
+print(state.to_openqasm()[:99], "...")
 
 # %%
 print(Run.load(f"{place}/learning").summary().to_dataframe())

@@ -66,9 +66,9 @@ def main() -> None:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         subprocess.run([python, "-c", CODE], check=True, env=environment, cwd=place)
         qnat = pathlib.Path(place, "bin", "qnat")
-        words = "run gibbs --n 2 --layers 1 --steps 3 --out run".split()
+        words = ["run", "gibbs", "--n", "2", "--layers", "1", "--steps", "3", "--out", "run"]
         subprocess.run([qnat, *words], check=True, env=environment, cwd=place)
-        molecule = [qnat, *"run gibbs --hamiltonian h2".split()]
+        molecule = [qnat, *["run", "gibbs", "--hamiltonian", "h2"]]
         refused = subprocess.run(molecule, check=False, env=environment, cwd=place, capture_output=True, text=True)
         assert refused.returncode == 2, refused
         assert refused.stderr == "qnat: The package pennylane is not installed; 'pip install pennylane' brings it.\n"
