@@ -57,7 +57,7 @@ def ring_terms(n):
 def test_rings_whose_products_cancel(n, coupling):
     """Odd antiferromagnetic rings in a weak field are frustrated: their four products agree in every digit when cold.
 
-    So do others near |h| = |J|, and with either sign of the field. Variances are absolute ones: they vanish in the cold.
+    So do others near |h| = |J|, with either sign of the field. Variances vanish in the cold: their errors are absolute.
     """
     for field in (0.3, -0.3, 0.999, -1.0, 1e-6, 0.0, 2.2):
         levels = ring(n, coupling, field)
