@@ -11,7 +11,8 @@ from jaxtyping import Array, ArrayLike, Float, Inexact, PRNGKeyArray, PyTree
 
 from qnat.experiment.measures import ERROR, EXACT, Artifact, Measure, Panel
 from qnat.experiment.task import Reference, Task
-from qnat.geometry.divergence import fidelity_from_spectra, relative_entropy_from_spectra, trace_distance_from_spectra
+from qnat.geometry.distances import fidelity_from_spectra, trace_distance_from_spectra
+from qnat.geometry.divergence import relative_entropy_from_spectra
 from qnat.geometry.hermitian import dot, log_trace_exp
 from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.mirror import AbstractMirrorMap
