@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 from qnat.experiment.words.parts import Part
 from qnat.experiment.words.spec import RunSpec
 
-from ..operators.hamiltonian_file import read_terms
+from ..operators.hamiltonian_file import read_sum
 from ..operators.sizes import lattice, num_bonds
+from ..operators.terms import full, is_full, is_identity, qubits
 
 
 class Size(NamedTuple):
@@ -139,22 +140,23 @@ class H2(Hamiltonian):
 
 
 class Terms(Hamiltonian):
-    """Pauli terms: lines such as 'ZZII -1.0', or JSON"""
+    """Pauli terms: lines such as 'ZZII -1.0' or 'X0 Z3 -0.5', OpenFermion's, or JSON"""
 
-    contents = ("terms", read_terms)
+    contents = ("terms", read_sum)
     name: str
     terms: list[tuple[str, float]]
 
     def size(self, n: int, *, given: bool) -> Size:
-        strings = [string for string, _ in self.terms]
-        n = _fixed(n, len(strings[0]), f"the Hamiltonian in {self.name}", given=given)
+        strings, least = [string for string, _ in self.terms], qubits(self.terms)
+        if not given or n < least or is_full(strings[0]):  # of a sparse list more qubits may be given
+            n = _fixed(n, least, f"the Hamiltonian in {self.name}", given=given)
         is_real = all(string.count("Y") % 2 == 0 for string in strings)
-        return Size(n, sum(set(string) != {"I"} for string in strings), is_real)
+        return Size(n, sum(not is_identity(string) for string in strings), is_real)
 
     def build(self, n: int) -> Any:
         from ..operators.pauli import PauliSum
 
-        return PauliSum.from_terms(self.terms)
+        return PauliSum.from_terms(full(self.terms, n))
 
 
 class SystemSpec(RunSpec):
