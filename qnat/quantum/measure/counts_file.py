@@ -75,7 +75,9 @@ def _checked(place: str, setting: str, first: str, given: Any) -> dict[str, int]
     if not setting or not set("XYZ").issuperset(setting):
         raise RefusedError(f"{place}: a setting is one letter X, Y or Z for each qubit.")
     if len(setting) != len(first):
-        raise RefusedError(f"{place}: it measures {len(setting)} qubits, but the first setting '{shown(first, 60)}' {len(first)}.")
+        raise RefusedError(
+            f"{place}: it measures {len(setting)} qubits, but the first setting '{shown(first, 60)}' {len(first)}."
+        )
     counts, shots = (given.get("counts"), given.get("shots")) if isinstance(given, dict) else (None, None)
     if not isinstance(counts, dict) or not _whole(shots):
         raise RefusedError(f'{place}: it needs "shots", a whole number, and "counts", such as {{"0110": 579}}.')

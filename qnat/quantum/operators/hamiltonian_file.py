@@ -1,5 +1,6 @@
 """Reads a Hamiltonian from a file; imports no array library, so that a command line can refuse a bad file at once."""
 
+import itertools
 import math
 import pathlib
 import re
@@ -146,7 +147,9 @@ def _added_up(entries: list[_Entry]) -> Terms:
             )
         terms[string] = terms.get(string, 0.0) + coefficient.real
         if not math.isfinite(terms[string]):
-            raise RefusedError(f"{entry.place}: the coefficients of '{shown(string, 60)}' overflow; choose other units.")
+            raise RefusedError(
+                f"{entry.place}: the coefficients of '{shown(string, 60)}' overflow; choose other units."
+            )
     found = list(terms.items())
     if sparse and (most := max(map(_last, strings))) > max(map(_last, terms)):
         found[0] = (f"{found[0][0]} I{most}".strip(), found[0][1])  # qubits that no other letter tells of
@@ -171,9 +174,11 @@ def _string(entry: _Entry) -> str:
             "qubit, or each with its number, as in X0 Z3."
         )
     pairs = sorted((int(factor[2]), factor[1].upper()) for factor in factors if factor)
-    for (qubit, _), (following, _) in zip(pairs, pairs[1:], strict=False):
+    for (qubit, _), (following, _) in itertools.pairwise(pairs):
         if qubit == following:
-            raise RefusedError(f"{entry.place}: qubit {qubit} stands twice in '{shown(entry.words, 60)}'; once is wanted.")
+            raise RefusedError(
+                f"{entry.place}: qubit {qubit} stands twice in '{shown(entry.words, 60)}'; once is wanted."
+            )
     return " ".join(f"{letter}{qubit}" for qubit, letter in pairs)
 
 
@@ -181,5 +186,7 @@ def _finite(entry: _Entry) -> complex:
     found = entry.coefficient
     if found is None or not (math.isfinite(found.real) and math.isfinite(found.imag)):
         said = shown(repr(entry.said), 60)
-        raise RefusedError(f"{entry.place}: the coefficient {said} of '{shown(entry.words, 60)}' is not a finite real number.")
+        raise RefusedError(
+            f"{entry.place}: the coefficient {said} of '{shown(entry.words, 60)}' is not a finite real number."
+        )
     return found

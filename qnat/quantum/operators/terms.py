@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 Terms = list[tuple[str, float]]
-"""(string, coefficient) pairs: all strings full, such as "XIIZ", or all sparse, such as "X0 Z3", "" for the identity."""
+"""(string, coefficient) pairs: all strings full, such as "XIIZ", or all sparse, as "X0 Z3", "" for the identity."""
 
 ROUNDING = 1e-12
 """Imaginary parts below it, in units of the largest coefficient, are rounding."""
@@ -22,7 +22,7 @@ def is_identity(string: str) -> bool:
 
 
 def qubits(terms: Sequence[tuple[str, float]]) -> int:
-    """How many qubits terms act on: the letters of a full string, or one more than the largest number of sparse ones."""
+    """How many qubits terms act on: the letters of full strings, or one more than the largest number of sparse ones."""
     if is_full(terms[0][0]):
         return len(terms[0][0])
     return 1 + max((int(factor[1:]) for string, _ in terms for factor in string.split()), default=0)
