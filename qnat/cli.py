@@ -22,7 +22,7 @@ from qnat.experiment.stopwatch import account
 from qnat.experiment.store.files import read_run
 from qnat.experiment.store.place import check_writable, next_free, standing
 from qnat.experiment.sweep.plan import check_data, check_tunable, plan, sweep_standing
-from qnat.experiment.words.options import Parser, add_fields, values_of
+from qnat.experiment.words.options import Parser, add_fields, check_once, values_of
 from qnat.experiment.words.spec import Rung
 from qnat.experiment.words.wording import build
 
@@ -82,6 +82,7 @@ def _command(arguments: list[str]) -> int:
     compare.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     cite = commands.add_parser("cite", help="BibTeX entries of the methods of a run")
     cite.add_argument("run", metavar="RUN", type=pathlib.Path, help="folder of a run")
+    check_once(arguments)
     chosen, unknown = parser.parse_known_args(arguments)
     if unknown:
         where = " ".join(filter(None, (chosen.command, getattr(chosen, "task", None))))

@@ -53,6 +53,11 @@ class NetworkTask(Task):
         self.x, self.y, self.test_x, self.test_y = (jnp.asarray(part) for part in (x, y, test_x, test_y))
         check_size(batch, len(self.x))
         outputs = network.layers[-1].units
+        for inputs, targets in ((self.x, self.y), (self.test_x, self.test_y)):
+            if inputs.ndim != 2 or targets.ndim != 2 or len(inputs) != len(targets):
+                raise ValueError(
+                    f"Items of shape {inputs.shape} have targets of shape {targets.shape}; give a row each."
+                )
         if {self.y.shape[1], self.test_y.shape[1]} != {outputs}:
             raise ValueError(f"The network has {outputs} outputs and the targets have {self.y.shape[1]} values.")
 

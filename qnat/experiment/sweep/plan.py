@@ -1,6 +1,7 @@
 """What a sweep will run, decided and checked before anything heavy is loaded."""
 
 import itertools
+import math
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 from ..errors import RefusedError
 from ..store.files import RATE, RUN, TABLE, TUNING, read_json, read_run
 from ..store.place import is_taken, standing
-from ..words.spec import Rung, RunSpec
+from ..words.spec import Rung, RunSpec, check_time
 from ..words.wording import build
 
+_DAY = 86400.0
 SCALED, PLAIN = "scaled", "plain"
 
 
@@ -30,6 +32,8 @@ def plan(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start: s
     """
     if empty := [name for name, words in values.items() if not words]:
         raise RefusedError(f"{empty[0]} lists nothing; give at least one value.")
+    count = math.prod(map(len, values.values()))
+    check_time(count, 1.0, f"{count} combinations of values, of a second each", "list fewer values", most=_DAY)
     starts = _starts(spec, values, warm_start)
     ladder = spec.ladder if starts else None
     swept = sorted((name for name, words in values.items() if len(words) > 1), key=lambda name: name != spec.ladder)

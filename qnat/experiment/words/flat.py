@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from .parts import Only, Part
+from .parts import Only, Part, check_numbers, kinds
 
 
 class Option(NamedTuple):
@@ -35,14 +34,6 @@ def _is_part(kind: Any) -> bool:
 def _word(part: type[Part]) -> str:
     field = part.model_fields["name"]
     return "" if field.is_required() else str(field.default)
-
-
-def kinds(field: FieldInfo) -> tuple[Any, ...]:
-    """The types of a field, without None."""
-    annotation = field.annotation
-    union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
-    members = typing.get_args(annotation) if union else (annotation,)
-    return tuple(member for member in members if member is not type(None))
 
 
 def literals(field: FieldInfo) -> list[Any]:
@@ -124,6 +115,7 @@ def fold(spec: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: a word that no part has, an option without use; pydantic's of a value that an option cannot have.
     """
+    check_numbers(spec.model_fields, given)
     values = dict(given)
     for choice, parts in choices(spec).items():
         part = values.get(choice)

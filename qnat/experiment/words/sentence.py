@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from ..reading import shown
+
 
 def sentence(error: ValidationError, names: Sequence[str]) -> str:
     """What was given and what is wanted, in one sentence, of the first of pydantic's errors."""
@@ -12,13 +14,13 @@ def sentence(error: ValidationError, names: Sequence[str]) -> str:
     name = str(first["loc"][0]) if first["loc"] else ""
     kind, given = first["type"], first["input"]
     if kind == "value_error":
-        text = str(first["ctx"]["error"])
+        text = shown(first["ctx"]["error"], 2000)
         return f"{name}: {text}" if name else text
     if kind == "extra_forbidden":
-        return f"Unknown key '{name}'; the keys are {', '.join(names)}."
+        return f"Unknown key '{shown(name, 60)}'; the keys are {', '.join(names)}."
     if kind == "missing":
         return f"{name} is missing; give a value."
-    return f"{name} is {given!r}; it must be {_wanted(first)}."
+    return f"{name} is {shown(repr(given), 60)}; it must be {_wanted(first)}."
 
 
 _KINDS = {
@@ -45,7 +47,8 @@ def _wanted(error: ErrorDetails) -> str:
     kind = error["type"]
     if kind in _RANGES:
         words, key = _RANGES[kind]
-        return f"{words} {error['ctx'][key]:.10g}"
+        bound = error["ctx"][key]
+        return f"{words} {bound if isinstance(bound, int) else format(bound, '.10g')}"
     if kind == "literal_error":
         return f"one of {error['ctx']['expected'].replace(' or ', ', ')}"
     return _KINDS.get(kind, error["msg"])

@@ -6,7 +6,6 @@ loaded.
 
 import importlib
 import math
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
@@ -14,10 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ..errors import RefusedError
+from ..reading import present_memory, shown
 from .flat import Option, choices, flat, fold, options, unused
 from .parts import CONFIG, Part
 from .references import entries
 from .sentence import sentence
+from .values import COUNTS
 
 if TYPE_CHECKING:
     import optax
@@ -52,9 +53,9 @@ class RunSpec(BaseModel):
     trains: ClassVar[str] = ""
 
     steps: int = Field(100, ge=0, description="optimiser steps")
-    seed: int = Field(0, ge=0, lt=2**31, description="first seed")
+    seed: int = Field(0, ge=0, lt=COUNTS, description="first seed")
     seeds: int = Field(1, ge=1, description="number of seeds, trained side by side")
-    every: int = Field(1, ge=1, description="steps between evaluations")
+    every: int = Field(1, ge=1, lt=COUNTS, description="steps between evaluations")
 
     @classmethod
     def options(cls) -> dict[str, Option]:
@@ -98,8 +99,7 @@ class RunSpec(BaseModel):
 
     @model_validator(mode="after")
     def _record_fits(self) -> Self:
-        bits = math.log2(_ROW_BYTES * self.seeds * (self.steps + 1000))
-        check_memory(bits, f"The record of steps = {self.steps} and seeds = {self.seeds}", "choose fewer")
+        check_record(self.steps, self.seeds)
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -227,9 +227,26 @@ _ROW_BYTES = 160
 """Of a step of a seed: about twenty curves. A chunk holds some thousand steps."""
 
 
+def check_record(steps: int, seeds: int) -> None:
+    """Refuses a record that does not fit into memory."""
+    bits = math.log2(_ROW_BYTES * seeds * (steps + 1000))
+    check_memory(bits, f"The record of steps = {steps} and seeds = {seeds}", "choose fewer")
+
+
 def check_memory(bits: float, what: str, instead: str) -> None:
     """Refuses what needs more memory than this machine has: 2^bits bytes, a power because n has no bound."""
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if bits > math.log2(present):
-        needed = f"{2.0 ** (bits - 30):.3g}" if bits < 1000 else f"10^{(bits - 30) * math.log10(2):.0f}"
-        raise ValueError(f"{what} needs about {needed} GB, and this machine has {present / 2**30:.3g} GB; {instead}.")
+    if bits > math.log2(present := present_memory()):
+        needed, has = _power((bits - 30) * math.log10(2)), f"{present / 2**30:.3g}"
+        raise ValueError(f"{shown(what)} needs about {needed} GB, and this machine has {has} GB; {instead}.")
+
+
+def check_time(count: int, seconds: float, what: str, instead: str, *, most: float = 600.0) -> None:
+    """Refuses what takes more than `most` seconds: `count` times `seconds`, a whole number because it has no bound."""
+    power = math.log10(max(count, 1)) + math.log10(seconds)
+    if power > math.log10(most):
+        raise ValueError(f"{shown(what)} would take about {_power(power - math.log10(3600))} hours; {instead}.")
+
+
+def _power(power: float) -> str:
+    """10^power in few digits."""
+    return f"{10.0**power:.3g}" if power < 300 else f"10^{power:.0f}"
