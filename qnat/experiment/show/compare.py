@@ -1,6 +1,7 @@
 """Finished runs side by side."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..console import note
 from ..errors import RefusedError
 from ..registry import find_spec
-from ..store.files import RUN, TABLE, read_json, read_run
+from ..store.files import RUN, TABLE, read_run, read_table
+from ..store.place import inside
 from ..store.result import Run
 from .lines import Entry, ordered
 
@@ -24,16 +26,16 @@ def check_runs(paths: Sequence[pathlib.Path]) -> None:
 
 def _runs_in(path: pathlib.Path) -> list[tuple[pathlib.Path, str | None]]:
     """The folders of finished runs in the folder of a run or a sweep, and how each run started."""
-    if (path / RUN).exists():
+    if os.path.lexists(path / RUN):
         if (status := read_run(path)["status"]) != "finished":
             raise RefusedError(f"The run in {path} is {status}, not finished; --resume continues it.")
         return [(path, None)]
-    if not (path / TABLE).exists():
+    if not os.path.lexists(path / TABLE):
         raise RefusedError(f"{path} is not the folder of a run or a sweep (it has no {RUN} and no {TABLE}).")
-    rows = [row for row in read_json(path / TABLE, "runs")["runs"] if row["status"] == "finished"]
+    rows = [row for row in read_table(path)["runs"] if row["status"] == "finished"]
     if not rows:
         raise RefusedError(f"The sweep in {path} has no finished run; --resume continues it.")
-    return [(path / row["folder"], None if row["start"] == "cold" else row["start"]) for row in rows]
+    return [(inside(path, row["folder"]), None if row["start"] == "cold" else row["start"]) for row in rows]
 
 
 def load_runs(paths: Sequence[pathlib.Path]) -> list[Entry]:

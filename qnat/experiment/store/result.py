@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from ..console import note
 from ..errors import RefusedError
 from ..measures import Artifact, Measure, Panel
-from .files import RESULT, read_run
+from ..reading import reading
+from .files import DRAWS as DRAWS_FILE
+from .files import LOG, RESULT, read_run
 from .netcdf import read_arrays
+from .place import is_whole
+from .seal import hash_of, is_sealed
 
 if TYPE_CHECKING:
     from ..task import Task
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 PARAMS, DRAWS = "params", "draws"
 CURVE = ("seed", "step")
 _DAMAGED = "{} is missing or damaged; --force runs it again."
+UNVERIFIED = "{} is from before there were checksums; it is read as it is, unverified."
 SECONDS = {"compile": "compile_seconds", "train": "seconds", "write": "write_seconds", "draw": "draw_seconds"}
 """Under what names run.json keeps `Run.spent`."""
 
@@ -96,7 +102,20 @@ class Run:
         document = read_run(path)
         if document["status"] != "finished":
             raise RefusedError(f"The run in {path} is {document['status']}, not finished; --resume continues it.")
-        return _from_dataset(path, document)
+        _check_files(path, document)
+        with reading(path / RESULT, "the damaged file", "--force runs it again"):
+            return _from_dataset(path, document)
+
+
+def _check_files(path: pathlib.Path, document: Mapping[str, Any]) -> None:
+    """Refuses a result that is not the one of this run; says what else is damaged, and what is unverified."""
+    if not is_sealed(document):
+        note(UNVERIFIED.format(path))
+    if not is_whole(path, document):
+        raise RefusedError(_DAMAGED.format(path / RESULT))
+    for name, checksum in document.get("files", {}).items():
+        if name in (LOG, DRAWS_FILE) and not ((path / name).exists() and hash_of(path / name).hexdigest() == checksum):
+            note(f"{path / name} is missing or damaged; {RESULT}, which is read, is whole.")
 
 
 def _known(final: Mapping[str, Any], reference: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
@@ -164,11 +183,11 @@ def _nested(stem: str, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
-    try:
-        stored = read_arrays(path / RESULT)
-    except (OSError, ValueError, KeyError, RuntimeError):
-        raise RefusedError(_DAMAGED.format(path / RESULT)) from None
+    stored = read_arrays(path / RESULT)
     curves = {name: one.value for name, one in stored.items() if one.dims == CURVE}
+    seeds = document["spec"].get("seeds", 1)
+    if {one.shape for one in curves.values()} != {(seeds, document["steps"] + 1)}:
+        raise ValueError("it holds other curves than such a run has")
     single = curves["loss"].shape[0] == 1
     rest = {name: one.value[0] if single else one.value for name, one in stored.items() if name not in curves}
     artifacts = {name: array for name, array in rest.items() if name.split(".")[0] not in (PARAMS, DRAWS)}

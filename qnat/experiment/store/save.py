@@ -11,10 +11,10 @@ from .netcdf import write_arrays
 from .result import CURVE, DRAWS, PARAMS, Run, numbered
 
 
-def save_result(run: Run) -> None:
+def save_result(run: Run) -> str:
     """Writes result.nc: curves over (seed, step), `params.<name>`, `draws.<name>`, artifacts, the spec as JSON.
 
-    Curves have the units of their measures, artifacts their labels.
+    Curves have the units of their measures, artifacts their labels. Returns the checksum of the file.
     """
     assert run.path is not None
     first = run.spec.get("seed", 0)
@@ -35,7 +35,7 @@ def save_result(run: Run) -> None:
         arrays[name] = Artifact(stacked, ("seed", "draw", *numbered(name, stacked.ndim - 2)))
     if taken := [name for name in arrays if any(name in one.dims for one in arrays.values())]:
         raise ValueError(f"'{taken[0]}' names both an array and an axis of '{run.spec['task']}'; rename one.")
-    write_arrays(run.path / RESULT, arrays, {"spec": json.dumps(jsonable(run.spec)), "task": run.spec["task"]})
+    return write_arrays(run.path / RESULT, arrays, {"spec": json.dumps(jsonable(run.spec)), "task": run.spec["task"]})
 
 
 def _flat(stem: str, tree: Any) -> dict[str, np.ndarray]:

@@ -11,11 +11,23 @@ from ..errors import NonFiniteError
 from ..show.compare import declared
 from ..show.lines import Entry, entries_of
 from ..stopwatch import timed
-from ..store.files import DRAWN, FIGURE, OBSERVABLES, RATE, TABLE, TUNING, jsonable, read_json, reported, write_json
-from ..store.place import clear, locked
+from ..store.files import (
+    DRAWN,
+    FIGURE,
+    LOCK,
+    OBSERVABLES,
+    RATE,
+    TABLE,
+    TUNING,
+    jsonable,
+    read_table,
+    reported,
+    write_json,
+)
+from ..store.place import clear, inside, locked
 from ..store.result import Run, outcome
 from ..words.spec import Rung, RunSpec
-from .plan import check_data, sweep_standing, tuning_seed
+from .plan import check_data, folders_of, sweep_standing, tuning_seed
 from .tune import score, tune_rates
 
 
@@ -135,7 +147,7 @@ def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
 
 def _drawn(path: pathlib.Path, rungs: Sequence[Rung]) -> list[str]:
     """The figures that show these finished runs and no others; none if one of them is missing or empty."""
-    table = read_json(path / TABLE, "runs")
+    table = read_table(path)
     figures: list[str] = table.get(DRAWN, [])
     shown = {row["folder"] for row in table["runs"] if row["status"] == "finished"}
     whole = all((path / name).exists() and (path / name).stat().st_size for name in figures)
@@ -162,12 +174,11 @@ def _remove(path: pathlib.Path) -> None:
     """Removes the runs that the sweep in this folder made."""
     if not (path / TABLE).exists():
         return
-    runs = [path / row["folder"] for row in read_json(path / TABLE, "runs")["runs"]]
-    for folder in [*runs, *(path / TUNING).glob("*")]:
+    for folder in (inside(path, name) for name in folders_of(read_table(path))):
         if folder.is_dir():
             with locked(folder):
                 clear(folder)
-            (folder / ".lock").unlink()
+            (folder / LOCK).unlink()
             with contextlib.suppress(OSError):  # somebody put files of their own there
                 folder.rmdir()
     with contextlib.suppress(OSError):
