@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import note
 from ..errors import RefusedError
+from ..reading import reading
 from ..registry import find_spec
-from ..store.files import RUN, TABLE, read_run, read_table
+from ..store.files import PART, RUN, TABLE, read_run, read_table
+from ..store.opened import check_regular
 from ..store.place import inside
 from ..store.result import Run
+from .cost import main_curve
 from .lines import Entry, ordered
 
 if TYPE_CHECKING:
     from ..task import Task
+
+_HEAD = 2000
+"""Bytes in which a picture says who drew it."""
 
 
 def check_runs(paths: Sequence[pathlib.Path]) -> None:
@@ -38,6 +44,28 @@ def _runs_in(path: pathlib.Path) -> list[tuple[pathlib.Path, str | None]]:
     return [(inside(path, row["folder"]), None if row["start"] == "cold" else row["start"]) for row in rows]
 
 
+def figure_names(groups: Sequence[Sequence[Entry]], figure: pathlib.Path) -> list[pathlib.Path]:
+    """The file of each group: the first is as it was asked for, the others are called NAME-2, and so on."""
+    numbers = ["", *(f"-{number}" for number in range(2, len(groups) + 1))]
+    return [figure.with_name(f"{figure.stem}{number}{figure.suffix}") for number in numbers]
+
+
+def check_figures(entries: Sequence[Entry], figure: pathlib.Path) -> None:
+    """Refuses to draw a comparison over a picture that somebody else made."""
+    for path in figure_names(comparable(entries), figure):
+        _check_figure(path)
+
+
+def _check_figure(path: pathlib.Path) -> None:
+    part = path.with_name(path.name + PART)
+    if os.path.lexists(part):
+        raise RefusedError(f"{part} is in the way; remove it, or give another name with --figure.")
+    check_regular(path)
+    with reading(path, instead="give another name with --figure"):
+        if path.exists() and b"Software\0qnat" not in path.open("rb").read(_HEAD):
+            raise RefusedError(f"{path} is there already, and not drawn by qnat; give another name with --figure.")
+
+
 def load_runs(paths: Sequence[pathlib.Path]) -> list[Entry]:
     """The finished runs in these folders of runs or sweeps, ordered along the ladder.
 
@@ -49,6 +77,26 @@ def load_runs(paths: Sequence[pathlib.Path]) -> list[Entry]:
     names = _telling([run.spec for run in runs], ladder)
     labels = ({name: run.spec.get(name) for name in names} for run in runs)
     return ordered([Entry(*each) for each in zip(runs, labels, starts, strict=True)], ladder)
+
+
+def comparable(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """The runs by the measure that judges them, in the order of the first of each: only those of one compare.
+
+    Where nothing but the loss judges, it is that of a task. Several groups are labelled anew, each by its own
+    differences, and by the task.
+    """
+    groups: dict[tuple[Any, str], list[Entry]] = {}
+    for entry in entries:
+        judge = main_curve(entry.run)[0]
+        whose = "" if judge in (entry.run.measures or ()) else entry.run.spec["task"]
+        groups.setdefault((judge, whose), []).append(entry)
+    return list(groups.values()) if len(groups) == 1 else [_relabelled(group) for group in groups.values()]
+
+
+def _relabelled(entries: Sequence[Entry]) -> list[Entry]:
+    ladder = ladder_of(entries[0].run)
+    names = dict.fromkeys(["task", *_telling([entry.run.spec for entry in entries], ladder)])
+    return ordered([one._replace(labels={name: one.run.spec.get(name) for name in names}) for one in entries], ladder)
 
 
 def _telling(specs: Sequence[dict[str, Any]], ladder: str | None) -> list[str]:

@@ -119,6 +119,10 @@ def load(folder: pathlib.Path) -> Checkpoint | None:
     return None
 
 
+def _size(path: pathlib.Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
 def _read(path: pathlib.Path, record: Mapping[str, Any] | None) -> Checkpoint:
     with reading(path), os.fdopen(open_ours(path), "rb") as raw:
         parts = zipfile.ZipFile(raw).infolist()
@@ -139,8 +143,8 @@ def _read(path: pathlib.Path, record: Mapping[str, Any] | None) -> Checkpoint:
         if record is not None and (name := difference(meta["spec"], record)) is not None:
             raise ValueError(f"it is of a run with another {name}")
         for name, length in ((LOG, meta["log_bytes"]), (DRAWS, meta.get("draws_bytes", 0))):
-            known = meta["files"][name] if verified and length else None
-            found = hash_of(path.with_name(name), length).hexdigest() if length else None
-            if known not in (None, found):
+            if length > _size(path.with_name(name)):
+                raise ValueError(f"{name} is shorter than it says")
+            if verified and length and meta["files"][name] != hash_of(path.with_name(name), length).hexdigest():
                 raise ValueError(f"{name} is not what it was")
         return Checkpoint(leaves, meta)

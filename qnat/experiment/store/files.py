@@ -13,8 +13,7 @@ from typing import IO, Any
 
 from ..errors import RefusedError, StorageError
 from ..reading import reading
-from .forms import TUNING as TUNING
-from .forms import check_run, check_table
+from .forms import FOLDER_OF_TRIALS, check_run, check_table
 from .opened import content_of
 from .seal import check_seal, sealed
 
@@ -22,7 +21,7 @@ RUN, LOG, DRAWS, RESULT, FIGURE = "run.json", "metrics.jsonl", "draws.bin", "res
 OBSERVABLES = "observables.png"
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 TABLE = "table.json"
-RATE, DRAWN = "learning_rate", "drawn"  # the option that tuning chooses, and a key of table.json
+TUNING, RATE, DRAWN = FOLDER_OF_TRIALS, "learning_rate", "drawn"  # keys of table.json, and the option of tuning
 LOCK, PART = ".lock", ".part"
 
 

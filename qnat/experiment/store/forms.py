@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ..measures import Measure, Panel
 
-TUNING = "tuning"
+FOLDER_OF_TRIALS = "tuning"
 
 _Count = Annotated[int, Field(ge=0)]
 _Number = float | Literal["nan", "inf", "-inf"]
@@ -18,7 +18,7 @@ _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 def _inside(name: str) -> str:
     """The name of a folder in the folder of a sweep, or of a trial in its folder of trials; never of one elsewhere."""
     parts = name.split("/")
-    own = len(parts) == 1 or (len(parts) == 2 and parts[0] == TUNING)
+    own = len(parts) == 1 or (len(parts) == 2 and parts[0] == FOLDER_OF_TRIALS)
     if not own or any(part in ("", ".", "..") or "\0" in part or len(os.fsencode(part)) > 255 for part in parts):
         raise ValueError("this is not the name of a folder in it")
     return name

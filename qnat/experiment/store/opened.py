@@ -14,7 +14,7 @@ def open_ours(path: pathlib.Path, flags: int = os.O_RDONLY) -> int:
     """The descriptor of a regular file; no link is followed, no pipe waited for.
 
     Raises:
-        RefusedError: something else stands there. OSError: it cannot be written; while it is only read, that is refused.
+        RefusedError: something else stands there, or it cannot be read. OSError: it cannot be written.
     """
     check_regular(path)
     try:

@@ -56,10 +56,10 @@ def standing(path: pathlib.Path, record: Mapping[str, Any], *, resume: bool, for
     if not resume:
         raise RefusedError(f"{path} already holds a run; --resume continues it, --force replaces it.")
     stored = read_run(path)
-    if (name := difference(stored["spec"], record)) is not None:
-        before, now = stored["spec"].get(name), jsonable(dict(record)).get(name)
+    if (other := difference(stored["spec"], record)) is not None:
+        before, now = stored["spec"].get(other), jsonable(dict(record)).get(other)
         raise RefusedError(
-            f"{path} holds another run: its {name} is {_brief(before)}, not {_brief(now)}; "
+            f"{path} holds another run: its {other} is {_brief(before)}, not {_brief(now)}; "
             "a run is resumed with the same options (only steps may grow)."
         )
     ended = stored["status"] == "finished" and stored["spec"]["steps"] == record["steps"]
@@ -105,9 +105,7 @@ def is_taken(path: pathlib.Path, what: str, marker: str) -> bool:
         return True
     found = list(path.iterdir()) if check_writable(path) else []
     if foreign := sorted(item.name for item in found if not _is_trace(item, marker)):
-        raise RefusedError(
-            f"{path} is not the folder of a {what} (it holds {foreign[0]}); give an empty or a new one."
-        )
+        raise RefusedError(f"{path} is not the folder of a {what} (it holds {foreign[0]}); give an empty or a new one.")
     return False
 
 

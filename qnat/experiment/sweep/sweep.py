@@ -2,13 +2,13 @@
 
 import contextlib
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..console import note
+from ..console import literal, note, watched
 from ..errors import NonFiniteError
-from ..show.compare import declared
+from ..show.compare import comparable, declared
+from ..show.cost import main_curve
 from ..show.lines import Entry, entries_of
 from ..stopwatch import timed
 from ..store.files import (
@@ -92,7 +92,7 @@ def run_sweep(
             done[rung.folder] = rung
         if not drawn and done:
             entries = [Entry(recall(folder), rung.swept, rung.start, rung.title) for folder, rung in done.items()]
-            table[DRAWN] = _draw(path, rungs[0], entries)
+            table[DRAWN] = _draw(path, rungs[0], _judged_alike(entries))
         _write(path, table)
     return table
 
@@ -154,6 +154,16 @@ def _drawn(path: pathlib.Path, rungs: Sequence[Rung]) -> list[str]:
     return figures if whole and shown == {rung.folder for rung in rungs} else []
 
 
+def _judged_alike(entries: list[Entry]) -> list[Entry]:
+    """Those that the measure judges which judges the first; says so if there are others."""
+    alike = comparable(entries)[0]
+    if len(alike) < len(entries):
+        name = literal(main_curve(alike[0].run)[0].name)
+        note(f"{FIGURE} shows the {len(alike)} of {len(entries)} runs that are judged by {name}; compare draws all.")
+    kept = {id(entry.run) for entry in alike}
+    return [entry for entry in entries if id(entry.run) in kept]
+
+
 def _draw(path: pathlib.Path, rung: Rung, entries: list[Entry]) -> list[str]:
     """Draws the figures; returns their names."""
     with reported(path), timed("draw"):
@@ -188,5 +198,5 @@ def _remove(path: pathlib.Path) -> None:
 
 
 def _say(text: str, progress: bool | None) -> None:
-    if progress or (progress is None and sys.stderr.isatty()):
+    if progress or (progress is None and watched()):
         note(text)

@@ -1,12 +1,14 @@
 """Command-line options from the fields of a spec."""
 
 import argparse
+import sys
 import tomllib
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from pydantic.fields import FieldInfo
 
+from ..console import say
 from ..errors import RefusedError
 from .flat import choices, kinds, literals
 from .parts import Part
@@ -17,7 +19,13 @@ class Parser(argparse.ArgumentParser):
     """argparse whose complaints are one sentence."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, allow_abbrev=False)
+        # from Python 3.14 on help is coloured, by signs that stand for themselves here
+        plain: dict[str, Any] = {"color": False} if sys.version_info >= (3, 14) else {}
+        super().__init__(**options, **plain, allow_abbrev=False)
+
+    def print_help(self, file: object = None) -> None:
+        """Prints the help as a result."""
+        say(self.format_help().removesuffix("\n"))
 
     def error(self, message: str) -> NoReturn:
         """Refuses the command line."""
