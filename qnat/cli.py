@@ -6,6 +6,7 @@ imports JAX before a run begins: lists, help and refusals answer at once.
 
 import argparse
 import contextlib
+import logging
 import math
 import os
 import pathlib
@@ -15,7 +16,7 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from typing import NoReturn
 
-from qnat.experiment.console import note, say
+from qnat.experiment.console import note, ready, say
 from qnat.experiment.errors import NonFiniteError, RefusedError, missing
 from qnat.experiment.registry import find_spec, task_names
 from qnat.experiment.stopwatch import account
@@ -32,6 +33,8 @@ _RUNS = pathlib.Path("runs")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command `qnat`; returns the exit status: 0, 1 (a run failed), 2 (refused) or 130 (Ctrl-C)."""
+    ready()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home that cannot be written is no trouble
     try:
         return _command(list(sys.argv[1:] if arguments is None else arguments))
     except RefusedError as error:
@@ -39,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return _complain(missing(error), 2)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (NonFiniteError, OSError) as error:
         return _complain(error, 1)
@@ -217,14 +219,16 @@ def _check_place(chosen: argparse.Namespace) -> None:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    from qnat.experiment.show.compare import check_runs, load_runs
+    from qnat.experiment.show.compare import check_figures, check_runs, load_runs
     from qnat.experiment.show.report import print_comparison
 
     if chosen.figure.suffix != ".png" or not check_writable(chosen.figure.parent):
         raise RefusedError(f"The figure cannot be {chosen.figure}; give the name of a .png file in an existing folder.")
     thresholds = None if chosen.thresholds is None else _numbers(chosen.thresholds)
     check_runs(chosen.runs)
-    print_comparison(load_runs(chosen.runs), chosen.figure, thresholds=thresholds, as_json=chosen.json)
+    entries = load_runs(chosen.runs)
+    check_figures(entries, chosen.figure)
+    print_comparison(entries, chosen.figure, thresholds=thresholds, as_json=chosen.json)
     return 0
 
 
@@ -252,9 +256,19 @@ def _prepare_jax() -> None:
 
     import jax
 
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "qnat"
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_compilation_cache_dir", str(cache / f"jax-{jax.__version__}"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    # its writes are not atomic: a damaged entry is compiled anew
-    warnings.filterwarnings("ignore", message="Error reading persistent compilation cache entry")
+    if (cache := _cache()) is not None:
+        jax.config.update("jax_compilation_cache_dir", str(cache / f"jax-{jax.__version__}"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # its writes are not atomic: a damaged entry is compiled anew; a full disk takes none
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
+
+
+def _cache() -> pathlib.Path | None:
+    """Where compiled programs are kept; None if there is no such place: no home, or one that cannot be written."""
+    try:
+        path = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "qnat"
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return path if os.access(path, os.W_OK | os.X_OK) else None

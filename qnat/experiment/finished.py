@@ -13,7 +13,7 @@ from jaxtyping import Array, PyTree
 from .errors import RefusedError
 from .measures import ERROR, EXACT
 from .registry import find_spec
-from .store.files import TABLE, jsonable, read_json
+from .store.files import TABLE, jsonable, read_table
 from .store.result import Result
 from .store.save import name_of
 from .task import Task
@@ -126,7 +126,7 @@ class Run(Result):
         table = None if self.path is None else self.path.parent / TABLE
         if self.path is None or table is None or not table.exists():
             return None
-        rows = {row["folder"]: row for row in read_json(table, "runs")["runs"]}
+        rows = {row["folder"]: row for row in read_table(self.path.parent)["runs"]}
         before = rows.get(self.path.name, {}).get("previous")
         return None if before is None else Result.load(self.path.parent / str(before)).params
 

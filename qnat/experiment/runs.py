@@ -22,9 +22,9 @@ from .loop.iterate import train
 from .loop.job import Job, Until
 from .loop.keep import Keep
 from .stopwatch import timed
-from .store.files import FIGURE, read_run, reported
+from .store.files import FIGURE, RESULT, read_run, reported
 from .store.folder import Folder, Memory
-from .store.place import clear, locked, standing
+from .store.place import clear, is_whole, locked, standing
 from .store.result import Result, declarations
 from .task import Task
 
@@ -146,13 +146,15 @@ def _stored(
             return dataclasses.replace(Run.load(path), problem=job.task)
         if found == "new":
             clear(path)
+        elif (stored := read_run(path))["status"] == "finished" and not is_whole(path, stored):
+            note(f"{path / RESULT} is missing or damaged; it is made again from the last checkpoint.")
         folder = Folder(path, record, citations=citations, ladder=job.ladder, title=job.title, **declarations(job.task))
         try:
             result = train(job, record, folder, progress)
             _draw(result, path)
             folder.finish(result)
-        except KeyboardInterrupt:
-            folder.status("interrupted")
+        except BaseException as error:
+            folder.ended(error)
             raise
         finally:
             folder.close()

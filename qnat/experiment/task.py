@@ -1,6 +1,7 @@
 """A problem, complete: where it starts, what it minimises, what is measured, what the right answer is."""
 
 import abc
+import types
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -36,12 +37,14 @@ class Task(eqx.Module):
     Attributes:
         name: what the task is called.
         measures: curves that tell how good a run is. The first that was recorded judges it; the loss, if none was.
+        units: of curves beside the measures, "" for none, in the order in which they are printed.
         panels: how artifacts are drawn.
         costs: curves that say what a step took of something; they are summed where they were recorded.
     """
 
     name: eqx.AbstractVar[str]
     measures: ClassVar[tuple[Measure, ...]] = ()
+    units: ClassVar[Mapping[str, str]] = types.MappingProxyType({})
     panels: ClassVar[tuple[Panel, ...]] = ()
     costs: ClassVar[tuple[str, ...]] = ()
 

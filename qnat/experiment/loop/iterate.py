@@ -18,7 +18,7 @@ from ..stopwatch import PARTS, timed
 from ..store.checkpoint import unpack
 from ..store.draws import from_bytes, to_bytes
 from ..store.folder import Memory
-from ..store.result import Result, final_values
+from ..store.result import Result, final_values, units_of
 from ..task import Reference, Task
 from . import in_python
 from . import step as traced
@@ -55,7 +55,6 @@ def train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None
     spent: dict[str, float] = dict.fromkeys(PARTS, 0.0)
     with timed("compile", spent):
         state, first, before = _begin(job, place, curves)
-        place.status("running")
         supply = _Supply(job, state, first)
         if job.traceable:
             jax.block_until_ready(_advance(job, state, supply.take(0), first, 0, supply.rows))
@@ -82,7 +81,10 @@ def _begin(job: Job, place: Memory, curves: Curves) -> tuple[State, int, dict[st
     if found is not None:
         skeleton = eqx.filter_eval_shape(traced.start, *arguments) if job.traceable else _start(*arguments)
         curves.add_rows(place.rows())
-        return unpack(skeleton, found.leaves), found.meta["step"], dict(found.meta["seconds"])
+        state = unpack(skeleton, found.leaves)
+        place.status("running")
+        return state, found.meta["step"], dict(found.meta["seconds"])
+    place.status("running")  # before anything else is written: the folder is now known as that of a run
     state = traced.start(*arguments) if job.traceable else _start(*arguments)
     place.save(state, 0, {})
     return state, 0, {}
@@ -232,4 +234,5 @@ def _result(work: Work, state: State, steps: int) -> Result:
         panels=job.task.panels,
         costs=job.task.costs,
         title=job.title,
+        units=units_of(job.task),
     )

@@ -21,12 +21,11 @@ def print_values(run: Result) -> None:
 
     Of several seeds the median, the least and the most. What is one number under two names stands once.
     """
-    units = {measure.name: measure.unit for measure in run.measures or ()}
     shown: list[tuple[str, ...]] = []
     for name, value in _apart(run).items():
         known = run.reference.get(name)
         exact = "" if known is None else f"{number(known['value'])} ({known['source']})"
-        shown.append((name.replace("_", " "), _several(value), units.get(name, ""), exact))
+        shown.append((name.replace("_", " "), _several(value), run.units.get(name, ""), exact))
     for name, known in run.reference.items():
         if name not in run.final and abs(known["value"]) not in {abs(one["value"]) for one in _told(run)}:
             shown.append((name.replace("_", " "), number(known["value"]), "", known["source"]))
@@ -34,9 +33,9 @@ def print_values(run: Result) -> None:
 
 
 def _apart(run: Result) -> dict[str, Any]:
-    """The final values in the order of the task's measures, without costs and without a loss that is another value."""
+    """The final values in the order of the task's units, without costs and without a loss that is another value."""
     others = [value for name, value in run.final.items() if name != "loss"]
-    names = dict.fromkeys([*(measure.name for measure in run.measures or ()), *run.final])
+    names = dict.fromkeys([*run.units, *run.final])
     known = {name: run.final[name] for name in names if name in run.final and name not in run.costs}
     return {name: value for name, value in known.items() if name != "loss" or not _is_one_of(value, others)}
 

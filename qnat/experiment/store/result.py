@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from jaxtyping import Float
 
+from ..console import note
 from ..errors import RefusedError
 from ..measures import Artifact, Measure, Panel
-from .files import RESULT, read_run
+from ..reading import reading
+from .files import DRAWS as DRAWS_FILE
+from .files import LOG, RESULT, read_run
 from .netcdf import read_arrays
+from .place import is_whole
+from .seal import hash_of, is_sealed
 
 if TYPE_CHECKING:
     from ..task import Task
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 PARAMS, DRAWS = "params", "draws"
 CURVE = ("seed", "step")
 _DAMAGED = "{} is missing or damaged; --force runs it again."
+UNVERIFIED = "{} is from before there were checksums; it is read as it is, unverified."
 SECONDS = {"compile": "compile_seconds", "train": "seconds", "write": "write_seconds", "draw": "draw_seconds"}
 """Under what names run.json keeps `Result.spent`."""
 
@@ -42,7 +48,7 @@ class Result:
         labels: `Artifact` tuples without value, of the artifacts of whose axes and values the task says what they mean.
         draws: the parameters kept on the way, with an axis over draws before their own; None if none were asked for.
         measures, panels, costs: those of the task; measures are None in a folder from before run.json named them.
-        title: what was run, in words; "" where nobody said.
+        title: what was run, in words; "" where nobody said. units: of curves, by name, those of the measures included.
     """
 
     path: pathlib.Path | None
@@ -62,6 +68,7 @@ class Result:
     panels: tuple[Panel, ...] = ()
     costs: tuple[str, ...] = ()
     title: str = ""
+    units: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -109,7 +116,20 @@ class Result:
         document = read_run(path)
         if document["status"] != "finished":
             raise RefusedError(f"The run in {path} is {document['status']}, not finished; --resume continues it.")
-        return cls(**_from_dataset(path, document))
+        _check_files(path, document)
+        with reading(path / RESULT, "the damaged file", "--force runs it again"):
+            return cls(**_from_dataset(path, document))
+
+
+def _check_files(path: pathlib.Path, document: Mapping[str, Any]) -> None:
+    """Refuses a result that is not the one of this run; says what else is damaged, and what is unverified."""
+    if not is_sealed(document):
+        note(UNVERIFIED.format(path))
+    if not is_whole(path, document):
+        raise RefusedError(_DAMAGED.format(path / RESULT))
+    for name, checksum in document.get("files", {}).items():
+        if name in (LOG, DRAWS_FILE) and not ((path / name).exists() and hash_of(path / name).hexdigest() == checksum):
+            note(f"{path / name} is missing or damaged; {RESULT}, which is read, is whole.")
 
 
 def _known(final: Mapping[str, Any], reference: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
@@ -145,7 +165,13 @@ def declarations(task: "Task") -> dict[str, Any]:
         "measures": [measure._asdict() for measure in task.measures],
         "panels": [panel._asdict() for panel in task.panels],
         "costs": list(task.costs),
+        "units": units_of(task),
     }
+
+
+def units_of(task: "Task | type[Task]") -> dict[str, str]:
+    """The units of a task's curves, the measures first."""
+    return {measure.name: measure.unit for measure in task.measures} | dict(task.units)
 
 
 def numbered(name: str, axes: int) -> tuple[str, ...]:
@@ -178,11 +204,11 @@ def _nested(stem: str, arrays: dict[str, np.ndarray]) -> Any:
 
 def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> dict[str, Any]:
     """The attributes of a result, from its folder."""
-    try:
-        stored = read_arrays(path / RESULT)
-    except (OSError, ValueError, KeyError, RuntimeError):
-        raise RefusedError(_DAMAGED.format(path / RESULT)) from None
+    stored = read_arrays(path / RESULT)
     curves = {name: one.value for name, one in stored.items() if one.dims == CURVE}
+    seeds = document["spec"].get("seeds", 1)
+    if {one.shape for one in curves.values()} != {(seeds, document["steps"] + 1)}:
+        raise ValueError("it holds other curves than such a run has")
     single = curves["loss"].shape[0] == 1
     rest = {name: one.value[0] if single else one.value for name, one in stored.items() if name not in curves}
     artifacts = {name: array for name, array in rest.items() if name.split(".")[0] not in (PARAMS, DRAWS)}
@@ -206,6 +232,7 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> dict[str, Any
         "panels": tuple(Panel(**one) for one in document.get("panels", ())),
         "costs": tuple(document.get("costs", ())),
         "title": document.get("title", ""),
+        "units": document.get("units", {}),
     }
 
 

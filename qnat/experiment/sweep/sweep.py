@@ -2,20 +2,32 @@
 
 import contextlib
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..console import note
+from ..console import literal, note, watched
 from ..errors import NonFiniteError
-from ..show.compare import declared
+from ..show.compare import comparable, declared
+from ..show.cost import main_curve
 from ..show.lines import Entry, entries_of
 from ..stopwatch import timed
-from ..store.files import DRAWN, FIGURE, OBSERVABLES, RATE, TABLE, TUNING, jsonable, read_json, reported, write_json
-from ..store.place import clear, locked
+from ..store.files import (
+    DRAWN,
+    FIGURE,
+    LOCK,
+    OBSERVABLES,
+    RATE,
+    TABLE,
+    TUNING,
+    jsonable,
+    read_table,
+    reported,
+    write_json,
+)
+from ..store.place import clear, inside, locked
 from ..store.result import Result, outcome
 from ..words.spec import Rung, RunSpec
-from .plan import check_data, sweep_standing, tuning_seed
+from .plan import check_data, folders_of, sweep_standing, tuning_seed
 from .tune import score, tune_rates
 
 
@@ -80,7 +92,7 @@ def run_sweep(
             done[rung.folder] = rung
         if not drawn and done:
             entries = [Entry(recall(folder), rung.swept, rung.start, rung.title) for folder, rung in done.items()]
-            table[DRAWN] = _draw(path, rungs[0], entries)
+            table[DRAWN] = _draw(path, rungs[0], _judged_alike(entries))
         _write(path, table)
     return table
 
@@ -140,11 +152,21 @@ def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
 
 def _drawn(path: pathlib.Path, rungs: Sequence[Rung]) -> list[str]:
     """The figures that show these finished runs and no others; none if one of them is missing or empty."""
-    table = read_json(path / TABLE, "runs")
+    table = read_table(path)
     figures: list[str] = table.get(DRAWN, [])
     shown = {row["folder"] for row in table["runs"] if row["status"] == "finished"}
     whole = all((path / name).exists() and (path / name).stat().st_size for name in figures)
     return figures if whole and shown == {rung.folder for rung in rungs} else []
+
+
+def _judged_alike(entries: list[Entry]) -> list[Entry]:
+    """Those that the measure judges which judges the first; says so if there are others."""
+    alike = comparable(entries)[0]
+    if len(alike) < len(entries):
+        name = literal(main_curve(alike[0].run)[0].name)
+        note(f"{FIGURE} shows the {len(alike)} of {len(entries)} runs that are judged by {name}; compare draws all.")
+    kept = {id(entry.run) for entry in alike}
+    return [entry for entry in entries if id(entry.run) in kept]
 
 
 def _draw(path: pathlib.Path, rung: Rung, entries: list[Entry]) -> list[str]:
@@ -167,12 +189,11 @@ def _remove(path: pathlib.Path) -> None:
     """Removes the runs that the sweep in this folder made."""
     if not (path / TABLE).exists():
         return
-    runs = [path / row["folder"] for row in read_json(path / TABLE, "runs")["runs"]]
-    for folder in [*runs, *(path / TUNING).glob("*")]:
+    for folder in (inside(path, name) for name in folders_of(read_table(path))):
         if folder.is_dir():
             with locked(folder):
                 clear(folder)
-            (folder / ".lock").unlink()
+            (folder / LOCK).unlink()
             with contextlib.suppress(OSError):  # somebody put files of their own there
                 folder.rmdir()
     with contextlib.suppress(OSError):
@@ -182,5 +203,5 @@ def _remove(path: pathlib.Path) -> None:
 
 
 def _say(text: str, progress: bool | None) -> None:
-    if progress or (progress is None and sys.stderr.isatty()):
+    if progress or (progress is None and watched()):
         note(text)

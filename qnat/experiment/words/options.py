@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import sys
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any, Literal, NoReturn
 
 from pydantic.fields import FieldInfo
 
+from ..console import say
 from ..errors import RefusedError
 from ..reading import reading, shown, text_of
 from .flat import choices, literals
@@ -20,7 +22,13 @@ class Parser(argparse.ArgumentParser):
     """argparse whose complaints are one sentence."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, allow_abbrev=False)
+        # from Python 3.14 on help is coloured, by signs that stand for themselves here
+        plain: dict[str, Any] = {"color": False} if sys.version_info >= (3, 14) else {}
+        super().__init__(**options, **plain, allow_abbrev=False)
+
+    def print_help(self, file: object = None) -> None:
+        """Prints the help as a result."""
+        say(self.format_help().removesuffix("\n"))
 
     def error(self, message: str) -> NoReturn:
         """Refuses the command line."""

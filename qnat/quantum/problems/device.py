@@ -41,7 +41,7 @@ class DeviceThermalTask(Task):
     """
 
     name = "gibbs"
-    measures, panels, costs = ThermalTask.measures, ThermalTask.panels, ThermalTask.costs
+    measures, units, panels, costs = ThermalTask.measures, ThermalTask.units, ThermalTask.panels, ThermalTask.costs
     exact: ThermalTask
     hamiltonian: PauliSum
     device: Device

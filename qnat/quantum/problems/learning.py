@@ -24,7 +24,7 @@ from ..models import GibbsFamily, LatentGibbs
 from ..models.latent import real_overlaps
 from ..models.metrics import monotone_metrics
 from ..operators.pauli import PauliSum
-from .target import DISTANCES, Target
+from .target import Target
 
 
 class LearningTask(Task):
@@ -46,10 +46,7 @@ class LearningTask(Task):
     """
 
     name = "learning"
-    measures: ClassVar[tuple[Measure, ...]] = (
-        Measure("relative_entropy", "nats", exact=True),
-        *DISTANCES,
-    )
+    measures: ClassVar[tuple[Measure, ...]] = (Measure("relative_entropy", "nats", exact=True),)
     panels: ClassVar[tuple[Panel, ...]] = (Panel("points", "couplings"),)
     model: GibbsFamily | LatentGibbs
     moments: Float[Array, " P"] | None

@@ -47,7 +47,7 @@ class SampledThermalTask(Task):
     """
 
     name = "gibbs"
-    measures, panels, costs = ThermalTask.measures, ThermalTask.panels, ThermalTask.costs
+    measures, units, panels, costs = ThermalTask.measures, ThermalTask.units, ThermalTask.panels, ThermalTask.costs
     exact: ThermalTask
     backend: AbstractBackend
     measurement: Measurement

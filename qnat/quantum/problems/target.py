@@ -7,11 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact
 
-from qnat.experiment.measures import Measure
 from qnat.geometry.hermitian import log_density
-
-DISTANCES = (Measure("fidelity", better="higher"), Measure("trace_distance"))
-"""Curves of states that were compared, beside their relative entropy."""
 
 
 class Target(NamedTuple):
