@@ -13,6 +13,7 @@ from .compare import ladder_of, load_runs
 from .cost import beside, decades, main_curve, prices, spread
 from .lines import Entry, entries_of
 from .tables import NEVER, beyond, cell, count, measure_words, middle, number, print_table, reaching
+from .verdict import verdict
 
 _EXPLAINED = """Medians over seeds (least–most of those that get there); a seed that never gets there is infinite.
 Seconds are steps times the mean time of a step of one seed; compiling and writing come apart."""
@@ -39,6 +40,8 @@ def print_run(run: Run, account: str) -> None:
         say(f"{name:{width}}  {number(middle)}{spread}")
     for (name, value), known in zip(run.known.items(), run.reference.values(), strict=True):
         say(f"{name:{width}}  {number(value)}  {known['source']}")
+    if (remark := verdict(run)) is not None:
+        say(f"\n{remark}")
     say(f"\n{run.steps} steps in {run.seconds:.2f} s; {account}")
     if run.path is not None:
         say(f"{run.path}/{FIGURE}")

@@ -8,7 +8,7 @@ import importlib
 import math
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from qnat.inference.process import Process
 
+    from ..loop.callbacks import Callback
     from ..store.result import Run
     from ..task import Task
 
@@ -53,6 +54,12 @@ class RunSpec(BaseModel):
     seed: int = Field(0, ge=0, lt=2**31, description="first seed")
     seeds: int = Field(1, ge=1, description="number of seeds, trained side by side")
     every: int = Field(1, ge=1, description="steps between evaluations")
+    tolerance: float | None = Field(
+        None,
+        gt=0,
+        description="end early, once the first exact measure is below it for every seed, or, where there is none, once "
+        "the slope of the loss a step is",
+    )
 
     @classmethod
     def options(cls) -> dict[str, Option]:
@@ -162,6 +169,7 @@ class RunSpec(BaseModel):
         initial: Any = None,
         previous: Any = None,
         progress: bool | None = None,
+        callbacks: "Sequence[Callback]" = (),
     ) -> "Run":
         """Trains; the arguments are those of `qnat.experiment.run`, and of `task`."""
         from ..runs import run
@@ -182,6 +190,8 @@ class RunSpec(BaseModel):
             citations=tuple(self.citations()),
             ladder=self.ladder,
             progress=progress,
+            tolerance=self.tolerance,
+            callbacks=callbacks,
         )
 
 
