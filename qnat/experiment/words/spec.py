@@ -8,7 +8,7 @@ import importlib
 import math
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -37,7 +37,8 @@ class RunSpec(BaseModel):
     validator, so that an instance is resolved.
 
     Attributes:
-        task_name: the word on the command line, equal to the name of the entry point.
+        task_name: the word on the command line, equal to the name of the entry point; a class without one is called
+            "module:Class", by which everybody who can import it finds it.
         ladder: the option along which a sweep may start each run from the previous one; None if there is none.
         figure: how a sweep is drawn: "comparison", or "sequence" with a panel a value of the ladder.
         cites: keys of references beside those of the parts. trains: the class of its task, as "module:name".
@@ -60,6 +61,11 @@ class RunSpec(BaseModel):
         description="end early, once the first exact measure is below it for every seed, or, where there is none, once "
         "the slope of the loss a step is",
     )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_options: Any) -> None:
+        if "task_name" not in cls.__dict__:
+            cls.task_name = f"{cls.__module__}:{cls.__qualname__}"
 
     @classmethod
     def options(cls) -> dict[str, Option]:
@@ -169,6 +175,7 @@ class RunSpec(BaseModel):
         initial: Any = None,
         previous: Any = None,
         progress: bool | None = None,
+        until: "Callable[[Mapping[str, Any]], bool] | None" = None,
         callbacks: "Sequence[Callback]" = (),
     ) -> "Run":
         """Trains; the arguments are those of `qnat.experiment.run`, and of `task`."""
@@ -191,6 +198,7 @@ class RunSpec(BaseModel):
             ladder=self.ladder,
             progress=progress,
             tolerance=self.tolerance,
+            until=until,
             callbacks=callbacks,
         )
 

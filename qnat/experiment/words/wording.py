@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from ..errors import RefusedError
 from ..registry import find_spec
+from ..suggest import suggestion
 from .spec import RunSpec
 
 
@@ -45,7 +46,7 @@ def sentence(error: ValidationError, names: Sequence[str]) -> str:
         text = str(first["ctx"]["error"])
         return f"{name}: {text}" if name else text
     if kind == "extra_forbidden":
-        return f"Unknown key '{name}'; the keys are {', '.join(names)}."
+        return f"Unknown key '{name}'{suggestion(name, names)}; the keys are {', '.join(names)}."
     if kind == "missing":
         return f"{name} is missing; give a value."
     return f"{name} is {given!r}; it must be {_wanted(first)}."
@@ -77,5 +78,6 @@ def _wanted(error: ErrorDetails) -> str:
         words, key = _RANGES[kind]
         return f"{words} {error['ctx'][key]:.10g}"
     if kind == "literal_error":
-        return f"one of {error['ctx']['expected'].replace(' or ', ', ')}"
+        words = error["ctx"]["expected"].replace(" or ", ", ")
+        return f"one of {words}{suggestion(error['input'], words.replace(chr(39), '').split(', '))}"
     return _KINDS.get(kind, error["msg"])
