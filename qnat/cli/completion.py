@@ -35,7 +35,7 @@ def script(shell: str) -> str:
 def _options(command: str, task: str = "") -> dict[str, _Option]:
     """The options of a command, of `run` and `sweep` with their task."""
     parts = choices(find_spec(task)) if task else {}
-    found = {}
+    found: dict[str, _Option] = {}
     for action in options_of(command, task):
         values, text = _values(action, parts.get(action.dest, ())), (action.help or "").partition(" (")[0]
         found |= {

@@ -149,8 +149,8 @@ def list_runs(folder: pathlib.Path) -> None:
             say("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
     elif not unreadable:
         say(f"No runs in {folder}.")
-    for error in unreadable:
-        note(error)
+    for sentence in unreadable:
+        note(sentence)
 
 
 def table_of(path: pathlib.Path) -> dict[str, Any] | None:
