@@ -2,6 +2,7 @@ from .errors import NonFiniteError as NonFiniteError
 from .errors import RefusedError as RefusedError
 from .errors import StorageError as StorageError
 from .finished import Run as Run
+from .loop.callbacks import Callback as Callback
 from .loop.keep import Keep as Keep
 from .measures import Artifact as Artifact
 from .measures import Measure as Measure

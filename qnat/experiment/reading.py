@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
 
+from .console import literal
 from .errors import RefusedError
 
 LARGEST_TEXT = 2**26
@@ -72,7 +73,7 @@ def shown(text: object, most: int = 200) -> str:
     """Words of someone else as they stand in a sentence: on one line, without control characters, not too long."""
     short = str(text)
     short = short if len(short) <= most else short[: most - 3] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+    return literal(short)
 
 
 def present_memory() -> int:

@@ -137,8 +137,32 @@ _REFUSED = [
     ("run", "The task comes first: 'qnat run TASK [options]'; the tasks are "),
     ("run --n 4", "The task comes first"),
     ("run -- gibbs", "The task comes first"),
-    ("dance", "list"),
+    ("dance", "Unknown command 'dance'; the commands are list, run, sweep, show"),
+    ("rnu gibbs", "Unknown command 'rnu' (did you mean 'run'?)"),
     ("", "COMMAND"),
+    ("run gibs", "or a class of yours as module:Class (did you mean 'gibbs'?)."),
+    ("run nowhere:Spec", "The task 'nowhere:Spec' cannot be loaded: No module named 'nowhere'."),
+    ("run json:Nothing", "cannot be loaded: module 'json' has no attribute 'Nothing'"),
+    ("run json:dumps", "give a subclass of qnat.experiment.RunSpec"),
+    ("run gibbs --lerning-rate 1", "Unknown option '--lerning-rate' (did you mean '--learning-rate'?)"),
+    ("compare other --thresolds 1", "Unknown option '--thresolds' (did you mean '--thresholds'?)"),
+    ("run gibbs --optimizer natral", "'sgd' (did you mean 'natural'?)."),
+    ("run gibbs --metric bmk", "'bmk' is not a metric (did you mean 'bkm'?)"),
+    ("run gibbs --latent kode", "'mlp' (did you mean 'kobe'?)."),
+    ("run gibbs --spec near.toml", "Unknown key 'optimiser' (did you mean 'optimizer'?)"),
+    ("run gibbs --tolerance 0", "tolerance is '0'; it must be greater than 0"),
+    ("run gibbs --tolerance small", "tolerance is 'small'; it must be a number"),
+    ("list tusks", "choose from"),
+    ("list runs nowhere", "nowhere is not a folder"),
+    ("show mine", "not the folder of a run"),
+    ("show bare", "table.json was not written by qnat"),
+    ("show bare/run", "run.json was not written by qnat"),
+    ("finish mine", "not the folder of a run"),
+    ("finish other", "made no checkpoint, so there is nothing to finish"),
+    ("finish done", "The run in done has finished; 'qnat show done' prints it."),
+    ("finish several", "several is the folder of a sweep"),
+    ("finish foreign", "Unknown task 'else'"),
+    ("completion tcsh", "choose from"),
     ("sweep gibbs --beta 1,1", "beta lists 1, 1"),
     ("sweep gibbs --beta 1,1.0", "beta lists 1, 1.0"),
     ("sweep gibbs --beta 1,-1", "beta is '-1'"),
@@ -186,6 +210,9 @@ for line in json.load(sys.stdin):
         status = main(line.split())
     answers.append([status, out.getvalue(), err.getvalue()])
 main(["list"])
+main(["list", "runs", "other"])
+main(["show", "other"])
+main(["completion", "bash"])
 for task in ("boltzmann", "gibbs", "helmholtz", "learning", "network", "sequence"):
     with contextlib.suppress(SystemExit):
         main(["run", task, "--help"])
@@ -201,6 +228,11 @@ def answers(tmp_path_factory):
         "uneven.txt": "ZZ 1\nZZZ 1\n",
         "complex.txt": "ZZ 1j\n",
         "good.txt": "ZZ 1\n",
+        "near.toml": "optimiser = 'adam'\n",
+        "done/run.json": '{"task": "gibbs", "status": "finished", "spec": {"task": "gibbs", "steps": 1}}',
+        "several/table.json": '{"task": "gibbs", "runs": []}',
+        "foreign/run.json": '{"task": "else", "status": "interrupted", "spec": {"task": "else", "steps": 1}}',
+        "foreign/checkpoint.npz": "",
         "bad.toml": "temperature = 1\n",
         "broken.toml": "n = = 4\n",
         "mine/notes": "precious",
@@ -241,6 +273,10 @@ def test_lists_help_and_refusals_do_not_load_jax(answers):
     assert answers[1] == []
     assert "gibbs        Train a thermal state" in answers[2]
     assert answers[2].count("\noptions:\n") == 6
+    for group in ("hamiltonian", "model", "optimizer", "task", "run", "folder and output"):
+        assert f"\n{group}:\n" in answers[2]
+    assert "\nother   else" in answers[2]
+    assert "other is interrupted at step 0 of 1." in answers[2]
 
 
 def _interrupted_when(ready) -> str:

@@ -16,6 +16,7 @@ from .compare import comparable, figure_names, ladder_of, load_runs
 from .cost import decades, main_curve, prices, spread, totals
 from .lines import Entry, entries_of
 from .tables import NEVER, beyond, cell, count, measure_words, middle, print_table, reaching
+from .verdict import verdict
 
 _EXPLAINED = """Medians over seeds (least–most of those that get there); a seed that never gets there is infinite.
 Seconds are steps times the mean time of a step of one seed; compiling and writing come apart."""
@@ -39,6 +40,8 @@ def print_run(run: Result, account: str = "") -> None:
     print_values(run)
     for name in run.tables:
         print_estimates(run, name)
+    if (remark := verdict(run)) is not None:
+        say(f"\n{remark}")
     took = [f"{run.steps} steps" + (f" of {run.seeds} seeds" if run.seeds > 1 else "")]
     took += [spent_words(run, name, total) for name, total in totals(run).items()]
     say(f"\n{', '.join(took)}, in {run.seconds:.2f} s" + (f"; {account}" if account else ""))

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from ..suggest import suggestion
 from .parts import Only, Part, check_numbers, kinds
 
 
@@ -137,7 +138,7 @@ def fold(spec: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
         if choice not in chosen:
             wanted = f"one of {', '.join(map(repr, parts))}" if "" not in parts else "a word"
             said = f"is {values[choice]!r}; it" if values.get(choice) is not None else "is missing; it"
-            raise ValueError(f"{choice} {said} must be {wanted}.")
+            raise ValueError(f"{choice} {said} must be {wanted}{suggestion(values.get(choice, ''), parts)}.")
         word, part = chosen[choice]
         own = {name: values.pop(name) for name in part.model_fields if name != "name" and name in values}
         _check_taken(spec, choice, word, own)

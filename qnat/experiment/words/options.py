@@ -36,9 +36,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec]) -> None:
-    """One option a word, the task's own first; values stay words, because the spec converts and judges them."""
+    """One option a word, in a group a part; values stay words, because the spec converts and judges them."""
     words = spec.options()
     own = [name for name in words if name not in RunSpec.model_fields]
+    groups: dict[str, Any] = {}
     for name in (*own, *RunSpec.model_fields):
         choice, fields, _ = words[name]
         first = next(iter(fields.values()))
@@ -46,7 +47,10 @@ def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec]) -> None:
         where = "" if len(fields) == len(choices(spec).get(choice, fields)) else choice
         text = _help(where, fields)
         metavar = _metavar(name, spec, fields)
-        parser.add_argument(
+        title = "run" if name in RunSpec.model_fields else choice or (name if name in choices(spec) else "task")
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        groups[title].add_argument(
             f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, metavar=metavar, help=text, **alone
         )
 

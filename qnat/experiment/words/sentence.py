@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ..reading import shown
+from ..suggest import suggestion
 
 
 def sentence(error: ValidationError, names: Sequence[str]) -> str:
@@ -17,7 +18,7 @@ def sentence(error: ValidationError, names: Sequence[str]) -> str:
         text = shown(first["ctx"]["error"], 2000)
         return f"{name}: {text}" if name else text
     if kind == "extra_forbidden":
-        return f"Unknown key '{shown(name, 60)}'; the keys are {', '.join(names)}."
+        return f"Unknown key '{shown(name, 60)}'{suggestion(name, names)}; the keys are {', '.join(names)}."
     if kind == "missing":
         return f"{name} is missing; give a value."
     return f"{name} is {shown(repr(given), 60)}; it must be {_wanted(first)}."
@@ -50,5 +51,6 @@ def _wanted(error: ErrorDetails) -> str:
         bound = error["ctx"][key]
         return f"{words} {bound if isinstance(bound, int) else format(bound, '.10g')}"
     if kind == "literal_error":
-        return f"one of {error['ctx']['expected'].replace(' or ', ', ')}"
+        words = error["ctx"]["expected"].replace(" or ", ", ")
+        return f"one of {words}{suggestion(error['input'], words.replace(chr(39), '').split(', '))}"
     return _KINDS.get(kind, error["msg"])

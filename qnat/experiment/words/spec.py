@@ -7,7 +7,7 @@ loaded.
 import importlib
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qnat.inference.process import Process
 
     from ..finished import Run
+    from ..loop.callbacks import Callback
     from ..task import Task
 
 
@@ -39,7 +40,8 @@ class RunSpec(BaseModel):
     validator, so that an instance is resolved.
 
     Attributes:
-        task_name: the word on the command line, equal to the name of the entry point.
+        task_name: the word on the command line, equal to the name of the entry point; a class without one is called
+            "module:Class", by which everybody who can import it finds it.
         ladder: the option along which a sweep may start each run from the previous one; None if there is none.
         figure: how a sweep is drawn: "comparison", or "sequence" with a panel a value of the ladder.
         cites: keys of references beside those of the parts. trains: the class of its task, as "module:name".
@@ -56,6 +58,17 @@ class RunSpec(BaseModel):
     seed: int = Field(0, ge=0, lt=COUNTS, description="first seed")
     seeds: int = Field(1, ge=1, description="number of seeds, trained side by side")
     every: int = Field(1, ge=1, lt=COUNTS, description="steps between evaluations")
+    tolerance: float | None = Field(
+        None,
+        gt=0,
+        description="end early, once the first exact measure is below it for every seed, or, where there is none, once "
+        "the slope of the loss a step is",
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_options: Any) -> None:
+        if "task_name" not in cls.__dict__:
+            cls.task_name = f"{cls.__module__}:{cls.__qualname__}"
 
     @classmethod
     def options(cls) -> dict[str, Option]:
@@ -180,6 +193,8 @@ class RunSpec(BaseModel):
         initial: Any = None,
         previous: Any = None,
         progress: bool | None = None,
+        until: "Callable[[Mapping[str, Any]], bool] | None" = None,
+        callbacks: "Sequence[Callback]" = (),
     ) -> "Run":
         """Trains; the arguments are those of `qnat.experiment.run`, and of `task`."""
         from ..runs import run
@@ -201,6 +216,9 @@ class RunSpec(BaseModel):
             ladder=self.ladder,
             title=self.title(),
             progress=progress,
+            tolerance=self.tolerance,
+            until=until,
+            callbacks=callbacks,
         )
 
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from ..suggest import suggestion
+
 COUNTS = 2**31
 """Steps of a run are counted in 32 bits."""
 EXACT = 2**53
@@ -27,7 +29,8 @@ def _metric(word: str | None) -> str | None:
     if word in (None, *METRICS) or (family == "wyd" and -1 <= order <= 2) or (family == "sandwiched" and order > 0):
         return word
     names = ", ".join(METRICS)
-    raise ValueError(f"'{word}' is not a metric; use {names}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0).")
+    meant = suggestion(word, METRICS)
+    raise ValueError(f"'{word}' is not a metric{meant}; use {names}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0).")
 
 
 def _damping(word: Any) -> Any:
