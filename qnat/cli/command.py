@@ -34,6 +34,7 @@ from .parser import parse
 
 if TYPE_CHECKING:
     from qnat.experiment.store.result import Result
+    from qnat.experiment.words.spec import RunSpec
 
 INTERRUPTED = 130
 _RUNS = pathlib.Path("runs")
@@ -96,7 +97,7 @@ def _run(chosen: argparse.Namespace) -> int:
         spec.check_data()
         out = chosen.out or next_free(_RUNS, stem(chosen.task))
         with _interruptible(out, made=chosen.out is None):
-            _prepare_jax()
+            _prepare_jax(spec)
             run = spec.run(out, resume=chosen.resume, force=chosen.force)
     return _print(chosen, run)
 
@@ -134,7 +135,7 @@ def _finish(chosen: argparse.Namespace) -> int:
     spec = to_finish(chosen.run)
     spec.check_data()
     with _interruptible(chosen.run, made=False):
-        _prepare_jax()
+        _prepare_jax(spec)
         run = finish(spec, chosen.run)
     return _print(chosen, run)
 
@@ -159,11 +160,13 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
     finished: Collection[str] = ()
     if chosen.out is not None:
         finished = sweep_standing(chosen.out, rungs, tune=tune, resume=chosen.resume, force=chosen.force)
+    if len({_precision(rung.spec) for rung in rungs}) > 1:
+        raise RefusedError("precision is one for all runs of a process; sweep each precision in a folder of its own.")
     check_data(rungs, finished)
     out = chosen.out or next_free(_RUNS, stem)
     with _interruptible(out, made=chosen.out is None):
         if tune or len(finished) < len(rungs):
-            _prepare_jax()
+            _prepare_jax(*(rung.spec for rung in rungs))
         from qnat.experiment.sweep.sweep import run_sweep
 
         table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force)
@@ -246,18 +249,23 @@ def _cite(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _prepare_jax() -> None:
-    """Double precision, and a cache of compiled programs that outlives the process."""
+def _prepare_jax(*specs: "RunSpec") -> None:
+    """The precision that runs ask for, or double; and a cache of compiled programs that outlives the process."""
     import warnings
 
     import jax
 
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", _precision(specs[0]) == "double")
     if (cache := _cache()) is not None:
         jax.config.update("jax_compilation_cache_dir", str(cache / f"jax-{jax.__version__}"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     # its writes are not atomic: a damaged entry is compiled anew; a full disk takes none
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
+
+
+def _precision(spec: "RunSpec") -> str:
+    """Double, where the task leaves no choice."""
+    return getattr(spec, "precision", "double")
 
 
 def _cache() -> pathlib.Path | None:

@@ -45,6 +45,7 @@ class RunSpec(BaseModel):
         ladder: the option along which a sweep may start each run from the previous one; None if there is none.
         figure: how a sweep is drawn: "comparison", or "sequence" with a panel a value of the ladder.
         cites: keys of references beside those of the parts. trains: the class of its task, as "module:name".
+        added: options younger than runs that are to be resumed, as those of a `Part`.
     """
 
     model_config = CONFIG
@@ -52,6 +53,7 @@ class RunSpec(BaseModel):
     ladder: ClassVar[str | None] = None
     figure: ClassVar[Literal["comparison", "sequence"]] = "comparison"
     cites: ClassVar[tuple[str, ...]] = ()
+    added: ClassVar[tuple[str, ...]] = ()
     trains: ClassVar[str] = ""
 
     steps: int = Field(100, ge=0, description="optimiser steps")
@@ -170,7 +172,8 @@ class RunSpec(BaseModel):
     def title(self) -> str:
         """What is run, in words: the chosen parts, the size, the ladder, the seeds."""
         words, chosen = self.words(), choices(type(self))
-        named = [str(words[name]) for name in chosen if name in words and name != "optimizer"]
+        parts = [*(["data"] if "data" in words and "data" not in chosen else []), *chosen]
+        named = [str(words[name]) for name in parts if name in words and name != "optimizer"]
         numbers = [f"{name} = {words[name]:.6g}" for name in ("n", self.ladder or "") if words.get(name) is not None]
         last = [f"{self.optimizer.name} optimizer"] if "optimizer" in words else []
         seeds = f"seed {self.seed}" if self.seeds == 1 else f"seeds {self.seed} to {self.seed + self.seeds - 1}"

@@ -14,6 +14,10 @@ EXACT = 2**53
 _LARGEST = 1e100
 
 Rate = Annotated[float, Field(gt=0, description="learning rate")]
+Precision = Annotated[
+    Literal["double", "single"],
+    Field(description="of all numbers: single takes half the memory, and losses have seven digits"),
+]
 METRICS = ("bkm", "sld", "wigner_yanase", "geometric", "harmonic")
 
 
