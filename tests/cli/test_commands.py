@@ -219,6 +219,9 @@ for task in ("boltzmann", "gibbs", "helmholtz", "learning", "network", "sequence
 json.dump([answers, sorted({"jax", "jaxlib", "matplotlib", "sklearn", "xarray"} & set(sys.modules))], sys.stderr)
 """
 
+_FINISHED = {"task": "gibbs", "status": "finished", "steps": 1, "spec": {"task": "gibbs", "steps": 1}, "final": {}}
+_FINISHED |= {"reference": {}, "seconds": 0.0, "compile_seconds": 0.0}
+
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
@@ -229,7 +232,7 @@ def answers(tmp_path_factory):
         "complex.txt": "ZZ 1j\n",
         "good.txt": "ZZ 1\n",
         "near.toml": "optimiser = 'adam'\n",
-        "done/run.json": '{"task": "gibbs", "status": "finished", "spec": {"task": "gibbs", "steps": 1}}',
+        "done/run.json": json.dumps(_FINISHED),
         "several/table.json": '{"task": "gibbs", "runs": []}',
         "foreign/run.json": '{"task": "else", "status": "interrupted", "spec": {"task": "else", "steps": 1}}',
         "foreign/checkpoint.npz": "",

@@ -44,7 +44,7 @@ def print_run(run: Result, account: str = "") -> None:
         say(f"\n{remark}")
     took = [f"{run.steps} steps" + (f" of {run.seeds} seeds" if run.seeds > 1 else "")]
     took += [spent_words(run, name, total) for name, total in totals(run).items()]
-    say(f"\n{', '.join(took)}, in {run.seconds:.2f} s" + (f"; {account}" if account else ""))
+    say(f"\n{', '.join(took)} in {run.seconds:.2f} s" + (f"; {account}" if account else ""))
     if run.path is not None:
         say(literal(run.path / FIGURE if (run.path / FIGURE).exists() else run.path))
 
