@@ -204,8 +204,8 @@ class Rung(NamedTuple):
     title: str = ""
 
 
-_ROW_BYTES = 160
-"""Of a step of a seed: about twenty curves. A chunk holds some thousand steps."""
+_ROW_BYTES = 320
+"""Of a step of a seed: about twenty curves, twice when they are stored. A chunk holds some thousand steps."""
 
 
 def check_record(steps: int, seeds: int) -> None:

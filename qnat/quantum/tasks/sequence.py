@@ -11,6 +11,7 @@ from qnat.experiment.words.parts import Part
 from qnat.experiment.words.spec import Rung, check_memory, check_record, check_time
 from qnat.experiment.words.wording import sentence
 
+from ..operators.sizes import dense_bits
 from .system import Size, SystemSpec
 from .variational import VariationalSpec
 
@@ -175,7 +176,7 @@ class SequenceSpec(VariationalSpec):
 
     def _check_times(self, kind: Evolution) -> None:
         """Refuses times over which nothing is known any more, or that a solver does not reach."""
-        bits = math.log2(16 * 3 * self.elements) + 2 * self.n
+        bits = math.log2(3 * self.elements) + dense_bits(self.n)
         check_memory(bits, f"The states of elements = {self.elements}", "choose fewer elements")
         energy = max(self.size().energy, self.after.size().energy if kind.name == "quench" else 0.0)
         if not (phase := energy * kind.time_step * self.elements) <= _RADIANS:
