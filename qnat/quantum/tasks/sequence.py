@@ -152,7 +152,7 @@ class SequenceSpec(VariationalSpec):
             )
         chains = self.seeds if self.data == "recursive" else 1
         runs = (self.elements * (1 + (self.start == "both")) - (self.start == "both")) * chains
-        what = f"{runs} runs, for elements = {self.elements}, of a second each"
+        what = f"To make {runs} runs, for elements = {self.elements}, a second each,"
         check_time(runs, 1.0, what, "choose fewer elements", most=_DAY)
         if self.kind.name == "quench":
             self._check_quench()
