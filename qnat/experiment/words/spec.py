@@ -244,8 +244,8 @@ class Rung(NamedTuple):
     title: str = ""
 
 
-_ROW_BYTES = 160
-"""Of a step of a seed: about twenty curves. A chunk holds some thousand steps."""
+_ROW_BYTES = 320
+"""Of a step of a seed: about twenty curves, twice when they are stored. A chunk holds some thousand steps."""
 
 
 def check_record(steps: int, seeds: int) -> None:
@@ -258,16 +258,16 @@ def check_memory(bits: float, what: str, instead: str) -> None:
     """Refuses what needs more memory than this machine has: 2^bits bytes, a power because n has no bound."""
     if bits > math.log2(present := present_memory()):
         needed, has = _power((bits - 30) * math.log10(2)), f"{present / 2**30:.3g}"
-        raise ValueError(f"{shown(what)} needs about {needed} GB, and this machine has {has} GB; {instead}.")
+        raise RefusedError(f"{shown(what)} needs about {needed} GB, and this machine has {has} GB; {instead}.")
 
 
 def check_time(count: int, seconds: float, what: str, instead: str, *, most: float = 600.0) -> None:
     """Refuses what takes more than `most` seconds: `count` times `seconds`, a whole number because it has no bound."""
     power = math.log10(max(count, 1)) + math.log10(seconds)
     if power > math.log10(most):
-        raise ValueError(f"{shown(what)} would take about {_power(power - math.log10(3600))} hours; {instead}.")
+        raise RefusedError(f"{shown(what)} would take about {_power(power - math.log10(3600))} hours; {instead}.")
 
 
 def _power(power: float) -> str:
     """10^power in few digits."""
-    return f"{10.0**power:.3g}" if power < 300 else f"10^{power:.0f}"
+    return f"{10.0**power:.3g}" if power < 300 else f"10^{power:.0f}" if power < 1e15 else f"10^{power:.3g}"
