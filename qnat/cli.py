@@ -13,21 +13,25 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from qnat.experiment.console import note, say
 from qnat.experiment.errors import NonFiniteError, RefusedError
 from qnat.experiment.registry import find_spec, task_names
 from qnat.experiment.stopwatch import account
-from qnat.experiment.store.files import read_run
+from qnat.experiment.store.files import FIGURE, FORMATS, figure_files, read_run
 from qnat.experiment.store.place import check_writable, next_free, standing
 from qnat.experiment.sweep.plan import check_data, check_tunable, plan, sweep_standing
 from qnat.experiment.words.options import Parser, add_fields, values_of
 from qnat.experiment.words.spec import Rung
 from qnat.experiment.words.wording import build
 
+if TYPE_CHECKING:
+    from qnat.experiment.store.result import Run
+
 INTERRUPTED = 130
 _RUNS = pathlib.Path("runs")
+_FORMATS = "of the figures: png, pdf, svg or several with commas"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,6 +78,7 @@ def _command(arguments: list[str]) -> int:
     compare = commands.add_parser("compare", help="table and figure of finished runs or sweeps")
     compare.add_argument("runs", nargs="+", metavar="RUN", type=pathlib.Path, help="folder of a run or of a sweep")
     compare.add_argument("--figure", type=pathlib.Path, default="compare.png", help="(default %(default)s)")
+    compare.add_argument("--format", metavar="FORMATS", help=f"{_FORMATS} (default: the suffix of the figure)")
     compare.add_argument(
         "--thresholds", metavar="X,...", help="values of the main curve to get below (default: 0.1,0.01,0.001)"
     )
@@ -92,6 +97,7 @@ def _add_common(options: argparse.ArgumentParser, command: str, ladder: str | No
         "--spec", type=pathlib.Path, metavar="FILE", help="TOML file of options; options given here win"
     )
     options.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="(default: the next free one in runs/)")
+    options.add_argument("--format", default=FORMATS[0], metavar="FORMATS", help=f"{_FORMATS} (default %(default)s)")
     options.add_argument("--resume", action="store_true", help="continue what is in FOLDER, start it if nothing is")
     options.add_argument("--force", action="store_true", help="replace what is in FOLDER")
     options.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -123,6 +129,7 @@ def _list(_: argparse.Namespace) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     _check_place(chosen)
+    formats = _formats(chosen.format)
     spec = build(find_spec(chosen.task), values_of(chosen, find_spec(chosen.task)))
     if (rungs := spec.rungs()) is not None:
         return _train_all(chosen, rungs, chosen.task, tune=False)
@@ -131,12 +138,13 @@ def _run(chosen: argparse.Namespace) -> int:
         from qnat.experiment.store.result import Run
 
         run = Run.load(chosen.out)
+        _draw_missing(run, chosen.out, formats)
     else:
         spec.check_data()
         out = chosen.out or next_free(_RUNS, chosen.task)
         with _interruptible(out, made=chosen.out is None):
             _prepare_jax()
-            run = spec.run(out, resume=chosen.resume, force=chosen.force)
+            run = spec.run(out, resume=chosen.resume, force=chosen.force, formats=formats)
     from qnat.experiment.show.report import print_json, print_run
 
     if chosen.json:
@@ -144,6 +152,25 @@ def _run(chosen: argparse.Namespace) -> int:
     else:
         print_run(run, account())
     return 0
+
+
+def _formats(words: str) -> list[str]:
+    """The formats of figures in a list of words."""
+    formats = words.split(",")
+    if strange := [word for word in formats if word not in FORMATS]:
+        raise RefusedError(
+            f"format is '{strange[0]}'; it must be {', '.join(FORMATS)}, or several of them with commas."
+        )
+    return formats
+
+
+def _draw_missing(run: "Run", path: pathlib.Path, formats: Collection[str]) -> None:
+    """The figure of a finished run in formats in which it does not stand there yet."""
+    if missing := [file for file in figure_files(path, FIGURE, formats) if not file.exists()]:
+        from qnat.experiment.show.figure import draw_run
+
+        for file in missing:
+            draw_run(run, file)
 
 
 def _sweep(chosen: argparse.Namespace) -> int:
@@ -158,6 +185,7 @@ def _sweep(chosen: argparse.Namespace) -> int:
 
 def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, tune: bool) -> int:
     """Trains every run in a folder of its own, inside one."""
+    formats = _formats(chosen.format)
     finished: Collection[str] = ()
     if chosen.out is not None:
         finished = sweep_standing(chosen.out, rungs, tune=tune, resume=chosen.resume, force=chosen.force)
@@ -168,7 +196,7 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
             _prepare_jax()
         from qnat.experiment.sweep.sweep import run_sweep
 
-        table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force)
+        table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force, formats=formats)
     from qnat.experiment.show.report import print_sweep
 
     print_sweep(table, out, account(), as_json=chosen.json)
@@ -213,14 +241,27 @@ def _check_place(chosen: argparse.Namespace) -> None:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    from qnat.experiment.show.compare import check_runs, load_runs
+    from qnat.experiment.show.compare import check_runs, ladder_of, load_runs
     from qnat.experiment.show.report import print_comparison
 
-    if chosen.figure.suffix != ".png" or not check_writable(chosen.figure.parent):
-        raise RefusedError(f"The figure cannot be {chosen.figure}; give the name of a .png file in an existing folder.")
+    suffix = chosen.figure.suffix.removeprefix(".")
+    formats = [suffix] if chosen.format is None else _formats(chosen.format)
+    if formats[0] not in FORMATS or not check_writable(chosen.figure.parent):
+        raise RefusedError(
+            f"The figure cannot be {chosen.figure}; give the name of a .png, .pdf or .svg file in an existing folder."
+        )
+    stem = chosen.figure.with_suffix("") if suffix in FORMATS else chosen.figure
+    first, *others = (stem.with_name(f"{stem.name}.{kind}") for kind in formats)
     thresholds = None if chosen.thresholds is None else _numbers(chosen.thresholds)
     check_runs(chosen.runs)
-    print_comparison(load_runs(chosen.runs), chosen.figure, thresholds=thresholds, as_json=chosen.json)
+    entries = load_runs(chosen.runs)
+    print_comparison(entries, first, thresholds=thresholds, as_json=chosen.json)
+    if others:
+        from qnat.experiment.show.comparison import draw_comparison
+        from qnat.experiment.show.lines import entries_of
+
+        for figure in others:
+            draw_comparison(entries_of(entries, ladder_of(entries[0].run)), figure, thresholds)
     return 0
 
 

@@ -43,15 +43,19 @@ class Artifact(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """How an artifact is drawn. The figure of a run shows the first panel whose arrays the run has.
+    """How an artifact is drawn. The figure of a run shows the panels whose arrays the run has, the first ones first.
 
     Attributes:
-        kind: "levels": a positive vector against its exact counterpart, level by level. "images": pictures (count,
-            rows, columns) side by side. "matrix": a real matrix; of a square one, sweeps along a ladder show the means
-            over the pairs i, j of equal distance |i − j|, against the exact ones.
+        kind: "levels": a vector and its exact counterpart, level by level. "points": estimates (P,), named by the
+            coordinates along their axis, with their standard errors if there is an artifact of that name and `_error`,
+            and with their exact counterpart if there is one. "images": pictures (count, rows, columns) side by side.
+            "matrix": a real matrix; of a square one, sweeps along a ladder show the means over the pairs i, j of equal
+            distance |i − j|, against the exact ones.
         artifact: its name; its exact counterpart is called `exact_` and that name. title: "" takes the name in words.
+        against: of levels, the artifact along the horizontal axis, such as their energies; "" numbers the levels.
     """
 
-    kind: Literal["levels", "images", "matrix"]
+    kind: Literal["levels", "points", "images", "matrix"]
     artifact: str
     title: str = ""
+    against: str = ""

@@ -18,7 +18,7 @@ from .loop.iterate import train
 from .loop.job import Job, Until
 from .loop.keep import Keep
 from .stopwatch import timed
-from .store.files import FIGURE, read_run, reported
+from .store.files import FIGURE, FORMATS, figure_files, read_run, reported
 from .store.folder import Folder, Memory
 from .store.place import clear, locked, standing
 from .store.result import Run, declarations
@@ -42,6 +42,7 @@ def run(
     record: Mapping[str, Any] | None = None,
     citations: Sequence[str] = (),
     ladder: str | None = None,
+    formats: Sequence[str] = FORMATS[:1],
     progress: bool | None = None,
 ) -> Run:
     """Iterates, records, stores.
@@ -66,6 +67,7 @@ def run(
         initial: parameters to start from, in the shape of `Run.params`; None asks `task.init`.
         record: what identifies the run, such as the words that made task and optimiser; None stores their repr.
         citations: keys of what the run cites. ladder: the name in the record along which such runs are ordered.
+        formats: of the figure in `out`: png, pdf, svg.
         progress: show a bar on standard error; None does if that is a terminal.
 
     Raises:
@@ -84,9 +86,12 @@ def run(
     known |= {} if keep is None else {"keep": keep._asdict()}
     if not isinstance(process, Process):
         process = descend(task.value_and_grad, process, traceable=task.traceable)
+    if strange := sorted(set(formats) - set(FORMATS)):
+        raise ValueError(f"formats has '{strange[0]}'; choose among {', '.join(FORMATS)}.")
     job = Job(task, process, steps, seed, seeds, every, initial, keep, until, ladder)
     if out is not None:
-        return _stored(job, known, pathlib.Path(out), tuple(citations), progress, resume=resume, force=force)
+        about = {"citations": tuple(citations), "formats": formats, "progress": progress}
+        return _stored(job, known, pathlib.Path(out), **about, resume=resume, force=force)
     if resume or force:
         raise ValueError("resume and force speak of a folder; give out=.")
     return train(job, known, Memory(), progress)
@@ -120,9 +125,10 @@ def _stored(
     job: Job,
     record: dict[str, Any],
     path: pathlib.Path,
-    citations: tuple[str, ...],
-    progress: bool | None,
     *,
+    citations: tuple[str, ...],
+    formats: Sequence[str],
+    progress: bool | None,
     resume: bool,
     force: bool,
 ) -> Run:
@@ -138,7 +144,7 @@ def _stored(
         folder = Folder(path, record, citations=citations, ladder=job.ladder, **declarations(job.task))
         try:
             result = train(job, record, folder, progress)
-            _draw(result, path)
+            _draw(result, path, formats)
             folder.finish(result)
         except KeyboardInterrupt:
             folder.status("interrupted")
@@ -148,11 +154,14 @@ def _stored(
         return result
 
 
-def _draw(result: Run, path: pathlib.Path) -> None:
+def _draw(result: Run, path: pathlib.Path, formats: Sequence[str]) -> None:
     with reported(path), timed("draw", result.spent):
         from .show.figure import draw_run
+        from .show.style import save_figure
 
-        draw_run(result, path / FIGURE)
+        figure = draw_run(result)
+        for file in figure_files(path, FIGURE, formats):
+            save_figure(figure, file)
 
 
 def _describe(task: Task, process: Process | optax.GradientTransformation) -> dict[str, Any]:

@@ -1,25 +1,32 @@
 """One style for all figures."""
 
 import pathlib
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ..measures import Panel
 from ..store.files import replace_file
 
 # Okabe and Ito's colours, told apart by colour-blind readers; yellow is left out, it is too light for lines
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+"""Of the series in the order of their colours: what is printed in grey is told apart by these."""
 GREY = "#767676"
 DASHES, DOTS = (0, (4, 2)), (0, (1, 1))
+WIDTH = 7.2
+"""Of a figure over both columns of a journal, in inches."""
 STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.labelsize": 9,
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.7,
@@ -27,21 +34,28 @@ STYLE: Any = {
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "lines.linewidth": 1.4,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "figure.titlesize": 9.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
     "savefig.dpi": 160,
+    "pdf.fonttype": 42,  # letters that journals accept and editors can change
+    "svg.hashsalt": "qnat",  # equal figures are equal files
 }
-_FLOOR = 1e-16
-"""Smaller values are drawn here: they would stretch the axis, and nobody can tell them from zero."""
+_UNDATED: Any = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
 def save_figure(figure: Figure, path: pathlib.Path) -> None:
-    """A PNG file, replaced whole."""
+    """A file of the kind that its suffix names, replaced whole."""
     FigureCanvasAgg(figure)
-    replace_file(path, lambda file: figure.savefig(file, format="png"))
+    kind = path.suffix.removeprefix(".")
+    with mpl.rc_context(STYLE):
+        replace_file(path, lambda file: figure.savefig(file, format=kind, metadata=_UNDATED.get(kind)))
 
 
 def in_words(name: str) -> str:
@@ -54,30 +68,41 @@ def title_of(panel: Panel) -> str:
     return panel.title or in_words(panel.artifact)
 
 
-def least_of(curve: Float[np.ndarray, "seeds rows"]) -> float:
-    """The smallest recorded value; inf if there is none."""
-    return float(np.min(curve, where=~np.isnan(curve), initial=np.inf))
+def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
+    """A legend on top of a panel, where it hides no data."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    width = figure.get_figwidth() / axes.get_gridspec().ncols - 0.5
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns_within(width, handles),
+        borderaxespad=0.2,
+        borderpad=0.2,
+        handlelength=1.5,
+        handletextpad=0.5,
+        columnspacing=1.0,
+    )
 
 
-def draw_curve(
-    axes: Axes,
-    x: np.ndarray,
-    curve: Float[np.ndarray, "seeds rows"],
-    colour: str,
-    *,
-    each: bool = False,
-    shade: float = 0.15,
-    **style: Any,
-) -> None:
-    """The median over seeds, with every seed behind it or the range shaded; rows without a value are left out."""
-    x = np.broadcast_to(x, curve.shape)
-    known = ~np.isnan(curve).any(axis=0)
-    x, curve = np.median(x[:, known], axis=0), curve[:, known]
-    positive = bool(curve.size) and curve.min() >= 0
-    curve = np.maximum(curve, _FLOOR) if positive else curve
-    if curve.shape[0] > 1 and each:
-        axes.plot(x, curve.T, color=colour, lw=0.7, alpha=0.4)
-    elif curve.shape[0] > 1:
-        axes.fill_between(x, curve.min(axis=0), curve.max(axis=0), color=colour, alpha=shade, lw=0)
-    marker = "o" if len(x) == 1 else ""
-    axes.plot(x, np.median(curve, axis=0), color=colour, marker=marker, **style)
+def columns_within(inches: float, handles: Sequence[Any]) -> int:
+    """How many columns of a legend fit: a letter takes about 4.7 points, a line and the gaps 26."""
+    widths = [4.7 * len(str(handle.get_label())) + 26 for handle in handles]
+
+    def total(columns: int) -> float:
+        return sum(max(part) for part in np.array_split(widths, columns))  # as matplotlib deals them out
+
+    return next((count for count in range(len(handles), 1, -1) if total(count) <= 72 * inches), 1)
+
+
+def heading(words: str) -> Line2D:
+    """An entry of a legend that says what the entries after it are."""
+    return Line2D([], [], linestyle="none", label=f"{words}:")
+
+
+def put_title(figure: Figure, words: Sequence[str]) -> None:
+    """A title of words, on as many lines as they need; a letter takes about 5.6 points."""
+    letters = int(72 * figure.get_figwidth() / 5.6)
+    text = textwrap.fill(" · ".join(word.replace(" ", "\N{NO-BREAK SPACE}") for word in words), letters)
+    figure.suptitle(text.replace("\N{NO-BREAK SPACE}", " "), parse_math=False)

@@ -9,7 +9,21 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
 
 from ..errors import RefusedError
-from .files import CHECKPOINT, DRAWS, FIGURE, LOCK, LOG, PART, PREVIOUS, RESULT, RUN, jsonable, read_run, sync_folder
+from .files import (
+    CHECKPOINT,
+    DRAWS,
+    FIGURE,
+    LOCK,
+    LOG,
+    PART,
+    PREVIOUS,
+    RESULT,
+    RUN,
+    figure_files,
+    jsonable,
+    read_run,
+    sync_folder,
+)
 
 _OURS = (RUN, LOG, DRAWS, RESULT, FIGURE, CHECKPOINT, PREVIOUS)
 
@@ -103,7 +117,7 @@ def locked(path: pathlib.Path) -> Iterator[None]:
 
 def clear(path: pathlib.Path) -> None:
     """Removes the files of a run, and nothing else."""
-    for name in _OURS:
+    for name in (*_OURS, *(file.name for file in figure_files(path, FIGURE))):
         for file in (path / name, path / (name + PART)):
             file.unlink(missing_ok=True)
     sync_folder(path)

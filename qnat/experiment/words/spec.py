@@ -8,11 +8,12 @@ import importlib
 import math
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from ..store.files import FORMATS
 from .flat import Option, choices, flat, fold, options, unused
 from .parts import CONFIG, Part
 from .references import entries
@@ -39,6 +40,7 @@ class RunSpec(BaseModel):
         task_name: the word on the command line, equal to the name of the entry point.
         ladder: the option along which a sweep may start each run from the previous one; None if there is none.
         figure: how a sweep is drawn: "comparison", or "sequence" with a panel a value of the ladder.
+        titled: the words that stand above a figure. axis: what a figure writes along the ladder; "" takes its name.
         cites: keys of references beside those of the parts. trains: the class of its task, as "module:name".
     """
 
@@ -46,6 +48,8 @@ class RunSpec(BaseModel):
     task_name: ClassVar[str]
     ladder: ClassVar[str | None] = None
     figure: ClassVar[Literal["comparison", "sequence"]] = "comparison"
+    titled: ClassVar[tuple[str, ...]] = ()
+    axis: ClassVar[str] = ""
     cites: ClassVar[tuple[str, ...]] = ()
     trains: ClassVar[str] = ""
 
@@ -161,6 +165,7 @@ class RunSpec(BaseModel):
         force: bool = False,
         initial: Any = None,
         previous: Any = None,
+        formats: Sequence[str] = FORMATS[:1],
         progress: bool | None = None,
     ) -> "Run":
         """Trains; the arguments are those of `qnat.experiment.run`, and of `task`."""
@@ -181,6 +186,7 @@ class RunSpec(BaseModel):
             record=self.record(),
             citations=tuple(self.citations()),
             ladder=self.ladder,
+            formats=formats,
             progress=progress,
         )
 
