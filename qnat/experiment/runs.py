@@ -157,11 +157,9 @@ def _stored(
 def _draw(result: Run, path: pathlib.Path, formats: Sequence[str]) -> None:
     with reported(path), timed("draw", result.spent):
         from .show.figure import draw_run
-        from .show.style import save_figure
 
-        figure = draw_run(result)
         for file in figure_files(path, FIGURE, formats):
-            save_figure(figure, file)
+            draw_run(result, file)
 
 
 def _describe(task: Task, process: Process | optax.GradientTransformation) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from .style import (
     columns_within,
     heading,
     in_words,
+    label_values,
     put_title,
     save_figure,
 )
@@ -97,8 +98,9 @@ def _panels(columns: Sequence[str], names: Sequence[str]) -> tuple[Figure, dict[
         figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         row = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
         return figure, {(name, columns[0]): axes for name, axes in zip(names, row, strict=True)}
-    across = min(_ACROSS, len(columns))
-    down = -(-len(columns) // across) * len(names)
+    blocks = -(-len(columns) // _ACROSS)
+    across = -(-len(columns) // blocks)
+    down = blocks * len(names)
     figure = Figure(figsize=(max(WIDTH, 0.8 + 2.0 * across), 0.9 + 1.9 * down), layout="constrained")
     grid = figure.subplots(down, across, sharey=True, squeeze=False)
     places = {
@@ -164,7 +166,7 @@ def _dress(
         for axes in row:
             cost_axis(axes, least, max(least, end))
             if axes.get_subplotspec().is_first_col():
-                axes.set_ylabel(judged)
+                label_values(axes, judged)
             axes.set_xlabel("time of a seed (s)" if name == "seconds" else in_words(name))
     for column in columns:
         panels[names[0], column].set_title(column)
@@ -186,6 +188,6 @@ def _handles(lines: Sequence[Line], series: Sequence[str]) -> list[Any]:
 
 def _legend(figure: Figure, handles: Sequence[Any]) -> None:
     if handles:
-        columns = columns_within(figure.get_figwidth(), handles)
+        columns = columns_within(72 * figure.get_figwidth(), handles)
         figure.set_figheight(figure.get_figheight() + 0.17 * (-(-len(handles) // columns) - 1))
         figure.legend(handles=handles, loc="outside lower center", ncols=columns)

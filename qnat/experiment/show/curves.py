@@ -103,7 +103,7 @@ def draw_curve(
     x, curve = np.median(x[:, known], axis=0), curve[:, known]
     drawn = np.maximum(curve, FLOOR / 100) if axes.get_yscale() == "log" else curve
     if curve.shape[0] > 1 and each:
-        axes.plot(x, drawn.T, color=colour, lw=0.6, alpha=0.35)
+        axes.plot(x, drawn.T, color=colour, lw=0.6, alpha=0.35, marker="." if len(x) == 1 else "")
     elif curve.shape[0] > 1:
         axes.fill_between(x, drawn.min(axis=0), drawn.max(axis=0), color=colour, alpha=shade, lw=0)
     middle = np.median(curve, axis=0)

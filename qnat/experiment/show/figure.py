@@ -16,7 +16,7 @@ from ..store.result import Run
 from .cost import beside, label_of, main_curve
 from .curves import arrival, below_handle, draw_curve, scale_of, set_scale, step_axis
 from .panels import draw_panel, draw_scalars, has_arrays, scalar_pairs
-from .style import COLOURS, DASHES, DOTS, STYLE, WIDTH, in_words, legend_above, put_title, save_figure
+from .style import COLOURS, DASHES, DOTS, STYLE, WIDTH, in_words, label_values, legend_above, put_title, save_figure
 from .titles import headline
 
 _MOST = 6
@@ -45,10 +45,10 @@ def draw_run(run: Run, path: str | pathlib.Path | None = None) -> Figure:
     with mpl.rc_context(STYLE):
         size = (WIDTH / 2 if across == 1 else WIDTH, 0.3 + (2.5 if across < 3 else 2.2) * down)
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False).flat
+        panels = figure.subplots(down, across, squeeze=False).ravel()
         for axes, draw in zip(panels, draws, strict=False):
             draw(axes)
-        for axes in list(panels)[len(draws) :]:
+        for axes in panels[len(draws) :]:
             axes.set_axis_off()
         put_title(figure, headline([run]))
         if path is not None:
@@ -65,7 +65,7 @@ def _draw_measure(axes: Axes, run: Run, measure: Measure) -> None:
     set_scale(axes, scale._replace(log=scale.log and measure.better == "lower"))
     rows = np.arange(run.steps + 1.0)
     shown = measure._replace(name=measure.name.removeprefix(_TEST)) if twin is not None else measure
-    axes.set_ylabel(label_of(shown))
+    label_values(axes, label_of(shown))
     step_axis(axes, _last_shown(axes, [curve, *more.values()]))
     draw_curve(axes, rows, curve, COLOURS[0], each=True)
     handles = [Line2D([], [], color=COLOURS[0], label=_called(run, measure, alone=twin is None and not more))]
@@ -83,6 +83,7 @@ def _draw_measure(axes: Axes, run: Run, measure: Measure) -> None:
         legend_above(axes, handles)
     if not np.isfinite(curve).all(axis=0).any():
         axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center")
+        axes.set_yticks([])
 
 
 def _called(run: Run, measure: Measure, *, alone: bool) -> str:

@@ -19,7 +19,19 @@ from ..measures import Artifact, Panel
 from ..store.result import Run
 from .lines import Entry, Line, entries_of, symbol_of
 from .panels import EXACT
-from .style import COLOURS, GREY, MARKS, STYLE, columns_within, heading, in_words, put_title, save_figure, title_of
+from .style import (
+    COLOURS,
+    GREY,
+    MARKS,
+    STYLE,
+    columns_within,
+    figure_of,
+    heading,
+    in_words,
+    put_title,
+    save_figure,
+    title_of,
+)
 from .titles import headline
 
 _RAMP = LinearSegmentedColormap.from_list("ladder", ["#F0A35E", "#B8456B", "#2B2D6E"])
@@ -174,9 +186,7 @@ def _draw_scalar(
 
 def _moved(axes: Axes, points: float) -> Transform:
     """Data coordinates, and so many points to the right."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return axes.transData + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
+    return axes.transData + ScaledTranslation(points / 72, 0, figure_of(axes).dpi_scale_trans)
 
 
 def _draw_distances(axes: Axes, rows: Sequence[_Row], name: str, symbol: str) -> None:
@@ -191,9 +201,9 @@ def _draw_distances(axes: Axes, rows: Sequence[_Row], name: str, symbol: str) ->
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     _widen(axes)
     # the scale of colours stands to the right of the title
-    axes.text(0.73, 1.03, f"{symbol}  {values[0]:.3g}", transform=axes.transAxes, ha="right", fontsize=7.5)
-    axes.text(0.89, 1.03, f"{values[-1]:.3g}", transform=axes.transAxes, fontsize=7.5)
-    bar = axes.inset_axes((0.75, 1.03, 0.12, 0.05))
+    axes.text(0.79, 1.03, f"{symbol}  {values[0]:.3g}", transform=axes.transAxes, ha="right", fontsize=7.5)
+    axes.text(0.93, 1.03, f"{values[-1]:.3g}", transform=axes.transAxes, fontsize=7.5)
+    bar = axes.inset_axes((0.81, 1.03, 0.1, 0.05))
     bar.imshow(np.linspace(0, 1, 64)[None], cmap=_RAMP, aspect="auto")
     bar.set_axis_off()
 
@@ -222,5 +232,5 @@ def _legend(figure: Figure, rows: Sequence[_Row], series: Sequence[str]) -> None
         handles.append(Line2D([], [], label=in_words(name) or "trained, every seed", **look, **_DOT))
     if any(row.line.start == "plain" for row in rows):
         handles.append(Line2D([], [], marker="X", color=GREY, label="plain warm start", **_DOT))
-    columns = columns_within(figure.get_figwidth(), handles)
+    columns = columns_within(72 * figure.get_figwidth(), handles)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)

@@ -11,15 +11,15 @@ from matplotlib.lines import Line2D
 from ..measures import Artifact, Panel
 from ..store.result import Run
 from .curves import round_ticks, scale_of, set_scale
-from .style import COLOURS, GREY, in_words, legend_above, title_of
+from .style import COLOURS, GREY, figure_of, in_words, label_values, legend_above, title_of, width_of
 
 EXACT, ERROR = "exact_", "_error"
 _ACROSS = 8
 _AXES = {"levels": 1, "points": 1, "images": 3, "matrix": 2}
 _WRITTEN = 12
 """Rows of the largest matrix whose numbers are written into it."""
-_NAMED = 24
-"""Most points of which each has its name."""
+_LETTER = 8.5
+"""What a name beside another takes, in points."""
 _RING: Any = {"marker": "o", "mfc": "none", "mec": GREY, "mew": 1.0, "ms": 6.5, "linestyle": "none"}
 _DOT: Any = {"marker": "o", "color": COLOURS[0], "mew": 0, "ms": 3.2, "linestyle": "none"}
 
@@ -87,7 +87,7 @@ def _draw_levels(axes: Axes, run: Run, panel: Panel) -> None:
         axes.plot(places, values, alpha=_alpha(run.seeds), **_DOT)
     number = in_words("".join(_label(run, panel.artifact).dims) or "level")
     axes.set_xlabel(_called(run, panel.against, in_words(panel.against)) if known else number)
-    axes.set_ylabel(_called(run, panel.artifact, title_of(panel)))
+    label_values(axes, _called(run, panel.artifact, title_of(panel)))
     axes.xaxis.set_major_locator(round_ticks(integer=not known))
     _legend(axes, run.seeds, exact=True)
 
@@ -97,9 +97,11 @@ def _alpha(seeds: int) -> float:
 
 
 def _legend(axes: Axes, seeds: int, *, exact: bool, errors: bool = False) -> None:
-    trained = ("trained" if seeds == 1 else f"trained, {seeds} seeds") + (" ± standard error" if errors else "")
     handles = [Line2D([], [], label="exact", **_RING)] if exact else []
-    legend_above(axes, [*handles, Line2D([], [], label=trained, **_DOT)])
+    handles.append(Line2D([], [], label="trained" if seeds == 1 else f"trained, {seeds} seeds", **_DOT))
+    if errors:
+        handles.append(Line2D([], [], color=COLOURS[0], marker="|", ms=9, linestyle="none", label="standard error"))
+    legend_above(axes, handles)
 
 
 def _draw_points(
@@ -119,7 +121,7 @@ def _draw_points(
         bars = None if errors is None else np.where(np.isfinite(errors[seed]), errors[seed], 0.0)
         axes.errorbar(moved, values, yerr=bars, elinewidth=0.9, ecolor=COLOURS[0], alpha=_alpha(seeds), **_DOT)
     axes.axhline(0, color=GREY, lw=0.6, zorder=0)
-    every = -(-count // _NAMED)
+    every = -(-count // max(1, int(width_of(axes) / _LETTER)))
     lengthy = count > 6 or max(map(len, names)) > 4
     axes.set_xticks(places[::every], names[::every], rotation=90 if lengthy else 0, fontsize=6.5)
     axes.set_xlim(-0.7, count - 0.3)
@@ -136,7 +138,7 @@ def _draw_estimates(axes: Axes, run: Run, panel: Panel) -> None:
     names = [str(each) for each in label.coords.get("".join(label.dims), range(1, found.shape[1] + 1))]
     _draw_points(axes, names, found, fitting.get(panel.artifact + ERROR), None if exact is None else exact[0])
     axes.set_xlabel(in_words("".join(label.dims)))
-    axes.set_ylabel(_called(run, panel.artifact, title_of(panel)))
+    label_values(axes, _called(run, panel.artifact, title_of(panel)))
 
 
 def image_grid(pictures: Float[np.ndarray, "count rows columns"], across: int) -> Float[np.ndarray, "height width"]:
@@ -166,13 +168,12 @@ def _draw_matrix(axes: Axes, run: Run, panel: Panel) -> None:
     if max(matrix.shape) <= _WRITTEN:
         _write(axes, matrix, largest)
     else:
-        figure = axes.get_figure(root=True)
-        assert figure is not None
-        figure.colorbar(image, ax=axes)
+        bar = figure_of(axes).colorbar(image, cax=axes.inset_axes((1.03, 0, 0.045, 1)))
+        bar.ax.tick_params(labelsize=6.5)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     for axis, size, dim in zip((axes.yaxis, axes.xaxis), matrix.shape, label.dims or ("", ""), strict=True):
-        names, every = label.coords.get(dim, range(size)), -(-size // _WRITTEN)
+        names, every = label.coords.get(dim, range(size)), 1 if size <= _WRITTEN else -(-size // 8)
         axis.set_label_text(in_words(dim))
         axis.set_ticks(range(0, size, every), [str(name) for name in names][::every], fontsize=6.5)
         axis.set_tick_params(length=0)

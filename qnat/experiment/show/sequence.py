@@ -14,7 +14,19 @@ from ..store.result import Run
 from .cost import beside, label_of, main_curve
 from .curves import FLOOR, below_handle, cost_axis, draw_curve, scale_of, set_scale
 from .lines import Entry
-from .style import COLOURS, DASHES, DOTS, GREY, STYLE, WIDTH, columns_within, in_words, put_title, save_figure
+from .style import (
+    COLOURS,
+    DASHES,
+    DOTS,
+    GREY,
+    STYLE,
+    WIDTH,
+    columns_within,
+    in_words,
+    label_values,
+    put_title,
+    save_figure,
+)
 from .titles import headline
 
 _LOOK = {
@@ -65,7 +77,7 @@ def draw_sequence(entries: Sequence[Entry], ladder: str, path: str | pathlib.Pat
             cost_axis(axes, 1.0, last)
             axes.set_xlabel("step")
         for axes in panels[:, 0]:
-            axes.set_ylabel(label_of(judge))
+            label_values(axes, label_of(judge))
         starts = {entry.start for entry in entries}
         handles = [
             Line2D([], [], color=colour, linestyle=dashes, label=label)
@@ -76,7 +88,7 @@ def draw_sequence(entries: Sequence[Entry], ladder: str, path: str | pathlib.Pat
         handles += [Patch(color=GREY, alpha=0.25, lw=0, label="range over seeds")] if several else []
         handles += [below_handle()] if below else []
         put_title(figure, headline([entry.run for entry in entries]))
-        columns = columns_within(figure.get_figwidth(), handles)
+        columns = columns_within(72 * figure.get_figwidth(), handles)
         figure.set_figheight(figure.get_figheight() + 0.17 * -(-len(handles) // columns))
         figure.legend(handles=handles, loc="outside lower center", ncols=columns)
         if path is not None:

@@ -68,16 +68,31 @@ def title_of(panel: Panel) -> str:
     return panel.title or in_words(panel.artifact)
 
 
-def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
-    """A legend on top of a panel, where it hides no data."""
+def figure_of(axes: Axes) -> Figure:
+    """The figure that a panel stands in."""
     figure = axes.get_figure(root=True)
     assert figure is not None
-    width = figure.get_figwidth() / axes.get_gridspec().ncols - 0.5
+    return figure
+
+
+def width_of(axes: Axes) -> float:
+    """Of a panel without its labels, about, in points: it is laid out later."""
+    return 72 * (figure_of(axes).get_figwidth() / axes.get_gridspec().ncols - 0.5)
+
+
+def label_values(axes: Axes, text: str) -> None:
+    """The label of the vertical axis, on as many lines as it needs; a letter takes about 4.8 points."""
+    height = figure_of(axes).get_figheight() / axes.get_gridspec().nrows - 0.7
+    axes.set_ylabel(textwrap.fill(text, max(12, int(72 * height / 4.8))))
+
+
+def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
+    """A legend on top of a panel, where it hides no data."""
     axes.legend(
         handles=handles,
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=columns_within(width, handles),
+        ncols=columns_within(width_of(axes), handles),
         borderaxespad=0.2,
         borderpad=0.2,
         handlelength=1.5,
@@ -86,14 +101,14 @@ def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
     )
 
 
-def columns_within(inches: float, handles: Sequence[Any]) -> int:
+def columns_within(points: float, handles: Sequence[Any]) -> int:
     """How many columns of a legend fit: a letter takes about 4.7 points, a line and the gaps 26."""
     widths = [4.7 * len(str(handle.get_label())) + 26 for handle in handles]
 
     def total(columns: int) -> float:
         return sum(max(part) for part in np.array_split(widths, columns))  # as matplotlib deals them out
 
-    return next((count for count in range(len(handles), 1, -1) if total(count) <= 72 * inches), 1)
+    return next((count for count in range(len(handles), 1, -1) if total(count) <= points), 1)
 
 
 def heading(words: str) -> Line2D:
@@ -103,6 +118,9 @@ def heading(words: str) -> Line2D:
 
 def put_title(figure: Figure, words: Sequence[str]) -> None:
     """A title of words, on as many lines as they need; a letter takes about 5.6 points."""
-    letters = int(72 * figure.get_figwidth() / 5.6)
-    text = textwrap.fill(" · ".join(word.replace(" ", "\N{NO-BREAK SPACE}") for word in words), letters)
-    figure.suptitle(text.replace("\N{NO-BREAK SPACE}", " "), parse_math=False)
+    lines: list[str] = []
+    for word in words:
+        longer = f"{lines[-1]} · {word}" if lines else word
+        fits = bool(lines) and 5.6 * len(longer) <= 72 * figure.get_figwidth()
+        lines = [*lines[:-1], longer] if fits else [*lines, word]
+    figure.suptitle("\n".join(lines), parse_math=False)

@@ -16,7 +16,8 @@ def headline(runs: Sequence[Run]) -> list[str]:
     """The task, the words that its spec counts for a title, the seeds; what differs between the runs is left out."""
     specs = [run.spec for run in runs]
     task = str(specs[0]["task"])
-    words = [name for name in _titled(task) if specs[0].get(name) is not None]
+    told = () if "problem" in specs[0] else _titled(task)  # a task that no words made
+    words = [name for name in told if specs[0].get(name) is not None]
     shared = [name for name in words if all(spec.get(name) == specs[0][name] for spec in specs)]
     said = [", ".join(dict.fromkeys(str(spec["task"]) for spec in specs)), *(_word(n, specs[0][n]) for n in shared)]
     seeds = {seed for run in runs if (seed := _seeds(run))}
