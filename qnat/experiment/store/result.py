@@ -48,7 +48,7 @@ class Result:
         labels: `Artifact` tuples without value, of the artifacts of whose axes and values the task says what they mean.
         draws: the parameters kept on the way, with an axis over draws before their own; None if none were asked for.
         measures, panels, costs: those of the task; measures are None in a folder from before run.json named them.
-        title: what was run, in words; "" where nobody said. units: of curves, by name, those of the measures included.
+        units: of curves, by name, those of the measures included.
     """
 
     path: pathlib.Path | None
@@ -67,7 +67,6 @@ class Result:
     measures: tuple[Measure, ...] | None = None
     panels: tuple[Panel, ...] = ()
     costs: tuple[str, ...] = ()
-    title: str = ""
     units: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -231,7 +230,6 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> dict[str, Any
         "measures": None if measures is None else tuple(Measure(**one) for one in measures),
         "panels": tuple(Panel(**one) for one in document.get("panels", ())),
         "costs": tuple(document.get("costs", ())),
-        "title": document.get("title", ""),
         "units": document.get("units", {}),
     }
 
