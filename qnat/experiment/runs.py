@@ -90,7 +90,7 @@ def run(
         raise ValueError(f"formats has '{strange[0]}'; choose among {', '.join(FORMATS)}.")
     job = Job(task, process, steps, seed, seeds, every, initial, keep, until, ladder)
     if out is not None:
-        about = {"citations": tuple(citations), "formats": formats, "progress": progress}
+        about: Any = {"citations": tuple(citations), "formats": formats, "progress": progress}
         return _stored(job, known, pathlib.Path(out), **about, resume=resume, force=force)
     if resume or force:
         raise ValueError("resume and force speak of a folder; give out=.")
