@@ -60,7 +60,7 @@ class BoltzmannSpec(RunSpec):
 
     task_name: ClassVar[str] = "boltzmann"
     ladder: ClassVar[str | None] = "beta"
-    titled = ("data", "n", "beta", "order", "optimizer")
+    titled = ("data", "periodic", "n", "beta", "order", "optimizer")
     axis = "β (1/energy)"
     cites = ("Ackley1985",)
     trains = "classical.problems.boltzmann:BoltzmannTask"

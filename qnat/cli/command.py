@@ -187,8 +187,7 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
     check_data(rungs, finished)
     out = chosen.out or next_free(_RUNS, stem)
     with _interruptible(out, made=chosen.out is None):
-        if tune or len(finished) < len(rungs):
-            _prepare_jax(*(rung.spec for rung in rungs))
+        _prepare_jax(*(rung.spec for rung in rungs))
         from qnat.experiment.sweep.sweep import run_sweep
 
         table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force, formats=formats)

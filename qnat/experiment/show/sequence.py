@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -29,7 +30,7 @@ from .style import (
 )
 from .titles import headline
 
-_LOOK = {
+_LOOK: dict[str, tuple[str, Any, str]] = {
     "random": (COLOURS[1], DASHES, "random start"),
     "previous": (COLOURS[0], "solid", "start from the previous state"),
 }
@@ -79,7 +80,7 @@ def draw_sequence(entries: Sequence[Entry], ladder: str, path: str | pathlib.Pat
         for axes in panels[:, 0]:
             label_values(axes, label_of(judge))
         starts = {entry.start for entry in entries}
-        handles = [
+        handles: list[Any] = [
             Line2D([], [], color=colour, linestyle=dashes, label=label)
             for start, (colour, dashes, label) in _LOOK.items()
             if start in starts

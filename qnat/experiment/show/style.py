@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 
 from ..measures import Panel
@@ -40,6 +41,9 @@ STYLE: Any = {
     "lines.markersize": 4.5,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "legend.handlelength": 1.7,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.2,
     "figure.titlesize": 9.5,
     "xtick.labelsize": 7.5,
     "ytick.labelsize": 7.5,
@@ -88,12 +92,18 @@ def figure_of(axes: Axes) -> Figure:
 
 def width_of(axes: Axes) -> float:
     """Of a panel without its labels, about, in points: it is laid out later."""
-    return 72 * (figure_of(axes).get_figwidth() / axes.get_gridspec().ncols - 0.5)
+    return 72 * (figure_of(axes).get_figwidth() / _grid(axes).ncols - 0.5)
+
+
+def _grid(axes: Axes) -> GridSpec:
+    grid = axes.get_gridspec()
+    assert grid is not None
+    return grid
 
 
 def label_values(axes: Axes, text: str) -> None:
     """The label of the vertical axis, on as many lines as it needs; a letter takes about 4.8 points."""
-    height = figure_of(axes).get_figheight() / axes.get_gridspec().nrows - 0.7
+    height = figure_of(axes).get_figheight() / _grid(axes).nrows - 0.7
     axes.set_ylabel(textwrap.fill(text, max(12, int(72 * height / 4.8))))
 
 
@@ -106,15 +116,12 @@ def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
         ncols=columns_within(width_of(axes), handles),
         borderaxespad=0.2,
         borderpad=0.2,
-        handlelength=1.5,
-        handletextpad=0.5,
-        columnspacing=1.0,
     )
 
 
 def columns_within(points: float, handles: Sequence[Any]) -> int:
-    """How many columns of a legend fit: a letter takes about 4.7 points, a line and the gaps 26."""
-    widths = [4.7 * len(str(handle.get_label())) + 26 for handle in handles]
+    """How many columns of a legend fit: a letter takes about 4.7 points, a line and the gaps 28."""
+    widths = [4.7 * len(str(handle.get_label())) + 28 for handle in handles]
 
     def total(columns: int) -> float:
         return sum(max(part) for part in np.array_split(widths, columns))  # as matplotlib deals them out

@@ -2,7 +2,6 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 from ..errors import RefusedError
 from ..registry import find_spec
@@ -17,7 +16,7 @@ def headline(runs: Sequence[Result]) -> list[str]:
     specs = [run.spec for run in runs]
     task = str(specs[0]["task"])
     told = () if "problem" in specs[0] else _titled(task)  # a task that no words made
-    words = [name for name in told if specs[0].get(name) is not None]
+    words = [name for name in told if specs[0].get(name) not in (None, False)]
     shared = [name for name in words if all(spec.get(name) == specs[0][name] for spec in specs)]
     said = [", ".join(dict.fromkeys(str(spec["task"]) for spec in specs)), *(_word(n, specs[0][n]) for n in shared)]
     seeds = {seed for run in runs if (seed := _seeds(run))}
@@ -32,11 +31,11 @@ def _titled(task: str) -> Sequence[str]:
         return ()
 
 
-def _word(name: str, value: Any) -> str:
+def _word(name: str, value: str | float) -> str:
     if isinstance(value, str):
         text = pathlib.PurePath(value).name
         return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-    return f"{symbol_of(name)} = {value:.6g}" if isinstance(value, int | float) else f"{name} {value}"
+    return name if value is True else f"{symbol_of(name)} = {value:.6g}"
 
 
 def _seeds(run: Result) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ..console import note
 from ..errors import RefusedError
-from ..measures import Artifact, Measure, Panel
+from ..measures import ERROR, EXACT, Artifact, Measure, Panel
 from ..reading import reading
 from .files import DRAWS as DRAWS_FILE
 from .files import LOG, RESULT, read_run
@@ -100,9 +100,14 @@ class Result:
 
     @property
     def tables(self) -> list[str]:
-        """The artifacts that are estimates along a named axis, by the task's panels of kind "points"."""
-        points = (panel.artifact for panel in self.panels if panel.kind == "points")
-        return [name for name in points if name in self.labels and self.labels[name].coords]
+        """The artifacts that are estimates along a named axis.
+
+        Those of the task's panels of kind "points"; where it has none, all along one axis whose entries have names.
+        """
+        points = [panel.artifact for panel in self.panels if panel.kind == "points"]
+        names = points or [name for name in self.labels if not name.startswith(EXACT) and not name.endswith(ERROR)]
+        labels = {name: self.labels[name] for name in names if name in self.labels}
+        return [name for name, label in labels.items() if len(label.dims) == 1 and label.coords]
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Self:

@@ -63,8 +63,6 @@ class ThermalTask(Task):
     panels = (
         Panel("levels", "spectrum", against="energies"),
         Panel("matrix", "correlations_zz", "correlations ⟨ZᵢZⱼ⟩"),
-        Panel("points", "latent_energies"),
-        Panel("points", "theta"),
     )
     costs = ("shots",)
     model: LatentGibbs | GibbsFamily

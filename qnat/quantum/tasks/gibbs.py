@@ -23,7 +23,7 @@ class GibbsSpec(VariationalSpec):
 
     task_name: ClassVar[str] = "gibbs"
     ladder: ClassVar[str | None] = "beta"
-    titled = ("hamiltonian", "n", "beta", "model", "optimizer", "shots")
+    titled = ("hamiltonian", "periodic", "n", "beta", "model", "optimizer", "shots")
     axis = "β (1/energy)"
     trains = "qnat.quantum.problems:ThermalTask"
 

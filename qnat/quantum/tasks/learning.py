@@ -100,7 +100,7 @@ class LearningSpec(VariationalSpec):
 
     task_name: ClassVar[str] = "learning"
     ladder: ClassVar[str | None] = "beta"
-    titled = ("hamiltonian", "n", "beta", "data", "shots", "model", "optimizer")
+    titled = ("hamiltonian", "periodic", "n", "beta", "data", "shots", "model", "optimizer")
     axis = "β (1/energy)"
     trains = "qnat.quantum.problems:LearningTask"
 
