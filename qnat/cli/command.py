@@ -6,6 +6,7 @@ imports JAX before a run begins: lists, help and refusals answer at once.
 
 import argparse
 import contextlib
+import logging
 import math
 import os
 import pathlib
@@ -15,8 +16,8 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from qnat.experiment.console import note, say
-from qnat.experiment.errors import NonFiniteError, RefusedError
+from qnat.experiment.console import note, ready, say
+from qnat.experiment.errors import NonFiniteError, RefusedError, missing
 from qnat.experiment.registry import find_spec, stem, task_names
 from qnat.experiment.stopwatch import account
 from qnat.experiment.store.files import read_run
@@ -32,7 +33,8 @@ from .folders import finish, list_runs, say_progress, show_unfinished, table_of,
 from .parser import parse
 
 if TYPE_CHECKING:
-    from qnat.experiment.store.result import Run
+    from qnat.experiment.store.result import Result
+    from qnat.experiment.words.spec import RunSpec
 
 INTERRUPTED = 130
 _RUNS = pathlib.Path("runs")
@@ -40,12 +42,15 @@ _RUNS = pathlib.Path("runs")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command `qnat`; returns the exit status: 0, 1 (a run failed), 2 (refused) or 130 (Ctrl-C)."""
+    ready()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home that cannot be written is no trouble
     try:
         return _command(list(sys.argv[1:] if arguments is None else arguments))
     except RefusedError as error:
         return _complain(error, 2)
+    except ModuleNotFoundError as error:
+        return _complain(missing(error), 2)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (NonFiniteError, OSError) as error:
         return _complain(error, 1)
@@ -85,19 +90,19 @@ def _run(chosen: argparse.Namespace) -> int:
         return _train_all(chosen, rungs, stem(chosen.task), tune=False)
     found = chosen.out and standing(chosen.out, spec.record(), resume=chosen.resume, force=chosen.force)
     if found == "finished":
-        from qnat.experiment.store.result import Run
+        from qnat.experiment.finished import Run
 
         run = Run.load(chosen.out)
     else:
         spec.check_data()
         out = chosen.out or next_free(_RUNS, stem(chosen.task))
         with _interruptible(out, made=chosen.out is None):
-            _prepare_jax()
+            _prepare_jax(spec)
             run = spec.run(out, resume=chosen.resume, force=chosen.force)
     return _print(chosen, run)
 
 
-def _print(chosen: argparse.Namespace, run: "Run") -> int:
+def _print(chosen: argparse.Namespace, run: "Result") -> int:
     from qnat.experiment.show.report import print_json, print_run
 
     if chosen.json:
@@ -120,9 +125,9 @@ def _show(chosen: argparse.Namespace) -> int:
         show_unfinished(chosen.run, as_json=chosen.json)
         return 0
     from qnat.experiment.show.compare import declared
-    from qnat.experiment.store.result import Run
+    from qnat.experiment.store.result import Result
 
-    return _print(chosen, declared([Run.load(chosen.run)])[0])
+    return _print(chosen, declared([Result.load(chosen.run)])[0])
 
 
 def _finish(chosen: argparse.Namespace) -> int:
@@ -130,7 +135,7 @@ def _finish(chosen: argparse.Namespace) -> int:
     spec = to_finish(chosen.run)
     spec.check_data()
     with _interruptible(chosen.run, made=False):
-        _prepare_jax()
+        _prepare_jax(spec)
         run = finish(spec, chosen.run)
     return _print(chosen, run)
 
@@ -155,11 +160,13 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
     finished: Collection[str] = ()
     if chosen.out is not None:
         finished = sweep_standing(chosen.out, rungs, tune=tune, resume=chosen.resume, force=chosen.force)
+    if len({_precision(rung.spec) for rung in rungs}) > 1:
+        raise RefusedError("precision is one for all runs of a process; sweep each precision in a folder of its own.")
     check_data(rungs, finished)
     out = chosen.out or next_free(_RUNS, stem)
     with _interruptible(out, made=chosen.out is None):
         if tune or len(finished) < len(rungs):
-            _prepare_jax()
+            _prepare_jax(*(rung.spec for rung in rungs))
         from qnat.experiment.sweep.sweep import run_sweep
 
         table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force)
@@ -188,7 +195,8 @@ def _interruptible(out: pathlib.Path, *, made: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"{str(error) or 'Stopped.'} {advice}") from None
-    except RefusedError:  # found out late, in a file of data for example; the folder made for the run is still empty
+    # found out late, in a file of data for example; the folder made for the run is still empty
+    except (RefusedError, ModuleNotFoundError):
         if made:
             with contextlib.suppress(OSError):
                 out.rmdir()
@@ -207,14 +215,16 @@ def _check_place(chosen: argparse.Namespace) -> None:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    from qnat.experiment.show.compare import check_runs, load_runs
+    from qnat.experiment.show.compare import check_figures, check_runs, load_runs
     from qnat.experiment.show.report import print_comparison
 
     if chosen.figure.suffix != ".png" or not check_writable(chosen.figure.parent):
         raise RefusedError(f"The figure cannot be {chosen.figure}; give the name of a .png file in an existing folder.")
     thresholds = None if chosen.thresholds is None else _numbers(chosen.thresholds)
     check_runs(chosen.runs)
-    print_comparison(load_runs(chosen.runs), chosen.figure, thresholds=thresholds, as_json=chosen.json)
+    entries = load_runs(chosen.runs)
+    check_figures(entries, chosen.figure)
+    print_comparison(entries, chosen.figure, thresholds=thresholds, as_json=chosen.json)
     return 0
 
 
@@ -239,15 +249,30 @@ def _cite(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _prepare_jax() -> None:
-    """Double precision, and a cache of compiled programs that outlives the process."""
+def _prepare_jax(*specs: "RunSpec") -> None:
+    """The precision that runs ask for, or double; and a cache of compiled programs that outlives the process."""
     import warnings
 
     import jax
 
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "qnat"
-    jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_compilation_cache_dir", str(cache / f"jax-{jax.__version__}"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    # its writes are not atomic: a damaged entry is compiled anew
-    warnings.filterwarnings("ignore", message="Error reading persistent compilation cache entry")
+    jax.config.update("jax_enable_x64", _precision(specs[0]) == "double")
+    if (cache := _cache()) is not None:
+        jax.config.update("jax_compilation_cache_dir", str(cache / f"jax-{jax.__version__}"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # its writes are not atomic: a damaged entry is compiled anew; a full disk takes none
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
+
+
+def _precision(spec: "RunSpec") -> str:
+    """Double, where the task leaves no choice."""
+    return getattr(spec, "precision", "double")
+
+
+def _cache() -> pathlib.Path | None:
+    """Where compiled programs are kept; None if there is no such place: no home, or one that cannot be written."""
+    try:
+        path = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "qnat"
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return path if os.access(path, os.W_OK | os.X_OK) else None

@@ -25,7 +25,7 @@ from qnat.experiment.store.files import (
 from qnat.experiment.words.wording import rebuild
 
 if TYPE_CHECKING:
-    from qnat.experiment.store.result import Run
+    from qnat.experiment.store.result import Result
     from qnat.experiment.words.spec import RunSpec
 
 _TAIL = 2**16
@@ -200,7 +200,7 @@ def to_finish(path: pathlib.Path) -> "RunSpec":
     return rebuild(document["spec"])
 
 
-def finish(spec: "RunSpec", path: pathlib.Path) -> "Run":
+def finish(spec: "RunSpec", path: pathlib.Path) -> "Result":
     """The run in a folder with the steps that it has: its last good checkpoint, evaluated and stored as the end."""
     try:
         return spec.run(path, resume=True, until=lambda _: True)

@@ -17,7 +17,7 @@ from typing import Any
 from .errors import RefusedError
 from .loop.callbacks import Rows
 from .store.files import jsonable
-from .store.result import Run
+from .store.result import Result
 from .task import Task
 
 _POINTS = 100
@@ -78,7 +78,7 @@ class TensorBoard:
                 self._writer.add_scalar(name, value, step)
         self._writer.flush()
 
-    def ended(self, run: Run | None) -> None:
+    def ended(self, run: Result | None) -> None:
         """Closes the file."""
         if self._writer is not None:
             self._writer.close()
@@ -129,7 +129,7 @@ class MLflow:
         for k in range(0, len(new), _BATCH):
             self._client.log_batch(self.run_id, metrics=new[k : k + _BATCH])
 
-    def ended(self, run: Run | None) -> None:
+    def ended(self, run: Result | None) -> None:
         """Marks the MLflow run as finished, or as killed."""
         if self.run_id is None:
             return

@@ -7,6 +7,9 @@ imports the standard library only.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+EXACT, ERROR = "exact_", "_error"
+"""What stands before the name of an artifact's exact counterpart, and behind that of its standard errors."""
+
 
 class Measure(NamedTuple):
     """A curve that tells how good a run is.
@@ -48,10 +51,12 @@ class Panel(NamedTuple):
     Attributes:
         kind: "levels": a positive vector against its exact counterpart, level by level. "images": pictures (count,
             rows, columns) side by side. "matrix": a real matrix; of a square one, sweeps along a ladder show the means
-            over the pairs i, j of equal distance |i − j|, against the exact ones.
-        artifact: its name; its exact counterpart is called `exact_` and that name. title: "" takes the name in words.
+            over the pairs i, j of equal distance |i − j|, against the exact ones. "points": estimates along a named
+            axis, with their standard errors and exact counterparts where there are any; also printed as a table.
+        artifact: its name; its exact counterpart is called `exact_` and that name, its standard errors that name and
+            `_error`. title: "" takes the name in words.
     """
 
-    kind: Literal["levels", "images", "matrix"]
+    kind: Literal["levels", "images", "matrix", "points"]
     artifact: str
     title: str = ""

@@ -1,5 +1,6 @@
 """A run: trained, drawn, finished."""
 
+import dataclasses
 import pathlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,16 +15,19 @@ from jaxtyping import Array, Float, PyTree
 
 from qnat.inference.process import Process, descend
 
+from .console import note
+from .errors import missing
+from .finished import Run
 from .loop.callbacks import Callback, followed
 from .loop.iterate import train
 from .loop.job import Job
 from .loop.keep import Keep
 from .measures import Measure
 from .stopwatch import timed
-from .store.files import FIGURE, read_run, reported
+from .store.files import FIGURE, RESULT, read_run, reported
 from .store.folder import Folder, Memory
-from .store.place import clear, locked, standing
-from .store.result import Run, declarations
+from .store.place import clear, is_whole, locked, standing
+from .store.result import Result, declarations
 from .task import Task
 from .trend import Until, within
 
@@ -50,6 +54,7 @@ def run(
     record: Mapping[str, Any] | None = None,
     citations: Sequence[str] = (),
     ladder: str | None = None,
+    title: str = "",
     progress: bool | None = None,
 ) -> Run:
     """Iterates, records, stores.
@@ -77,6 +82,7 @@ def run(
         initial: parameters to start from, in the shape of `Run.params`; None asks `task.init`.
         record: what identifies the run, such as the words that made task and optimiser; None stores their repr.
         citations: keys of what the run cites. ladder: the name in the record along which such runs are ordered.
+        title: what is run, in words, for whoever reads what is printed or drawn.
         progress: show a bar on standard error; None does if that is a terminal.
 
     Raises:
@@ -101,13 +107,18 @@ def run(
         raise ValueError("resume and force speak of a folder; give out=.")
     ends = _ends(tolerance, task.measures, until)
     with followed(callbacks) as audience:
-        job = Job(task, process, steps, seed, seeds, every, initial, keep, ends, ladder, audience)
+        job = Job(task, process, steps, seed, seeds, every, initial, keep, ends, ladder, audience, title)
         if out is not None:
             found = _stored(job, known, pathlib.Path(out), tuple(citations), progress, resume=resume, force=force)
         else:
-            found = train(job, known, Memory(), progress)
+            found = _made(job, train(job, known, Memory(), progress))
         audience.run = found
     return found
+
+
+def _made(job: Job, result: Result) -> Run:
+    """The run of a job of this process, which knows its task."""
+    return Run(**{field.name: getattr(result, field.name) for field in dataclasses.fields(result)}, problem=job.task)
 
 
 def _ends(tolerance: float | None, measures: Sequence[Measure], holds: Callable[[Row], bool] | None) -> Until | None:
@@ -165,27 +176,32 @@ def _stored(
         found = standing(path, record, resume=resume, force=force)  # and again, now that nobody else writes
         # a run that ended early goes on where nothing ends it any more
         if found == "finished" and (job.until is not None or read_run(path)["steps"] == job.steps):
-            return Run.load(path)
+            return dataclasses.replace(Run.load(path), problem=job.task)
         if found == "new":
             clear(path)
-        folder = Folder(path, record, citations=citations, ladder=job.ladder, **declarations(job.task))
+        elif (stored := read_run(path))["status"] == "finished" and not is_whole(path, stored):
+            note(f"{path / RESULT} is missing or damaged; it is made again from the last checkpoint.")
+        folder = Folder(path, record, citations=citations, ladder=job.ladder, title=job.title, **declarations(job.task))
         try:
             result = train(job, record, folder, progress)
             _draw(result, path)
             folder.finish(result)
-        except KeyboardInterrupt:
-            folder.status("interrupted")
+        except BaseException as error:
+            folder.ended(error)
             raise
         finally:
             folder.close()
-        return result
+        return _made(job, result)
 
 
-def _draw(result: Run, path: pathlib.Path) -> None:
+def _draw(result: Result, path: pathlib.Path) -> None:
     with reported(path), timed("draw", result.spent):
-        from .show.figure import draw_run
-
-        draw_run(result, path / FIGURE)
+        try:
+            from .show.figure import draw_run
+        except ModuleNotFoundError as error:  # the numbers are worth more than their picture
+            note(f"No figure is drawn: {missing(error)}")
+        else:
+            draw_run(result, path / FIGURE)
 
 
 def _describe(task: Task, process: Process | optax.GradientTransformation) -> dict[str, Any]:

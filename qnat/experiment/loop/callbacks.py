@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..store.result import Run
+from ..store.result import Result
 from ..task import Task
 
 Rows = Sequence[Mapping[str, Any]]
@@ -31,7 +31,7 @@ class Callback(Protocol):
         A value is a number, or a list of them if there are several seeds.
         """
 
-    def ended(self, run: Run | None) -> None:
+    def ended(self, run: Result | None) -> None:
         """Once, after everything is stored: with the finished run, or None if it stopped or failed."""
 
 
@@ -40,7 +40,7 @@ class Audience:
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self.callbacks = tuple(callbacks)
-        self.run: Run | None = None
+        self.run: Result | None = None
         self._began: list[Callback] = []
 
     def start(self, record: Mapping[str, Any], task: Task, step: int) -> None:

@@ -19,7 +19,7 @@ from ..stopwatch import PARTS, timed
 from ..store.checkpoint import unpack
 from ..store.draws import from_bytes, to_bytes
 from ..store.folder import Memory
-from ..store.result import Run, final_values
+from ..store.result import Result, final_values, units_of
 from ..task import Reference, Task
 from . import in_python
 from . import step as traced
@@ -46,7 +46,7 @@ class Work(NamedTuple):
     reference: dict[str, Reference]
 
 
-def train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None) -> Run:
+def train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None) -> Result:
     """Runs a job to its end and stores what came out of it; its errors are those of `qnat.experiment.run`.
 
     Args:
@@ -56,7 +56,6 @@ def train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None
     spent: dict[str, float] = dict.fromkeys(PARTS, 0.0)
     with timed("compile", spent):
         state, first, before = _begin(job, place, curves)
-        place.status("running")
         supply = _Supply(job, state, first)
         if job.traceable:
             jax.block_until_ready(_advance(job, state, supply.take(0), first, 0, supply.rows))
@@ -85,7 +84,10 @@ def _begin(job: Job, place: Memory, curves: Curves) -> tuple[State, int, dict[st
     if found is not None:
         skeleton = eqx.filter_eval_shape(traced.start, *arguments) if job.traceable else _start(*arguments)
         curves.add_rows(place.rows())
-        return unpack(skeleton, found.leaves), found.meta["step"], dict(found.meta["seconds"])
+        state = unpack(skeleton, found.leaves)
+        place.status("running")
+        return state, found.meta["step"], dict(found.meta["seconds"])
+    place.status("running")  # before anything else is written: the folder is now known as that of a run
     state = traced.start(*arguments) if job.traceable else _start(*arguments)
     place.save(state, 0, {})
     return state, 0, {}
@@ -227,7 +229,7 @@ def _non_finite(work: Work, step: int, seed: int) -> NonFiniteError:
     return NonFiniteError(f"The loss is {value} at {where}{said}; try {advice}.")
 
 
-def _result(work: Work, state: State, steps: int) -> Run:
+def _result(work: Work, state: State, steps: int) -> Result:
     job, curves = work.job, work.curves
     params = job.process.params(state.inner)
     with timed("compile", work.spent):
@@ -236,7 +238,7 @@ def _result(work: Work, state: State, steps: int) -> Run:
     if job.seeds == 1:
         params, artifacts, draws = _pick((params, artifacts, draws), 0)
     measured = {name: curves.arrays[name] for name in ("loss", *curves.evaluated)}
-    return Run(
+    return Result(
         path=work.place.path,
         spec=work.record,
         curves=curves.arrays,
@@ -253,4 +255,6 @@ def _result(work: Work, state: State, steps: int) -> Run:
         measures=job.task.measures,
         panels=job.task.panels,
         costs=job.task.costs,
+        title=job.title,
+        units=units_of(job.task),
     )

@@ -26,6 +26,7 @@ class Job(NamedTuple):
     until: Until | None
     ladder: str | None
     audience: Audience
+    title: str = ""
 
     @property
     def traceable(self) -> bool:

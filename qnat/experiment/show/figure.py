@@ -7,13 +7,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from ..store.result import Run
+from ..store.result import Result
 from .cost import label_of, main_curve
 from .panels import draw_panel, first_panel
 from .style import COLOURS, STYLE, draw_curve, least_of, save_figure
 
 
-def draw_run(run: Run, path: pathlib.Path) -> None:
+def draw_run(run: Result, path: pathlib.Path | None = None) -> Figure:
     """The main curve against the step and, where the task has one, the first of its panels."""
     with mpl.rc_context(STYLE):
         panel = first_panel(run)
@@ -29,4 +29,6 @@ def draw_run(run: Run, path: pathlib.Path) -> None:
                 axes[0].yaxis.set_minor_formatter(ScalarFormatter())
         if panel is not None:
             draw_panel(axes[1], run, panel)
-        save_figure(figure, path)
+        if path is not None:
+            save_figure(figure, path)
+    return figure

@@ -15,9 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from ..measures import Panel
+from ..measures import EXACT, Panel
 from .lines import Entry, Line, entries_of, symbol_of
-from .panels import EXACT
 from .style import COLOURS, GREY, STYLE, in_words, save_figure, title_of
 
 _RAMP = LinearSegmentedColormap.from_list("ladder", ["#F0A35E", "#B8456B", "#2B2D6E"])

@@ -7,21 +7,20 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from ..measures import Artifact, Panel
-from ..store.result import Run
+from ..measures import EXACT, Artifact, Panel
+from ..store.result import Result
 from .style import COLOURS, GREY, in_words, title_of
 
-EXACT = "exact_"
 _ACROSS = 8
 _AXES = {"levels": 1, "images": 3, "matrix": 2}
 
 
-def first_panel(run: Run) -> Panel | None:
+def first_panel(run: Result) -> Panel | None:
     """The first panel of the task whose arrays the run has; None if it has none."""
-    return next((panel for panel in run.panels if has_arrays(run, panel)), None)
+    return next((panel for panel in run.panels if panel.kind in _DRAW and has_arrays(run, panel)), None)
 
 
-def has_arrays(run: Run, panel: Panel) -> bool:
+def has_arrays(run: Result, panel: Panel) -> bool:
     """Whether the run has the arrays of a panel, real and with as many axes as its kind needs."""
     names = (panel.artifact, EXACT + panel.artifact) if panel.kind == "levels" else (panel.artifact,)
     found = [run.artifacts[name] for name in names if name in run.artifacts]
@@ -29,16 +28,16 @@ def has_arrays(run: Run, panel: Panel) -> bool:
     return len(found) == len(names) and all(each.ndim == wanted and not np.iscomplexobj(each) for each in found)
 
 
-def draw_panel(axes: Axes, run: Run, panel: Panel) -> None:
+def draw_panel(axes: Axes, run: Result, panel: Panel) -> None:
     """Draws a panel whose arrays the run has."""
     _DRAW[panel.kind](axes, run, panel)
 
 
-def _of_first_seed(run: Run, name: str) -> np.ndarray:
+def _of_first_seed(run: Result, name: str) -> np.ndarray:
     return run.artifacts[name][0] if run.seeds > 1 else run.artifacts[name]
 
 
-def _draw_levels(axes: Axes, run: Run, panel: Panel) -> None:
+def _draw_levels(axes: Axes, run: Result, panel: Panel) -> None:
     """Rings are exact, every seed has dots."""
     exact, trained = (np.atleast_2d(run.artifacts[name]) for name in (EXACT + panel.artifact, panel.artifact))
     label = run.labels.get(panel.artifact, Artifact(None))
@@ -63,14 +62,14 @@ def image_grid(pictures: Float[np.ndarray, "count rows columns"], across: int) -
     return grid.reshape(down * (rows + 1), -1)[:-1, :-1]
 
 
-def _draw_images(axes: Axes, run: Run, panel: Panel) -> None:
+def _draw_images(axes: Axes, run: Result, panel: Panel) -> None:
     """A grid of those of the first seed, dark where values are large."""
     axes.imshow(image_grid(_of_first_seed(run, panel.artifact), _ACROSS), cmap="Greys", interpolation="nearest")
     axes.set_axis_off()
     axes.set_title(title_of(panel))
 
 
-def _draw_matrix(axes: Axes, run: Run, panel: Panel) -> None:
+def _draw_matrix(axes: Axes, run: Result, panel: Panel) -> None:
     """That of the first seed, white where it is zero."""
     matrix, label = _of_first_seed(run, panel.artifact), run.labels.get(panel.artifact, Artifact(None))
     largest = float(np.abs(matrix).max(initial=0.0)) or 1.0
@@ -85,7 +84,7 @@ def _draw_matrix(axes: Axes, run: Run, panel: Panel) -> None:
     axes.set_title(title_of(panel) + (f" ({label.unit})" if label.unit else ""))
 
 
-_DRAW: dict[str, Callable[[Axes, Run, Panel], None]] = {
+_DRAW: dict[str, Callable[[Axes, Result, Panel], None]] = {
     "levels": _draw_levels,
     "images": _draw_images,
     "matrix": _draw_matrix,

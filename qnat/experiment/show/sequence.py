@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..store.result import Run
+from ..store.result import Result
 from .cost import beside, label_of, main_curve
 from .lines import Entry
 from .style import COLOURS, DOTS, GREY, STYLE, draw_curve, in_words, least_of, save_figure
@@ -75,6 +75,6 @@ def draw_sequence(entries: Sequence[Entry], ladder: str, path: pathlib.Path) -> 
         save_figure(figure, path)
 
 
-def _stacked(runs: Sequence[Run], name: str) -> Float[np.ndarray, "seeds rows"]:
+def _stacked(runs: Sequence[Result], name: str) -> Float[np.ndarray, "seeds rows"]:
     """A curve of runs that differ in their seeds."""
     return np.concatenate([run.curves[name] for run in runs])

@@ -1,6 +1,7 @@
 """One style for all figures."""
 
 import pathlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 from ..measures import Panel
 from ..store.files import replace_file
+from .literal import take_literally
 
 # Okabe and Ito's colours, told apart by colour-blind readers; yellow is left out, it is too light for lines
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -33,7 +35,10 @@ STYLE: Any = {
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
     "savefig.dpi": 160,
+    "text.usetex": False,  # whose signs names may hold
 }
+SOFTWARE: Any = {"Software": "qnat"}
+"""What a picture says of who drew it."""
 _FLOOR = 1e-16
 """Smaller values are drawn here: they would stretch the axis, and nobody can tell them from zero."""
 
@@ -41,7 +46,10 @@ _FLOOR = 1e-16
 def save_figure(figure: Figure, path: pathlib.Path) -> None:
     """A PNG file, replaced whole."""
     FigureCanvasAgg(figure)
-    replace_file(path, lambda file: figure.savefig(file, format="png"))
+    take_literally(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for a sign that the font lacks
+        replace_file(path, lambda file: figure.savefig(file, format="png", metadata=SOFTWARE))
 
 
 def in_words(name: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ..measures import Measure
-from ..store.result import Run
+from ..store.result import Result
 from ..trend import goal, settled, slope, within
 from .cost import label_of, main_curve
 
@@ -34,7 +34,7 @@ class _End(NamedTuple):
     first: Float[np.ndarray, " seeds"]
 
 
-def verdict(run: Run) -> str | None:
+def verdict(run: Result) -> str | None:
     """One sentence on how a run ended, or None.
 
     It says that a run ended early and why; that every step of a seed was rejected; that its judging curve is worse than
@@ -58,7 +58,7 @@ def verdict(run: Run) -> str | None:
     return f"Not within the tolerance {tolerance:g} after {run.steps} steps" + (f": {moving}" if moving else ".")
 
 
-def _reached(run: Run, tolerance: float) -> str:
+def _reached(run: Result, tolerance: float) -> str:
     where = f"Stopped at step {run.steps}"
     if (measure := goal(run.measures or (), run.curves)) is not None:
         value = float(run.curves[measure.name][:, -1].max())
@@ -71,7 +71,7 @@ def _reached(run: Run, tolerance: float) -> str:
     )
 
 
-def _never_taken(run: Run) -> str | None:
+def _never_taken(run: Result) -> str | None:
     """Of a seed whose every step was rejected, unless it had nowhere to go."""
     taken = run.curves.get("accepted")
     if taken is None or not run.steps:
@@ -84,12 +84,12 @@ def _never_taken(run: Run) -> str | None:
     return f"None of the {run.steps} steps{_of_seed(run, int(idle.argmax()))} was accepted; try {advice}."
 
 
-def _well(run: Run, judge: Measure, values: Float[np.ndarray, " seeds"]) -> Bool[np.ndarray, " seeds"]:
+def _well(run: Result, judge: Measure, values: Float[np.ndarray, " seeds"]) -> Bool[np.ndarray, " seeds"]:
     bound = run.spec.get("tolerance") or _GOOD
     return (values < bound) if judge.exact else np.zeros(values.shape, bool)
 
 
-def _moving(run: Run) -> str | None:
+def _moving(run: Result) -> str | None:
     """Of the first seed that still moves."""
     judge, curve = main_curve(run)
     if (end := _end(run, curve)) is None:
@@ -110,7 +110,7 @@ def _moving(run: Run) -> str | None:
     return None
 
 
-def _end(run: Run, curve: Float[np.ndarray, "seeds rows"]) -> _End | None:
+def _end(run: Result, curve: Float[np.ndarray, "seeds rows"]) -> _End | None:
     recorded = np.flatnonzero(~np.isnan(curve).any(axis=0))
     count = max(_ROWS, int(np.sum(recorded >= 0.9 * run.steps)))
     rows = recorded[-count:]
@@ -121,7 +121,7 @@ def _end(run: Run, curve: Float[np.ndarray, "seeds rows"]) -> _End | None:
     return _End(int(rows[-1] - rows[0]), last[:, -1], *found, last.min(axis=1), last.max(axis=1), curve[:, 0])
 
 
-def _sentence(run: Run, judge: Measure, end: _End, seed: int, kind: str) -> str:
+def _sentence(run: Result, judge: Measure, end: _End, seed: int, kind: str) -> str:
     value = _said(judge, float(end.last[seed])) + _of_seed(run, seed)
     steady = _advice(run, _STEADY, "another --optimizer")
     if kind == "worse":
@@ -135,7 +135,7 @@ def _sentence(run: Run, judge: Measure, end: _End, seed: int, kind: str) -> str:
     return f"{value} still {verb} by {change} a step over the last {end.steps}; try {advice}."
 
 
-def _advice(run: Run, options: dict[str, str], otherwise: str) -> str:
+def _advice(run: Result, options: dict[str, str], otherwise: str) -> str:
     """What to try: the options that the run has, and something else."""
     known = [words for name, words in options.items() if run.spec.get(name) is not None]
     return " or ".join(filter(None, (", ".join(known), otherwise)))
@@ -149,5 +149,5 @@ def _change(value: float, error: float) -> str:
     return f"{value:.2g} ± {error:.1g}"
 
 
-def _of_seed(run: Run, seed: int) -> str:
+def _of_seed(run: Result, seed: int) -> str:
     return f" of seed {run.spec.get('seed', 0) + seed}" if run.seeds > 1 else ""
