@@ -156,6 +156,7 @@ class HelmholtzSpec(RunSpec):
     """
 
     task_name: ClassVar[str] = "helmholtz"
+    titled = ("data", "layers", "algorithm", "optimizer")
     trains = "classical.problems.helmholtz:HelmholtzTask"
     added = ("precision",)
 

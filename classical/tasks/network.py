@@ -46,6 +46,7 @@ class NetworkSpec(RunSpec):
     """
 
     task_name: ClassVar[str] = "network"
+    titled = ("data", "kind", "layers", "activation", "optimizer")
     trains = "classical.problems.network:NetworkTask"
     added = ("precision",)
 

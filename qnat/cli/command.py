@@ -20,7 +20,7 @@ from qnat.experiment.console import note, ready, say
 from qnat.experiment.errors import NonFiniteError, RefusedError, missing
 from qnat.experiment.registry import find_spec, stem, task_names
 from qnat.experiment.stopwatch import account
-from qnat.experiment.store.files import read_run
+from qnat.experiment.store.files import FIGURE, FORMATS, figure_files, read_run
 from qnat.experiment.store.place import check_writable, next_free, standing
 from qnat.experiment.sweep.plan import check_data, check_tunable, plan, sweep_standing
 from qnat.experiment.words.options import values_of
@@ -85,6 +85,7 @@ def _list(chosen: argparse.Namespace) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     _check_place(chosen)
+    formats = _formats(chosen.format)
     spec = build(find_spec(chosen.task), values_of(chosen, find_spec(chosen.task)))
     if (rungs := spec.rungs()) is not None:
         return _train_all(chosen, rungs, stem(chosen.task), tune=False)
@@ -93,12 +94,13 @@ def _run(chosen: argparse.Namespace) -> int:
         from qnat.experiment.finished import Run
 
         run = Run.load(chosen.out)
+        _draw_missing(run, chosen.out, formats)
     else:
         spec.check_data()
         out = chosen.out or next_free(_RUNS, stem(chosen.task))
         with _interruptible(out, made=chosen.out is None):
             _prepare_jax(spec)
-            run = spec.run(out, resume=chosen.resume, force=chosen.force)
+            run = spec.run(out, resume=chosen.resume, force=chosen.force, formats=formats)
     return _print(chosen, run)
 
 
@@ -145,6 +147,25 @@ def _completion(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _formats(words: str) -> list[str]:
+    """The formats of figures in a list of words."""
+    formats = words.split(",")
+    if strange := [word for word in formats if word not in FORMATS]:
+        raise RefusedError(
+            f"format is '{strange[0]}'; it must be {', '.join(FORMATS)}, or several of them with commas."
+        )
+    return formats
+
+
+def _draw_missing(run: "Result", path: pathlib.Path, formats: Collection[str]) -> None:
+    """The figure of a finished run in formats in which it does not stand there yet."""
+    if absent := [file for file in figure_files(path, FIGURE, formats) if not file.exists()]:
+        from qnat.experiment.show.figure import draw_run
+
+        for file in absent:
+            draw_run(run, file)
+
+
 def _sweep(chosen: argparse.Namespace) -> int:
     _check_place(chosen)
     spec = find_spec(chosen.task)
@@ -157,6 +178,7 @@ def _sweep(chosen: argparse.Namespace) -> int:
 
 def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, tune: bool) -> int:
     """Trains every run in a folder of its own, inside one."""
+    formats = _formats(chosen.format)
     finished: Collection[str] = ()
     if chosen.out is not None:
         finished = sweep_standing(chosen.out, rungs, tune=tune, resume=chosen.resume, force=chosen.force)
@@ -165,11 +187,10 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
     check_data(rungs, finished)
     out = chosen.out or next_free(_RUNS, stem)
     with _interruptible(out, made=chosen.out is None):
-        if tune or len(finished) < len(rungs):
-            _prepare_jax(*(rung.spec for rung in rungs))
+        _prepare_jax(*(rung.spec for rung in rungs))
         from qnat.experiment.sweep.sweep import run_sweep
 
-        table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force)
+        table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force, formats=formats)
     from qnat.experiment.show.report import print_sweep
 
     print_sweep(table, out, account(), as_json=chosen.json)
@@ -218,13 +239,21 @@ def _compare(chosen: argparse.Namespace) -> int:
     from qnat.experiment.show.compare import check_figures, check_runs, load_runs
     from qnat.experiment.show.report import print_comparison
 
-    if chosen.figure.suffix != ".png" or not check_writable(chosen.figure.parent):
-        raise RefusedError(f"The figure cannot be {chosen.figure}; give the name of a .png file in an existing folder.")
+    suffix = chosen.figure.suffix.removeprefix(".")
+    formats = [suffix] if chosen.format is None else _formats(chosen.format)
+    if formats[0] not in FORMATS or not check_writable(chosen.figure.parent):
+        raise RefusedError(
+            f"The figure cannot be {chosen.figure}; give the name of a .png, .pdf or .svg file in an existing folder."
+        )
+    stem = chosen.figure.with_suffix("") if suffix in FORMATS else chosen.figure
+    first, *others = (stem.with_name(f"{stem.name}.{kind}") for kind in formats)
     thresholds = None if chosen.thresholds is None else _numbers(chosen.thresholds)
     check_runs(chosen.runs)
     entries = load_runs(chosen.runs)
-    check_figures(entries, chosen.figure)
-    print_comparison(entries, chosen.figure, thresholds=thresholds, as_json=chosen.json)
+    figures = [first, *others]
+    for figure in figures:
+        check_figures(entries, figure)
+    print_comparison(entries, figures, thresholds=thresholds, as_json=chosen.json)
     return 0
 
 

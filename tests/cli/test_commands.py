@@ -40,6 +40,25 @@ def test_a_run_prints_its_numbers_and_its_place(capsys):
     assert "runs/gibbs-2/figure.png" in capsys.readouterr().out
 
 
+def test_figures_come_in_the_formats_asked_for(tmp_path, capsys):
+    def formats(folder, name="figure"):
+        return sorted(path.suffix for path in (tmp_path / folder).glob(f"{name}.*"))
+
+    assert main(["run", "gibbs", *_TINY, "--out", "r", "--format", "pdf"]) == 0
+    assert formats("r") == [".pdf"]
+    assert main(["run", "gibbs", *_TINY, "--out", "r", "--resume", "--format", "svg,png"]) == 0  # finished, and drawn
+    assert formats("r") == [".pdf", ".png", ".svg"]
+    assert main(["sweep", "gibbs", *_TINY, "--beta", "1,2", "--out", "s", "--format", "pdf"]) == 0
+    assert formats("s") == formats("s/beta=1.0") == [".pdf"]
+    assert main(["sweep", "gibbs", *_TINY, "--beta", "1,2", "--out", "s", "--resume", "--format", "svg"]) == 0
+    assert formats("s") == [".pdf", ".svg"]
+    assert main(["compare", "r", "s", "--figure", "c.pdf"]) == 0
+    assert pathlib.Path("c.pdf").read_bytes().startswith(b"%PDF")
+    assert main(["compare", "r", "s", "--figure", "d.1", "--format", "png,svg"]) == 0
+    assert formats(".", "d.1") == [".png", ".svg"]
+    assert capsys.readouterr().err == ""
+
+
 def test_json_is_one_object_and_nothing_else(capfd):
     assert main(["run", "gibbs", *_TINY, "--json", "--out", "r"]) == 0
     printed = capfd.readouterr()
@@ -204,7 +223,10 @@ _REFUSED = [
     ("compare bare", "table.json was not written by qnat"),
     ("compare other --thresholds 0.1,small", "thresholds is '0.1,small'; it must be finite numbers with commas"),
     ("compare other --thresholds nan", "finite numbers"),
-    ("compare other --figure a.pdf", "give the name of a .png file"),
+    ("compare other --figure a.gif", "give the name of a .png, .pdf or .svg file"),
+    ("compare other --format png,gif", "format is 'gif'; it must be png, pdf, svg"),
+    ("run gibbs --format jpg", "format is 'jpg'; it must be png, pdf, svg"),
+    ("sweep gibbs --format jpg", "format is 'jpg'; it must be png, pdf, svg"),
     ("compare other --figure no/a.png", "in an existing folder"),
     ("cite mine", "not the folder of a run"),
     ("cite bare/run", "run.json was not written by qnat"),

@@ -52,7 +52,6 @@ class _Run(_Form):
     panels: list[Panel] = []
     costs: list[str] = []
     units: dict[str, str] = {}
-    title: str = ""
     files: dict[str, str] = {}
 
 

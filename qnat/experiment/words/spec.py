@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ..errors import RefusedError
 from ..reading import present_memory, shown
+from ..store.files import FORMATS
 from .flat import Option, choices, flat, fold, options, unused
 from .parts import CONFIG, Part
 from .references import entries
@@ -44,6 +45,7 @@ class RunSpec(BaseModel):
             "module:Class", by which everybody who can import it finds it.
         ladder: the option along which a sweep may start each run from the previous one; None if there is none.
         figure: how a sweep is drawn: "comparison", or "sequence" with a panel a value of the ladder.
+        titled: the words that stand above a figure. axis: what a figure writes along the ladder; "" takes its name.
         cites: keys of references beside those of the parts. trains: the class of its task, as "module:name".
         added: options younger than runs that are to be resumed, as those of a `Part`.
     """
@@ -52,6 +54,8 @@ class RunSpec(BaseModel):
     task_name: ClassVar[str]
     ladder: ClassVar[str | None] = None
     figure: ClassVar[Literal["comparison", "sequence"]] = "comparison"
+    titled: ClassVar[tuple[str, ...]] = ()
+    axis: ClassVar[str] = ""
     cites: ClassVar[tuple[str, ...]] = ()
     added: ClassVar[tuple[str, ...]] = ()
     trains: ClassVar[str] = ""
@@ -169,16 +173,6 @@ class RunSpec(BaseModel):
         """Parameters to start from, given those that `previous` ended with; how: "scaled" or "plain"."""
         return params
 
-    def title(self) -> str:
-        """What is run, in words: the chosen parts, the size, the ladder, the seeds."""
-        words, chosen = self.words(), choices(type(self))
-        parts = [*(["data"] if "data" in words and "data" not in chosen else []), *chosen]
-        named = [str(words[name]) for name in parts if name in words and name != "optimizer"]
-        numbers = [f"{name} = {words[name]:.6g}" for name in ("n", self.ladder or "") if words.get(name) is not None]
-        last = [f"{self.optimizer.name} optimizer"] if "optimizer" in words else []
-        seeds = f"seed {self.seed}" if self.seeds == 1 else f"seeds {self.seed} to {self.seed + self.seeds - 1}"
-        return f"{self.task_name}: " + ", ".join([*named, *numbers, *last, seeds])
-
     def rungs(self) -> "list[Rung] | None":
         """The runs of a spec that describes several, each after the one that it follows; None if it describes one."""
         return None
@@ -195,6 +189,7 @@ class RunSpec(BaseModel):
         force: bool = False,
         initial: Any = None,
         previous: Any = None,
+        formats: Sequence[str] = FORMATS[:1],
         progress: bool | None = None,
         until: "Callable[[Mapping[str, Any]], bool] | None" = None,
         callbacks: "Sequence[Callback]" = (),
@@ -217,7 +212,7 @@ class RunSpec(BaseModel):
             record=self.record(),
             citations=tuple(self.citations()),
             ladder=self.ladder,
-            title=self.title(),
+            formats=formats,
             progress=progress,
             tolerance=self.tolerance,
             until=until,

@@ -107,6 +107,7 @@ class SequenceSpec(VariationalSpec):
     task_name: ClassVar[str] = "sequence"
     ladder: ClassVar[str | None] = "element"
     figure: ClassVar[Literal["comparison", "sequence"]] = "sequence"
+    titled = ("hamiltonian", "periodic", "n", "kind", "data", "model", "optimizer")
     trains = "qnat.quantum.problems:SequenceTask"
 
     kind: Ladder | Quench | Open = Ladder()
