@@ -94,10 +94,14 @@ def opened(path: str | os.PathLike[str], most: int | None = None) -> IO[bytes]:
     mode = place.stat().st_mode
     if not stat.S_ISREG(mode):
         raise ValueError(f"it is {next(name for is_one, name in _KINDS if is_one(mode))}, not a regular file")
-    with place.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    inner = gzip.open(place) if zipped else place.open("rb", buffering=0)
+    inner = gzip.open(place) if is_packed(place) else place.open("rb", buffering=0)  # noqa: SIM115 (what is returned closes it)
     return io.BufferedReader(_Bounded(inner, present_memory() // 2 if most is None else most))
+
+
+def is_packed(path: pathlib.Path) -> bool:
+    """Whether a file is gzipped, whatever it is called."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 class _Bounded(io.RawIOBase):
@@ -118,6 +122,9 @@ class _Bounded(io.RawIOBase):
             view[: len(found)] = found
         return len(found)
 
+    def tell(self) -> int:
+        return self._most - self._left
+
     def close(self) -> None:
         self._file.close()
         super().close()
@@ -131,13 +138,26 @@ def text_of(path: str | os.PathLike[str]) -> str:
     """
     with opened(path, LARGEST_TEXT) as file:
         content = file.read()
-    for mark, name in _MARKS:
-        if content.startswith(mark):
-            raise ValueError(f"it is not text in UTF-8, but in {name}")
+    _check_encoding(content)
     text = content.decode("utf-8-sig")
     if "\0" in text:
         raise ValueError("it is not text in UTF-8: it holds zero bytes")
     return text
+
+
+@contextlib.contextmanager
+def text_lines(path: str | os.PathLike[str]) -> Iterator[IO[str]]:
+    """The lines of a text as of `text_of`, of any size that fits into memory."""
+    with opened(path) as file:
+        _check_encoding(file.read(4))
+    with opened(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
+        yield lines
+
+
+def _check_encoding(content: bytes) -> None:
+    for mark, name in _MARKS:
+        if content.startswith(mark):
+            raise ValueError(f"it is not text in UTF-8, but in {name}")
 
 
 def json_of(text: str) -> Any:

@@ -411,17 +411,17 @@ _SLOW = pytest.mark.slow
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 
-@pytest.mark.parametrize("examples", [18, pytest.param(int(os.environ.get("FZ1","5000")), marks=_SLOW)])
+@pytest.mark.parametrize("examples", [18, pytest.param(5000, marks=_SLOW)])
 def test_command_lines(stopped, whole, examples):
     _fuzz(command_lines().map(Case), examples, lambda case: _check(case, whole, _answer))
 
 
-@pytest.mark.parametrize("examples", [18, pytest.param(int(os.environ.get("FZ2","4000")), marks=_SLOW)])
+@pytest.mark.parametrize("examples", [18, pytest.param(4000, marks=_SLOW)])
 def test_files(stopped, whole, examples):
     _fuzz(read_files(), examples, lambda case: _check(case, whole, _answer))
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(int(os.environ.get("FZ3","1000")), marks=_SLOW)])
+@pytest.mark.parametrize("examples", [10, pytest.param(1000, marks=_SLOW)])
 def test_damaged_folders(whole, examples):
     _fuzz(damaged_folders(), examples, lambda case: _check(case, whole, _answer))
 

@@ -76,7 +76,7 @@ def print_comparison(
     from .comparison import draw_comparison
 
     groups = comparable(entries)
-    documents = []
+    documents: list[dict[str, Any]] = []
     for group, file in zip(groups, figure_names(groups, figure), strict=True):
         levels = decades(group[0].run) if thresholds is None else thresholds
         draw_comparison(entries_of(group, ladder_of(group[0].run)), file, levels)
