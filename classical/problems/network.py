@@ -18,6 +18,7 @@ from ..data.batches import check_size, epochs
 from ..data.targets import Kind, Pairs
 from ..methods.fisher import FisherMetric, KroneckerFisher, OuterProductFisher
 from ..models.network import Layer, Network, Weights
+from ..models.trained import TrainedNetwork
 
 _CHUNK = 1000
 """Items that are evaluated at once."""
@@ -59,6 +60,11 @@ class NetworkTask(Task):
         self.x, self.y, self.test_x, self.test_y = (jnp.asarray(part) for part in (x, y, test_x, test_y))
         check_size(batch, len(self.x))
         outputs = network.layers[-1].units
+        for inputs, targets in ((self.x, self.y), (self.test_x, self.test_y)):
+            if inputs.ndim != 2 or targets.ndim != 2 or len(inputs) != len(targets):
+                raise ValueError(
+                    f"Items of shape {inputs.shape} have targets of shape {targets.shape}; give a row each."
+                )
         if {self.y.shape[1], self.test_y.shape[1]} != {outputs}:
             raise ValueError(f"The network has {outputs} outputs and the targets have {self.y.shape[1]} values.")
 
@@ -100,6 +106,10 @@ class NetworkTask(Task):
 
     def _mean(self, measure: Any, params: Weights, x: Float[Array, "M D"], y: Float[Array, "M K"]) -> Float[Array, ""]:
         return jnp.mean(jax.lax.map(lambda item: measure(params, *item), (x, y), batch_size=_CHUNK))
+
+    def trained(self, params: Weights) -> TrainedNetwork:
+        """The network with its weights, which predicts."""
+        return TrainedNetwork(self.network, params)
 
     def _confusion(self, params: Weights) -> Float[Array, "K K"]:
         """How many test items of each class, a row each, are taken for which."""

@@ -8,10 +8,9 @@ import optax
 import pytest
 from pydantic import Field
 
-from qnat.experiment import Panel, RunSpec, run_sweep
+from qnat.experiment import Panel, Run, RunSpec, run_sweep
 from qnat.experiment.show import ladder as plot_ladder
 from qnat.experiment.show.lines import Entry
-from qnat.experiment.store.result import Run
 from qnat.experiment.sweep.between import exact_scalars
 from qnat.experiment.sweep.plan import plan
 from qnat.optim import with_rate

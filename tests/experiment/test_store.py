@@ -14,7 +14,9 @@ import pytest
 import xarray as xr
 
 from qnat.experiment import RefusedError, Run, StorageError, run
+from qnat.experiment.store.files import read_run, write_json
 from qnat.experiment.store.place import locked, next_free
+from qnat.experiment.store.seal import sealed
 
 # made once: the compiled loop knows an optax optimiser by its identity
 ADAM, SGD = optax.adam(0.1), optax.sgd(0.1)
@@ -88,7 +90,8 @@ def test_resume_without_a_folder_starts(quadratic, tmp_path):
 
 def test_resume_without_a_checkpoint_starts(quadratic, folder):
     expected = (folder / "metrics.jsonl").read_bytes()
-    for name in ("checkpoint.npz", "checkpoint.previous.npz", "result.nc", "run.json"):
+    _unfinished(folder)
+    for name in ("checkpoint.npz", "checkpoint.previous.npz"):
         (folder / name).unlink()
     assert _again(quadratic, folder).steps == 20
     assert (folder / "metrics.jsonl").read_bytes() == expected
@@ -127,7 +130,7 @@ def test_other_versions_or_threads_are_said(quadratic, folder, capsys):
         arrays = dict(file)
     meta = json.loads(arrays["meta"].tobytes())
     meta["environment"]["threads"] += 1
-    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    arrays["meta"] = np.frombuffer(json.dumps(sealed(meta)).encode(), np.uint8)
     np.savez(folder / "checkpoint.npz", **arrays)
     _again(quadratic, folder, steps=25)
     assert "threads differ from the run so far; last digits may differ" in capsys.readouterr().err
@@ -171,8 +174,7 @@ def test_free_names_are_taken_in_turn(tmp_path):
 
 
 def test_an_unfinished_run_is_not_loaded(folder):
-    document = json.loads((folder / "run.json").read_text()) | {"status": "interrupted"}
-    (folder / "run.json").write_text(json.dumps(document))
+    write_json(folder / "run.json", read_run(folder) | {"status": "interrupted"})
     with pytest.raises(RefusedError, match="is interrupted, not finished"):
         Run.load(folder)
 
@@ -182,8 +184,7 @@ def test_an_unfinished_run_is_not_loaded(folder):
 
 def _unfinished(folder):
     """As a kill during the last chunk would leave it."""
-    document = json.loads((folder / "run.json").read_text()) | {"status": "running"}
-    (folder / "run.json").write_text(json.dumps(document))
+    write_json(folder / "run.json", read_run(folder) | {"status": "running"})
     (folder / "result.nc").unlink()
 
 

@@ -9,10 +9,11 @@ import optax
 import pytest
 from pydantic import Field
 
-from qnat.experiment import Measure, NonFiniteError, RefusedError, RunSpec, StorageError, load_runs, run_sweep
+from qnat.experiment import Measure, NonFiniteError, RefusedError, Run, RunSpec, StorageError, load_runs, run_sweep
 from qnat.experiment.loop import step as traced
 from qnat.experiment.show.lines import Entry, entries_of
 from qnat.experiment.show.report import print_comparison
+from qnat.experiment.store.files import read_table, write_json
 from qnat.experiment.sweep.plan import plan
 from qnat.optim import with_rate
 
@@ -109,7 +110,7 @@ def test_a_sweep_from_first_rung_to_table_and_figure(spec_class, tmp_path, capsy
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
-def test_a_finished_sweep_draws_again_what_is_missing_or_has_changed(spec_class, tmp_path):
+def test_a_finished_sweep_draws_again_what_is_missing_or_has_changed(spec_class, tmp_path, capsys):
     rungs = plan(spec_class, {"stiffness": ["1", "2"], "steps": ["2"]}, "plain")
     table = run_sweep(rungs, tmp_path)
     figure, first = tmp_path / "figure.png", (tmp_path / "figure.png").read_bytes()
@@ -120,8 +121,7 @@ def test_a_finished_sweep_draws_again_what_is_missing_or_has_changed(spec_class,
     assert {row["steps"] for row in run_sweep(longer, tmp_path, resume=True)["runs"]} == {4}
     assert figure.read_bytes() != first
     # killed before it could draw, a sweep draws when it is called again
-    document = json.loads((tmp_path / "table.json").read_text())
-    (tmp_path / "table.json").write_text(json.dumps(document | {"drawn": []}))
+    write_json(tmp_path / "table.json", read_table(tmp_path) | {"drawn": []})
     figure.write_bytes(first)
     run_sweep(longer, tmp_path, resume=True)
     assert (both := figure.read_bytes()) != first
@@ -131,7 +131,14 @@ def test_a_finished_sweep_draws_again_what_is_missing_or_has_changed(spec_class,
     figure.write_bytes(b"")
     run_sweep(longer[:1], tmp_path, resume=True)
     assert figure.read_bytes() == one
-    (tmp_path / longer[0].folder / "result.nc").unlink()
+    result = tmp_path / longer[0].folder / "result.nc"
+    result.unlink()
+    run_sweep(longer[:1], tmp_path, resume=True)
+    assert "result.nc is missing or damaged; it is made again from the last checkpoint." in capsys.readouterr().err
+    assert Run.load(result.parent).curves["loss"].shape == (1, 5)
+    # without a checkpoint there is nothing to make it from
+    for name in ("result.nc", "checkpoint.npz", "checkpoint.previous.npz"):
+        (result.parent / name).unlink(missing_ok=True)
     with pytest.raises(RefusedError, match=r"result\.nc is missing or damaged; --force runs it again"):
         run_sweep(longer[:1], tmp_path, resume=True)
 
@@ -209,7 +216,7 @@ def test_folders_of_sweeps_are_guarded(spec_class, tmp_path):
 
 
 def test_a_folder_torn_before_its_first_table_is_free(spec_class, tmp_path):
-    (tmp_path / "table.json.part").write_text('{"ta')
+    (tmp_path / "table.json.part").write_text('{\n  "ta')
     assert len(run_sweep(plan(spec_class, {"steps": ["1"]}, None), tmp_path)["runs"]) == 1
 
 

@@ -1,6 +1,7 @@
 """Options that a combination has no use for, and learning rates tuned before a sweep."""
 
 import json
+import shutil
 from typing import ClassVar, Literal
 
 import jax
@@ -228,7 +229,7 @@ def test_folders_of_tuned_sweeps_are_guarded(tmp_path):
         run_sweep(rungs("1", ["scaled"]), tmp_path / "s", tune=True, resume=True)
     # a sweep killed while it was tuned has trials only
     run_sweep(rungs("3", ["scaled"]), tmp_path / "t", tune=True)
-    (tmp_path / "t" / "run" / "run.json").unlink()
+    shutil.rmtree(tmp_path / "t" / "run")
     with pytest.raises(RefusedError, match="its steps is 3, not 2"):
         run_sweep(rungs("2", ["scaled"]), tmp_path / "t", tune=True, resume=True)
 

@@ -2,11 +2,12 @@
 
 import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+
+from ..console import literal, watched
 
 
 class Interrupt:
@@ -53,7 +54,7 @@ class _Bar(Silence):
 @contextlib.contextmanager
 def display(label: str, first: int, steps: int, wanted: bool | None) -> Iterator[Silence]:
     """A bar with loss, gap to the exact value, steps/s and time left; nothing unless stderr is a terminal."""
-    if not (sys.stderr.isatty() if wanted is None else wanted):
+    if not (watched() if wanted is None else wanted):
         yield Silence()
         return
     from rich.console import Console
@@ -65,8 +66,11 @@ def display(label: str, first: int, steps: int, wanted: bool | None) -> Iterator
         def render(self, task: Any) -> Text:
             return Text(f"{task.speed:.{1 if task.speed < 10 else 0}f} steps/s" if task.speed else "")
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[shown]}"))
+    def words(name: str) -> TextColumn:
+        return TextColumn(f"{{task.{name}}}", markup=False)  # a name may look like markup
+
+    columns = (words("description"), BarColumn(), MofNCompleteColumn(), words("fields[shown]"))
     with Progress(
         *columns, Speed(Column(no_wrap=True)), TimeRemainingColumn(), console=Console(stderr=True), transient=True
     ) as bar:
-        yield _Bar(bar, bar.add_task(label, total=steps, completed=first, shown=""))
+        yield _Bar(bar, bar.add_task(literal(label), total=steps, completed=first, shown=""))

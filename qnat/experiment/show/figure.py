@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..measures import Measure
-from ..store.result import Run
+from ..store.result import Result
 from .cost import beside, label_of, main_curve
 from .curves import arrival, below_handle, draw_curve, scale_of, set_scale, step_axis
 from .panels import draw_panel, draw_scalars, has_arrays, scalar_pairs
@@ -23,7 +23,7 @@ _MOST = 6
 _TEST, _TRAIN = "test_", "train_"
 
 
-def draw_run(run: Run, path: str | pathlib.Path | None = None) -> Figure:
+def draw_run(run: Result, path: str | pathlib.Path | None = None) -> Figure:
     """The main curve against the step, the other measures that were recorded, and the panels of the task.
 
     Beside a measure `test_x` stands the curve `train_x`, beside the main one the other exact measures. Scalars that the
@@ -55,7 +55,7 @@ def draw_run(run: Run, path: str | pathlib.Path | None = None) -> Figure:
     return figure
 
 
-def _draw_measure(axes: Axes, run: Run, measure: Measure) -> None:
+def _draw_measure(axes: Axes, run: Result, measure: Measure) -> None:
     """A measure against the step: the median over seeds, every seed behind it."""
     curve = run.curves[measure.name]
     twin = run.curves.get(_TRAIN + measure.name.removeprefix(_TEST)) if measure.name.startswith(_TEST) else None
@@ -85,7 +85,7 @@ def _draw_measure(axes: Axes, run: Run, measure: Measure) -> None:
         axes.set_yticks([])
 
 
-def _called(run: Run, measure: Measure, *, alone: bool) -> str:
+def _called(run: Result, measure: Measure, *, alone: bool) -> str:
     middle = "median" if run.seeds > 1 else ""
     name = "" if alone else "test" if measure.name.startswith(_TEST) else in_words(measure.name)
     return ", ".join(filter(None, (name, middle))) or in_words(measure.name)

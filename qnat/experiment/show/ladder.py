@@ -15,10 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from ..measures import Artifact, Panel
-from ..store.result import Run
+from ..measures import EXACT, Artifact, Panel
+from ..store.result import Result
 from .lines import Entry, Line, entries_of, symbol_of
-from .panels import EXACT
 from .style import (
     COLOURS,
     GREY,
@@ -57,7 +56,7 @@ class _Row(NamedTuple):
         return array[None] if self.line.run.seeds == 1 else array
 
 
-Exact = Callable[[Run, Sequence[float]], Mapping[str, np.ndarray]]
+Exact = Callable[[Result, Sequence[float]], Mapping[str, np.ndarray]]
 """The exact scalars of a run by name, were it elsewhere on the ladder."""
 
 

@@ -1,16 +1,17 @@
 """Finished runs as tables and figures show them."""
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..store.result import Run
+from ..store.result import Result
 
 
 class Entry(NamedTuple):
     """A run, the options that tell it from its neighbours, how it started ("scaled", "plain", None), and its title."""
 
-    run: Run
+    run: Result
     labels: dict[str, Any]
     start: str | None
     title: str = ""
@@ -19,7 +20,7 @@ class Entry(NamedTuple):
 class Line(NamedTuple):
     """A run as a figure shows it: in which column, of which series (options called `names`), started how."""
 
-    run: Run
+    run: Result
     column: str
     series: str
     start: str | None
@@ -36,7 +37,12 @@ def symbol_of(name: str) -> str:
 
 def ordered(entries: Sequence[Entry], ladder: str | None) -> list[Entry]:
     """Along the ladder, from small to large."""
-    return sorted(entries, key=lambda entry: entry.labels.get(ladder or "") or 0)
+    return sorted(entries, key=lambda entry: _place(entry.labels.get(ladder or "")))
+
+
+def _place(value: Any) -> tuple[float, str]:
+    """Numbers by size, before words."""
+    return (float(value or 0), "") if isinstance(value, int | float | None) else (math.inf, str(value))
 
 
 def entries_of(entries: Sequence[Entry], ladder: str | None) -> list[Line]:

@@ -8,12 +8,11 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ..measures import Artifact, Panel
-from ..store.result import Run
+from ..measures import ERROR, EXACT, Artifact, Panel
+from ..store.result import Result
 from .curves import round_ticks, scale_of, set_scale
 from .style import COLOURS, GREY, figure_of, in_words, label_values, legend_above, size_of, title_of
 
-EXACT, ERROR = "exact_", "_error"
 _ACROSS = 8
 _AXES = {"levels": 1, "points": 1, "images": 3, "matrix": 2}
 _WRITTEN = 12
@@ -24,7 +23,7 @@ _RING: Any = {"marker": "o", "mfc": "none", "mec": GREY, "mew": 1.0, "ms": 6.5, 
 _DOT: Any = {"marker": "o", "color": COLOURS[0], "mew": 0, "ms": 3.2, "linestyle": "none"}
 
 
-def has_arrays(run: Run, panel: Panel) -> bool:
+def has_arrays(run: Result, panel: Panel) -> bool:
     """Whether the run has the arrays of a panel, real and with as many axes as its kind needs."""
     names = (panel.artifact, EXACT + panel.artifact) if panel.kind == "levels" else (panel.artifact,)
     found = [run.artifacts[name] for name in names if name in run.artifacts]
@@ -34,18 +33,18 @@ def has_arrays(run: Run, panel: Panel) -> bool:
     )
 
 
-def scalar_pairs(run: Run) -> list[str]:
+def scalar_pairs(run: Result) -> list[str]:
     """Names of the scalars that the run has twice, trained and exact."""
     scalars = [name for name, each in run.artifacts.items() if each.ndim == (run.seeds > 1)]
     return [name for name in scalars if EXACT + name in scalars]
 
 
-def draw_panel(axes: Axes, run: Run, panel: Panel) -> None:
+def draw_panel(axes: Axes, run: Result, panel: Panel) -> None:
     """Draws a panel whose arrays the run has."""
     _DRAW[panel.kind](axes, run, panel)
 
 
-def draw_scalars(axes: Axes, run: Run, names: Sequence[str]) -> None:
+def draw_scalars(axes: Axes, run: Result, names: Sequence[str]) -> None:
     """Scalars one above the other, trained and exact."""
     places = np.arange(len(names))
     trained, exact = (np.stack([_rows(run, before + name) for name in names], axis=-1) for before in ("", EXACT))
@@ -60,23 +59,23 @@ def draw_scalars(axes: Axes, run: Run, names: Sequence[str]) -> None:
     _legend(axes, run.seeds, exact=True)
 
 
-def _rows(run: Run, name: str) -> np.ndarray:
+def _rows(run: Result, name: str) -> np.ndarray:
     """An artifact, one row a seed."""
     array = np.asarray(run.artifacts[name])
     return array if run.seeds > 1 else array[None]
 
 
-def _label(run: Run, name: str) -> Artifact:
+def _label(run: Result, name: str) -> Artifact:
     return run.labels.get(name, Artifact(None))
 
 
-def _called(run: Run, name: str, otherwise: str) -> str:
+def _called(run: Result, name: str, otherwise: str) -> str:
     """What the values of an artifact are, with their unit."""
     label = _label(run, name)
     return (label.long_name or otherwise) + (f" ({label.unit})" if label.unit else "")
 
 
-def _draw_levels(axes: Axes, run: Run, panel: Panel) -> None:
+def _draw_levels(axes: Axes, run: Result, panel: Panel) -> None:
     """Rings are exact, every seed has dots; against an artifact of the task, or the number of the level."""
     exact, trained = _rows(run, EXACT + panel.artifact)[:1], _rows(run, panel.artifact)
     known = panel.against in run.artifacts
@@ -129,7 +128,7 @@ def _draw_points(
     _legend(axes, seeds, exact=exact is not None, errors=errors is not None)
 
 
-def _draw_estimates(axes: Axes, run: Run, panel: Panel) -> None:
+def _draw_estimates(axes: Axes, run: Result, panel: Panel) -> None:
     """Estimates with their standard errors and the truth, where the run has them."""
     found, label = _rows(run, panel.artifact), _label(run, panel.artifact)
     known = [name for name in (panel.artifact + ERROR, EXACT + panel.artifact) if name in run.artifacts]
@@ -151,14 +150,14 @@ def image_grid(pictures: Float[np.ndarray, "count rows columns"], across: int) -
     return grid.reshape(down * (rows + 1), -1)[:-1, :-1]
 
 
-def _draw_images(axes: Axes, run: Run, panel: Panel) -> None:
+def _draw_images(axes: Axes, run: Result, panel: Panel) -> None:
     """A grid of those of the first seed, dark where values are large."""
     axes.imshow(image_grid(_rows(run, panel.artifact)[0], _ACROSS), cmap="Greys", interpolation="nearest")
     axes.set_axis_off()
     axes.set_title(title_of(panel))
 
 
-def _draw_matrix(axes: Axes, run: Run, panel: Panel) -> None:
+def _draw_matrix(axes: Axes, run: Result, panel: Panel) -> None:
     """That of the first seed, white where it is zero; the numbers of a small one are written into it."""
     matrix, label = _rows(run, panel.artifact)[0], _label(run, panel.artifact)
     largest = float(np.abs(matrix).max(initial=0.0)) or 1.0
@@ -191,7 +190,7 @@ def _write(axes: Axes, matrix: Float[np.ndarray, "rows columns"], largest: float
             axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
 
 
-_DRAW: dict[str, Callable[[Axes, Run, Panel], None]] = {
+_DRAW: dict[str, Callable[[Axes, Result, Panel], None]] = {
     "levels": _draw_levels,
     "points": _draw_estimates,
     "images": _draw_images,

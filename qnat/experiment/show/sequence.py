@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..store.result import Run
+from ..store.result import Result
 from .cost import beside, label_of, main_curve
 from .curves import FLOOR, below_handle, cost_axis, draw_curve, scale_of, set_scale
 from .lines import Entry
@@ -97,6 +97,6 @@ def draw_sequence(entries: Sequence[Entry], ladder: str, path: str | pathlib.Pat
     return figure
 
 
-def _stacked(runs: Sequence[Run], name: str) -> Float[np.ndarray, "seeds rows"]:
+def _stacked(runs: Sequence[Result], name: str) -> Float[np.ndarray, "seeds rows"]:
     """A curve of runs that differ in their seeds."""
     return np.concatenate([run.curves[name] for run in runs])

@@ -2,6 +2,7 @@
 
 import pathlib
 import textwrap
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from ..measures import Panel
 from ..store.files import replace_file
+from .literal import take_literally
 
 # Okabe and Ito's colours, told apart by colour-blind readers; yellow is left out, it is too light for lines
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -47,18 +49,27 @@ STYLE: Any = {
     "xtick.major.width": 0.7,
     "ytick.major.width": 0.7,
     "savefig.dpi": 160,
+    "text.usetex": False,  # whose signs names may hold
     "pdf.fonttype": 42,  # letters that journals accept and editors can change
     "svg.hashsalt": "qnat",  # equal figures are equal files
 }
-_UNDATED: Any = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+SOFTWARE = "qnat"
+"""What a picture says of who drew it."""
+_SAID: Any = {
+    "png": {"Software": SOFTWARE},
+    "pdf": {"Creator": SOFTWARE, "CreationDate": None},
+    "svg": {"Creator": SOFTWARE, "Date": None},
+}
 
 
 def save_figure(figure: Figure, path: pathlib.Path) -> None:
     """A file of the kind that its suffix names, replaced whole."""
     FigureCanvasAgg(figure)
+    take_literally(figure)
     kind = path.suffix.removeprefix(".")
-    with mpl.rc_context(STYLE):
-        replace_file(path, lambda file: figure.savefig(file, format=kind, metadata=_UNDATED.get(kind)))
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for a sign that the font lacks
+        replace_file(path, lambda file: figure.savefig(file, format=kind, metadata=_SAID.get(kind)))
 
 
 def in_words(name: str) -> str:

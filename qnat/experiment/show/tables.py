@@ -1,12 +1,13 @@
 """Tables of runs as text."""
 
+import io
 import math
 import statistics
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..console import say
+from ..console import literal, say
 from ..measures import Measure
 from .cost import Spread
 from .lines import Entry
@@ -18,18 +19,22 @@ def print_table(title: str, entries: Sequence[Entry], columns: Sequence[str], ro
     """The options that tell the runs apart, on the left, beside columns of numbers."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     say(title)
     table = Table(box=None, pad_edge=False)
     starts = any(entry.start for entry in entries)
     for label in (*entries[0].labels, *(["start"] if starts else [])):
-        table.add_column(label, no_wrap=True)
+        table.add_column(Text(literal(label)), no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(Text(literal(column)), justify="right", no_wrap=True)
     for entry, row in zip(entries, rows, strict=True):
         options = (NEVER if value is None else str(value) for value in entry.labels.values())
-        table.add_row(*options, *([entry.start or "cold"] if starts else []), *row)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+        cells = (*options, *([entry.start or "cold"] if starts else []), *row)
+        table.add_row(*(Text(literal(cell)) for cell in cells))
+    drawn, terminal = io.StringIO(), sys.stdout is not None and not sys.stdout.closed and sys.stdout.isatty()
+    Console(file=drawn, force_terminal=terminal, width=None if terminal else 120).print(table)
+    say(drawn.getvalue().removesuffix("\n"), styled=True)
 
 
 def measure_words(measure: Measure) -> str:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from ..errors import RefusedError
 from ..registry import find_spec
-from ..store.result import Run
+from ..store.result import Result
 from .lines import symbol_of
 
 _LONGEST = 36
 
 
-def headline(runs: Sequence[Run]) -> list[str]:
+def headline(runs: Sequence[Result]) -> list[str]:
     """The task, the words that its spec counts for a title, the seeds; what differs between the runs is left out."""
     specs = [run.spec for run in runs]
     task = str(specs[0]["task"])
@@ -38,7 +38,7 @@ def _word(name: str, value: str | float) -> str:
     return name if value is True else f"{symbol_of(name)} = {value:.6g}"
 
 
-def _seeds(run: Run) -> str:
+def _seeds(run: Result) -> str:
     first = run.spec.get("seed")
     if first is None:
         return ""

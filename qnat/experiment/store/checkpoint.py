@@ -1,9 +1,12 @@
 """The state of a loop as one file, the last two kept, so that a crash at any moment loses at most the newest."""
 
 import functools
+import hashlib
 import json
+import os
 import pathlib
 import zipfile
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,8 +16,14 @@ from jaxtyping import Array, PyTree
 
 from ..console import note
 from ..errors import RefusedError
-from .files import CHECKPOINT, DRAWS, LOG, PREVIOUS, replace_file
+from ..reading import reading, shown
+from .files import CHECKPOINT, DRAWS, LOG, PREVIOUS, RUN, read_run, replace_file
+from .forms import check_account
+from .opened import open_ours
+from .place import difference
+from .seal import check_seal, hash_of, is_sealed, sealed
 
+_LEAVES = "leaves"
 _GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")
 
 
@@ -46,6 +55,9 @@ def unpack(skeleton: PyTree[Any], leaves: list[np.ndarray]) -> PyTree[Array]:
     restored = []
     for slot, leaf in zip(slots, leaves, strict=True):
         if _is_key(slot):
+            data = jax.eval_shape(jax.random.key_data, slot)
+            if (data.shape, data.dtype) != (leaf.shape, leaf.dtype):
+                raise RefusedError("The checkpoint holds other random keys than this run has; start anew with --force.")
             restored.append(jax.random.wrap_key_data(jnp.asarray(leaf), impl=_kind(slot.dtype)))
             continue
         if (slot.shape, slot.dtype) != (leaf.shape, leaf.dtype):
@@ -68,26 +80,36 @@ def _kind(dtype: Any) -> str:
 def save(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint beside, renames it into place, and keeps the one before."""
     arrays: dict[str, Any] = {f"leaf_{i:05d}": leaf for i, leaf in enumerate(checkpoint.leaves)}
-    meta = np.frombuffer(json.dumps(checkpoint.meta).encode(), np.uint8)
+    account = sealed(checkpoint.meta | {_LEAVES: _checksum(checkpoint.leaves)})
+    meta = np.frombuffer(json.dumps(account).encode(), np.uint8)
     replace_file(folder / CHECKPOINT, lambda file: np.savez(file, meta=meta, **arrays), keep=folder / PREVIOUS)
 
 
-def load(folder: pathlib.Path) -> Checkpoint | None:
-    """The newest checkpoint that can be read whole; None if the folder has none.
+def _checksum(leaves: Iterable[np.ndarray]) -> str:
+    found = hashlib.sha256()
+    for leaf in leaves:
+        found.update(f"{leaf.dtype.str} {leaf.shape} ".encode())
+        found.update(leaf.tobytes())
+    return found.hexdigest()
 
-    A damaged one falls back to the one before, and says so on standard error.
+
+def load(folder: pathlib.Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole, of the run that the folder is of, and of a log that is whole up to there.
+
+    None if the folder has none. A damaged one falls back to the one before, and says so on standard error.
 
     Raises:
         RefusedError: there are checkpoints, all damaged.
     """
+    record = read_run(folder)["spec"] if (folder / RUN).exists() else None
     damaged = ""
     for name in (CHECKPOINT, PREVIOUS):
-        if not (folder / name).exists():
+        if not os.path.lexists(folder / name):
             continue
         try:
-            checkpoint = _read(folder / name)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            damaged = f"{folder / name} is damaged ({error})"
+            checkpoint = _read(folder / name, record)
+        except RefusedError as error:
+            damaged = damaged or f"{folder / name} is damaged ({shown(error.__cause__ or error)})"
             continue
         if damaged:
             note(f"{damaged}; continuing from the one before, step {checkpoint.meta['step']}.")
@@ -101,10 +123,28 @@ def _size(path: pathlib.Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _read(path: pathlib.Path) -> Checkpoint:
-    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-        meta = json.loads(file["meta"].tobytes())
-        for file_name, length in ((LOG, meta["log_bytes"]), (DRAWS, meta.get("draws_bytes", 0))):
-            if length > _size(path.with_name(file_name)):
-                raise ValueError(f"{file_name} is shorter than it says")
-        return Checkpoint([file[name] for name in sorted(file.files) if name != "meta"], meta)
+def _read(path: pathlib.Path, record: Mapping[str, Any] | None) -> Checkpoint:
+    with reading(path), os.fdopen(open_ours(path), "rb") as raw:
+        parts = zipfile.ZipFile(raw).infolist()
+        # as they were written; a part that says that it is larger than the file would fill the memory
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+            raise ValueError("it is compressed")
+        if sum(part.file_size for part in parts) > os.fstat(raw.fileno()).st_size:
+            raise ValueError("its parts are larger than the whole")
+        raw.seek(0)
+        with np.load(raw, allow_pickle=False) as file:
+            meta = json.loads(file["meta"].tobytes())
+            leaves = [file[name] for name in sorted(file.files) if name != "meta"]
+        check_seal(meta)
+        check_account(meta)
+        verified = is_sealed(meta)
+        if verified and meta[_LEAVES] != _checksum(leaves):
+            raise ValueError("its arrays are others than it says")
+        if record is not None and (name := difference(meta["spec"], record)) is not None:
+            raise ValueError(f"it is of a run with another {name}")
+        for name, length in ((LOG, meta["log_bytes"]), (DRAWS, meta.get("draws_bytes", 0))):
+            if length > _size(path.with_name(name)):
+                raise ValueError(f"{name} is shorter than it says")
+            if verified and length and meta["files"][name] != hash_of(path.with_name(name), length).hexdigest():
+                raise ValueError(f"{name} is not what it was")
+        return Checkpoint(leaves, meta)

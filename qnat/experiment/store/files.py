@@ -1,6 +1,7 @@
 """Files that a crash cannot tear, and what ours are called.
 
-This module imports the standard library only, so that a command line refuses a folder before it loads anything.
+This module imports pydantic and the standard library only, so that a command line refuses a folder before it loads
+anything heavy.
 """
 
 import contextlib
@@ -11,6 +12,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import IO, Any
 
 from ..errors import RefusedError, StorageError
+from ..reading import reading
+from .forms import FOLDER_OF_TRIALS, check_run, check_table
+from .opened import content_of
+from .seal import check_seal, sealed
 
 RUN, LOG, DRAWS, RESULT, FIGURE = "run.json", "metrics.jsonl", "draws.bin", "result.nc", "figure.png"
 OBSERVABLES = "observables.png"
@@ -18,7 +23,7 @@ FORMATS = ("png", "pdf", "svg")
 """Of figures; the names above are those of the first."""
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 TABLE = "table.json"
-TUNING, RATE, DRAWN = "tuning", "learning_rate", "drawn"  # keys of table.json, and the option that tuning chooses
+TUNING, RATE, DRAWN = FOLDER_OF_TRIALS, "learning_rate", "drawn"  # keys of table.json, and the option of tuning
 LOCK, PART = ".lock", ".part"
 
 
@@ -35,7 +40,8 @@ def replace_file(path: pathlib.Path, write: Callable[[IO[bytes]], object], *, ke
     """Writes a file whole beside its place, then renames it there; `keep` is where the old one goes."""
     part = path.with_name(path.name + PART)
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # what a kill left, or a link that somebody put there
+        with part.open("xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -63,18 +69,27 @@ def reported(path: pathlib.Path, where: str = "") -> Iterator[None]:
 
 
 def write_json(path: pathlib.Path, document: Mapping[str, Any]) -> None:
-    """A JSON file, replaced whole."""
-    text = json.dumps(document, indent=2, allow_nan=False) + "\n"
+    """A JSON file with a checksum of itself, replaced whole."""
+    text = json.dumps(sealed(document), indent=2) + "\n"
     replace_file(path, lambda file: file.write(text.encode()))
 
 
+_CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {RUN: check_run, TABLE: check_table}
+
+
 def read_json(path: pathlib.Path, *keys: str) -> dict[str, Any]:
-    """A JSON file of ours, which has these keys."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RefusedError(f"Cannot read {path} ({error}); give the folder of a run.") from None
-    if not isinstance(document, dict) or not document.keys() >= set(keys):
+    """run.json or table.json, which has these keys: as it was written, and of the types that are written.
+
+    Raises:
+        RefusedError: it is not ours, or it is damaged.
+    """
+    with reading(path, "the damaged file", "give the folder of a run"):
+        document = json.loads(content_of(path).decode())
+        ours = isinstance(document, dict) and document.keys() >= set(keys)
+        if ours:
+            check_seal(document)
+            _CHECKS[path.name](document)
+    if not ours:
         raise RefusedError(f"{path} was not written by qnat; give the folder of a run.")
     return document
 
@@ -87,9 +102,14 @@ def figure_files(path: pathlib.Path, name: str, formats: Collection[str] = ()) -
 
 def read_run(path: pathlib.Path) -> dict[str, Any]:
     """run.json of the folder of a run."""
-    if not (path / RUN).exists():
+    if not os.path.lexists(path / RUN):
         raise RefusedError(f"{path} is not the folder of a run (it has no {RUN}).")
     return read_json(path / RUN, "task", "status", "spec")
+
+
+def read_table(path: pathlib.Path) -> dict[str, Any]:
+    """table.json of the folder of a sweep."""
+    return read_json(path / TABLE, "task", "runs")
 
 
 def jsonable(value: Any) -> Any:

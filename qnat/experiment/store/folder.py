@@ -1,5 +1,6 @@
 """Where a run goes: a folder on disk, or memory."""
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
@@ -11,13 +12,16 @@ import jax
 from jaxtyping import PyTree
 
 from ..console import note
+from ..errors import StorageError
 from ..stopwatch import timed
 from . import checkpoint
 from .checkpoint import Checkpoint
-from .files import DRAWS, LOG, RUN, jsonable, reported, write_json
+from .files import DRAWS, LOG, RESULT, RUN, jsonable, reported, write_json
 from .log import Appended, log_lines, read_log
-from .result import SECONDS, Run
+from .opened import open_ours
+from .result import SECONDS, UNVERIFIED, Result
 from .save import save_result
+from .seal import is_sealed
 
 _PACKAGES = ("qnat", "jax", "jaxlib", "numpy", "optax", "equinox", "lineax")
 
@@ -68,7 +72,7 @@ class Memory:
     def status(self, status: str, **more: Any) -> None:
         """Tells nobody."""
 
-    def keep(self, run: Run) -> None:
+    def keep(self, run: Result) -> None:
         """Leaves the run to its caller."""
 
 
@@ -85,6 +89,8 @@ class Folder(Memory):
         self._files: dict[str, Appended] = {}
         self._lengths: dict[str, int] = {}
         self._saved: int | None = None
+        self._result = ""
+        self._begun = False
 
     def restore(self) -> Checkpoint | None:
         """The checkpoint to continue from; the log is cut to its length."""
@@ -92,6 +98,8 @@ class Folder(Memory):
         if found is not None:
             self._lengths = {LOG: found.meta["log_bytes"], DRAWS: found.meta.get("draws_bytes", 0)}
             self._saved = found.meta["step"]
+            if not is_sealed(found.meta):
+                note(UNVERIFIED.format(self.path))
             for name in ("versions", "threads", "device"):
                 if found.meta["environment"][name] != self._environment[name]:
                     note(f"{self.path}: {name} differ from the run so far; last digits may differ.")
@@ -100,7 +108,7 @@ class Folder(Memory):
     def rows(self) -> list[dict[str, Any]]:
         """The log up to the checkpoint."""
         length = self._lengths.get(LOG, 0)
-        return read_log(self.path / LOG, length) if length else []
+        return read_log(self.path / LOG, length, self._spec.get("seeds", 1)) if length else []
 
     def append(self, rows: list[dict[str, Any]]) -> None:
         """Adds rows to the log."""
@@ -114,16 +122,19 @@ class Folder(Memory):
 
     def draws(self) -> bytes:
         """All draws so far."""
-        return (self.path / DRAWS).read_bytes()
+        with os.fdopen(open_ours(self.path / DRAWS), "rb") as file:
+            return file.read()
 
     def save(self, state: PyTree, step: int, seconds: dict[str, float]) -> None:
         """Makes a checkpoint before row `step`."""
         with self._reported():
-            lengths = {name: self._open(name).sync() for name in (LOG, *(each for each in self._files if each != LOG))}
+            grown = [LOG, *([DRAWS] if DRAWS in self._files or self._lengths.get(DRAWS) else [])]
+            lengths, checksums = zip(*(self._open(name).sync() for name in grown), strict=True)
             meta = {
                 "step": step,
-                "log_bytes": lengths[LOG],
-                "draws_bytes": lengths.get(DRAWS, self._lengths.get(DRAWS, 0)),
+                "log_bytes": lengths[0],
+                "draws_bytes": sum(lengths[1:]),
+                "files": dict(zip(grown, checksums, strict=True)),
                 "seconds": seconds,
                 "spec": jsonable(self._spec),
             }
@@ -133,17 +144,29 @@ class Folder(Memory):
     def status(self, status: str, **more: Any) -> None:
         """Rewrites run.json."""
         self._document |= {"status": status} | jsonable(more)
+        self._begun = True
         with self._reported():
             write_json(self.path / RUN, self._document)
 
-    def keep(self, run: Run) -> None:
+    def ended(self, error: BaseException) -> None:
+        """Says in run.json that an error ended the run, if it had begun: a refusal changes nothing."""
+        if self._begun and self._document["status"] == "running":
+            with contextlib.suppress(StorageError):  # which is what ended it, perhaps
+                if isinstance(error, KeyboardInterrupt):
+                    self.status("interrupted")
+                else:
+                    self.status("failed", message=str(error) or type(error).__name__)
+
+    def keep(self, run: Result) -> None:
         """Writes the result."""
         with self._reported(), timed("write", run.spent):
-            save_result(run)
+            self._result = save_result(run)
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: Result) -> None:
         """Writes the last run.json."""
         times = {name: run.spent[part] for part, name in SECONDS.items()}
+        grown = {name: file.checksum for name, file in self._files.items()}
+        self._document["files"] = grown | {RESULT: self._result}
         self.status("finished", steps=run.steps, final=run.final, reference=run.reference, **times)
 
     def close(self) -> None:

@@ -6,14 +6,18 @@ import os
 import pathlib
 from typing import Any
 
+from ..reading import reading
 from .files import jsonable
+from .opened import open_ours
+from .seal import hash_of
 
 
 class Appended:
     """A file that grows while a run lasts; what a checkpoint does not count is cut off when the run is resumed."""
 
     def __init__(self, path: pathlib.Path, length: int) -> None:
-        self._file = path.open("ab")
+        self._file = os.fdopen(open_ours(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab")
+        self._hash = hash_of(path, length)
         self._file.truncate(length)
         self._file.seek(0, os.SEEK_END)
 
@@ -21,11 +25,17 @@ class Appended:
         """Adds bytes; they are in the hands of the system, though not yet on the disk, on return."""
         self._file.write(data)
         self._file.flush()
+        self._hash.update(data)
 
-    def sync(self) -> int:
-        """Puts the bytes on the disk; returns the length of the file."""
+    def sync(self) -> tuple[int, str]:
+        """Puts the bytes on the disk; returns the length of the file and its checksum."""
         os.fsync(self._file.fileno())
-        return os.fstat(self._file.fileno()).st_size
+        return os.fstat(self._file.fileno()).st_size, self.checksum
+
+    @property
+    def checksum(self) -> str:
+        """That of all bytes so far."""
+        return self._hash.hexdigest()
 
     def close(self) -> None:
         """Closes the file; what could not be written was reported when it was tried."""
@@ -38,8 +48,22 @@ def log_lines(rows: list[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(jsonable(row)) + "\n" for row in rows).encode()
 
 
-def read_log(path: pathlib.Path, length: int) -> list[dict[str, Any]]:
-    """The rows in the first `length` bytes of a log."""
-    with path.open("rb") as file:
-        data = file.read(length)
-    return [json.loads(line) for line in data.splitlines()]
+def read_log(path: pathlib.Path, length: int, seeds: int) -> list[dict[str, Any]]:
+    """The rows in the first `length` bytes of a log.
+
+    Raises:
+        RefusedError: it cannot be read, or holds something else than a row of numbers for every step.
+    """
+    with reading(path, "the damaged file", "--force starts the run anew"):
+        with os.fdopen(open_ours(path), "rb") as file:
+            rows = [json.loads(line) for line in file.read(length).splitlines()]
+        for step, row in enumerate(rows):
+            if row["step"] != step or any(_count(value) != seeds for name, value in row.items() if name != "step"):
+                raise ValueError(f"line {step + 1} is not the row of step {step}")
+    return rows
+
+
+def _count(values: Any) -> int:
+    """How many numbers these are."""
+    each = values if isinstance(values, list) else [values]
+    return len([float(value) for value in each])

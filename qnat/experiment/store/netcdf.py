@@ -1,5 +1,6 @@
 """Labelled arrays as a netCDF file."""
 
+import hashlib
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +15,16 @@ _NO_VALUES = b"This is a netCDF dimension but not a netCDF variable"
 _TEXTS = {"unit": "units", "long_name": "long_name"}
 
 
-def write_arrays(path: pathlib.Path, arrays: Mapping[str, Artifact], attributes: Mapping[str, str]) -> None:
-    """Writes a file, replaced whole; units and long names are attributes."""
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, Artifact], attributes: Mapping[str, str]) -> str:
+    """Writes a file, replaced whole; units and long names are attributes. Returns its checksum."""
     import xarray as xr
 
     coordinates = {dim: np.asarray(values) for one in arrays.values() for dim, values in one.coords.items()}
     data = {name: (one.dims, one.value, _texts(one)) for name, one in arrays.items()}
     dataset = xr.Dataset(data, coordinates, attributes)
-    replace_file(path, lambda file: file.write(dataset.to_netcdf(engine="h5netcdf")))
+    content = bytes(dataset.to_netcdf(engine="h5netcdf"))
+    replace_file(path, lambda file: file.write(content))
+    return hashlib.sha256(content).hexdigest()
 
 
 def _texts(one: Artifact) -> dict[str, str]:

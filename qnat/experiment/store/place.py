@@ -5,10 +5,12 @@ import fcntl
 import json
 import os
 import pathlib
-from collections.abc import Collection, Iterator, Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from ..errors import RefusedError
+from ..reading import reading
 from .files import (
     CHECKPOINT,
     DRAWS,
@@ -21,11 +23,14 @@ from .files import (
     RUN,
     figure_files,
     jsonable,
+    read_json,
     read_run,
     sync_folder,
 )
+from .opened import check_regular, content_of, open_ours
+from .seal import hash_of
 
-_OURS = (RUN, LOG, DRAWS, RESULT, FIGURE, CHECKPOINT, PREVIOUS)
+_OURS = (LOG, DRAWS, RESULT, FIGURE, CHECKPOINT, PREVIOUS, RUN)
 
 
 Standing = Literal["new", "unfinished", "finished"]
@@ -42,39 +47,90 @@ def standing(path: pathlib.Path, record: Mapping[str, Any], *, resume: bool, for
     """
     if resume and force:
         raise RefusedError("resume and force exclude each other: continue the run or replace it.")
-    if not is_taken(path, "run", RUN, _OURS) or force:
+    if not is_taken(path, "run", RUN):
+        return "new"
+    for name in _OURS:
+        check_regular(path / name)
+        check_regular(path / (name + PART))
+    if force:
         return "new"
     if not resume:
         raise RefusedError(f"{path} already holds a run; --resume continues it, --force replaces it.")
     stored = read_run(path)
-    old, new = stored["spec"], json.loads(json.dumps(jsonable(dict(record))))
+    if (other := difference(stored["spec"], record)) is not None:
+        before, now = stored["spec"].get(other), jsonable(dict(record)).get(other)
+        raise RefusedError(
+            f"{path} holds another run: its {other} is {_brief(before)}, not {_brief(now)}; "
+            "a run is resumed with the same options (only steps may grow)."
+        )
+    ended = stored["status"] == "finished" and stored["spec"]["steps"] == record["steps"]
+    return "finished" if ended and (is_whole(path, stored) or not _has_checkpoint(path)) else "unfinished"
+
+
+def difference(old: Mapping[str, Any], record: Mapping[str, Any]) -> str | None:
+    """The first word of a stored record that is another in this one; steps may grow."""
+    new = json.loads(json.dumps(jsonable(dict(record))))
     # what a file said is told apart by its digest: records of version 0.1 have nothing else
     names = [name for name in new if f"{name}_sha256" not in new]
     for name in [*names, *(key for key in old if key not in new)]:
         before, now = old.get(name), new.get(name)
         if before != now and not (name == "steps" and before is not None and now > before):
-            raise RefusedError(
-                f"{path} holds another run: its {name} is {_brief(before)}, not {_brief(now)}; "
-                "a run is resumed with the same options (only steps may grow)."
-            )
-    return "finished" if stored["status"] == "finished" and old["steps"] == new["steps"] else "unfinished"
+            return name
+    return None
 
 
-def is_taken(path: pathlib.Path, what: str, marker: str, ours: Collection[str]) -> bool:
-    """Whether a run or a sweep stands here, told by its file `marker`; False if the place is free.
+def is_whole(path: pathlib.Path, stored: Mapping[str, Any]) -> bool:
+    """Whether the result of a finished run is the one that it wrote; whether there is one, if no checksum is known."""
+    if not (path / RESULT).exists():
+        return False
+    known = stored.get("files", {}).get(RESULT)
+    return known is None or hash_of(path / RESULT).hexdigest() == known
+
+
+def _has_checkpoint(path: pathlib.Path) -> bool:
+    return any((path / name).exists() for name in (CHECKPOINT, PREVIOUS))
+
+
+_BEGINS = b'{\n  "task": '
+"""How run.json and table.json begin."""
+
+
+def is_taken(path: pathlib.Path, what: str, marker: str) -> bool:
+    """Whether a run or a sweep of ours stands here, told by what its file `marker` says; False if the place is free.
 
     Raises:
         RefusedError: something else stands here, or nothing can be written here.
     """
-    with contextlib.suppress(OSError):  # what cannot be looked at cannot be written either, and is refused below
-        if (path / marker).exists():
-            return True
-    found = [item.name for item in path.iterdir()] if check_writable(path) else []
-    if foreign := [name for name in found if name.removesuffix(PART) not in (*ours, LOCK)]:
-        raise RefusedError(
-            f"{path} is not the folder of a {what} (it holds {min(foreign)}); give an empty or a new one."
-        )
+    if os.path.lexists(path / marker):
+        read_json(path / marker, "task")
+        return True
+    found = list(path.iterdir()) if check_writable(path) else []
+    if foreign := sorted(item.name for item in found if not _is_trace(item, marker)):
+        raise RefusedError(f"{path} is not the folder of a {what} (it holds {foreign[0]}); give an empty or a new one.")
     return False
+
+
+def _is_trace(item: pathlib.Path, marker: str) -> bool:
+    """Whether a file is all that a run left which was killed before its folder said whose it is."""
+    if item.name not in (LOCK, marker + PART) or not stat.S_ISREG(item.lstat().st_mode):
+        return False
+    with reading(item, instead="give another folder"):
+        found = content_of(item)
+    return found == b"" if item.name == LOCK else found[: len(_BEGINS)] == _BEGINS[: len(found)]
+
+
+def inside(path: pathlib.Path, folder: str) -> pathlib.Path:
+    """The folder of a run in that of a sweep.
+
+    Raises:
+        RefusedError: it, or the folder on the way, is a link to somewhere else.
+    """
+    place = path
+    for part in folder.split("/"):
+        place /= part
+        if place.is_symlink():
+            raise RefusedError(f"{place} is a symbolic link, which is not followed; give the folder that it names.")
+    return place
 
 
 def check_writable(path: pathlib.Path) -> bool:
@@ -104,7 +160,7 @@ def locked(path: pathlib.Path) -> Iterator[None]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        file = (path / LOCK).open("wb")
+        file = os.fdopen(open_ours(path / LOCK, os.O_RDWR | os.O_CREAT), "r+b")
     except OSError as error:
         raise RefusedError(f"Cannot write to {path} ({error.strerror}); give a folder that you may write.") from None
     with file:
@@ -116,8 +172,8 @@ def locked(path: pathlib.Path) -> Iterator[None]:
 
 
 def clear(path: pathlib.Path) -> None:
-    """Removes the files of a run, and nothing else."""
-    for name in (*_OURS, *(file.name for file in figure_files(path, FIGURE))):
+    """Removes the files of a run, and nothing else; run.json last, by which the folder is known as ours."""
+    for name in (*(file.name for file in figure_files(path, FIGURE)), *_OURS):
         for file in (path / name, path / (name + PART)):
             file.unlink(missing_ok=True)
     sync_folder(path)

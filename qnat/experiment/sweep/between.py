@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..loop.artifacts import labelled
-from ..show.panels import EXACT
+from ..measures import EXACT
 from ..task import Task
 from ..words.spec import RunSpec
 

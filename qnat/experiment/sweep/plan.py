@@ -1,16 +1,22 @@
 """What a sweep will run, decided and checked before anything heavy is loaded."""
 
+import hashlib
 import itertools
+import math
+import os
 import pathlib
+import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..errors import RefusedError
-from ..store.files import RATE, RUN, TABLE, TUNING, read_json, read_run
-from ..store.place import is_taken, standing
-from ..words.spec import Rung, RunSpec
+from ..store.files import FIGURE, OBSERVABLES, RATE, RUN, TABLE, TUNING, read_run, read_table
+from ..store.opened import check_regular
+from ..store.place import inside, is_taken, standing
+from ..words.spec import Rung, RunSpec, check_time
 from ..words.wording import build
 
+_DAY = 86400.0
 SCALED, PLAIN = "scaled", "plain"
 
 
@@ -30,6 +36,8 @@ def plan(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start: s
     """
     if empty := [name for name, words in values.items() if not words]:
         raise RefusedError(f"{empty[0]} lists nothing; give at least one value.")
+    count = math.prod(map(len, values.values()))
+    check_time(count, 1.0, f"To run {count} combinations of values, a second each,", "list fewer values", most=_DAY)
     starts = _starts(spec, values, warm_start)
     ladder = spec.ladder if starts else None
     swept = sorted((name for name, words in values.items() if len(words) > 1), key=lambda name: name != spec.ladder)
@@ -50,7 +58,7 @@ def plan(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start: s
                     used[name].add(said[name])
                 labels = {name: said.get(name) for name in swept}
                 how = None if previous is None else start
-                folder = _folder(labels, how)
+                folder = _folder(spec, labels, how)
                 rungs.setdefault(folder, Rung(folder, one, labels, previous, how))  # the first rung is shared
                 previous = folder if ladder else None
     for name, words in values.items():
@@ -86,9 +94,24 @@ def _starts(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start
     return tuple(dict.fromkeys(words))
 
 
-def _folder(labels: Mapping[str, Any], start: str | None) -> str:
-    parts = [f"{name}={str(value).replace('/', '-')}" for name, value in labels.items() if value is not None]
-    return "_".join([*parts, *([] if start is None else [f"start={start}"])]) or "run"
+_PLAIN_SIGNS = ".:,+-_@"
+"""What may stand in the name of a folder beside letters and digits."""
+_LONGEST = 200
+"""Bytes of a name that are shown; file systems take 255."""
+
+
+def _folder(spec: type[RunSpec], labels: Mapping[str, Any], start: str | None) -> str:
+    """A name that no other values have: what else than plain signs stands in a value is escaped as in an address."""
+    # "a=x_learning" before "rate=1" would read as "a=x" before "learning_rate=1"
+    heads = {name[:place] for name in spec.options() for place, sign in enumerate(name) if sign == "_"}
+    parts = []
+    for name, value in labels.items():
+        if value is not None:
+            text = urllib.parse.quote(str(value), _PLAIN_SIGNS, errors="surrogatepass").replace("~", "%7E")
+            ends = [head for head in heads if text.endswith(f"_{head}")]
+            parts.append(f"{name}={text[: -len(ends[0]) - 1]}%5F{ends[0]}" if ends else f"{name}={text}")
+    whole = "_".join([*parts, *([] if start is None else [f"start={start}"])]) or "run"
+    return whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}~{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def check_tunable(spec: type[RunSpec], values: Mapping[str, Sequence[Any]]) -> None:
@@ -115,7 +138,7 @@ def trial(rung: Rung, seed: int, power: int) -> Rung:
     rate = float(f"{getattr(rung.spec, RATE) * 10 ** (power / 2):.2g}")
     labels = {name: value for name, value in rung.swept.items() if name not in ("seed", "seeds")} | {RATE: rate}
     spec = rung.spec.replaced(**{"seed": seed, "seeds": 1, RATE: rate})
-    return Rung(f"{TUNING}/{_folder(labels, None)}", spec, labels, None, None)
+    return Rung(f"{TUNING}/{_folder(type(spec), labels, None)}", spec, labels, None, None)
 
 
 def sweep_standing(
@@ -124,16 +147,31 @@ def sweep_standing(
     """The folders of the runs that have finished; refuses a folder that this sweep may not write. Reads only."""
     if resume and force:
         raise RefusedError("resume and force exclude each other: continue the sweep or replace it.")
-    if (path / RUN).exists():
+    if os.path.lexists(path / RUN):
         raise RefusedError(f"{path} is the folder of a single run; give another one for the sweep.")
-    if not is_taken(path, "sweep", TABLE, (TABLE,)):
+    if not is_taken(path, "sweep", TABLE):
         return frozenset()
-    table, ours = read_json(path / TABLE, "task", "runs"), rungs[0].spec.task_name
+    table, ours = read_table(path), rungs[0].spec.task_name
     if table["task"] != ours:
         raise RefusedError(f"{path} holds a sweep of the task '{table['task']}', not '{ours}'; give another folder.")
     if not (resume or force):
         raise RefusedError(f"{path} already holds a sweep; --resume continues it, --force replaces it.")
-    return _finished(path, rungs, tune=tune, tuned=TUNING in table) if resume else frozenset()
+    for name in (TABLE, FIGURE, OBSERVABLES):
+        check_regular(path / name)
+    if resume:
+        return _finished(path, rungs, tune=tune, tuned=TUNING in table)
+    listed = folders_of(table)
+    for folder in dict.fromkeys((*listed, *(rung.folder for rung in rungs))):
+        place = inside(path, folder)
+        standing(place, {}, resume=False, force=True)
+        if folder not in listed and os.path.lexists(place / RUN):
+            raise RefusedError(f"{place} holds a run that {path / TABLE} does not list; give another folder.")
+    return frozenset()
+
+
+def folders_of(table: Mapping[str, Any]) -> list[str]:
+    """The folders of all runs of a sweep, its trials among them."""
+    return [row["folder"] for row in (*table["runs"], *table.get(TUNING, {"runs": ()})["runs"])]
 
 
 def check_data(rungs: Sequence[Rung], finished: Collection[str]) -> None:
@@ -151,11 +189,12 @@ def _finished(path: pathlib.Path, rungs: Sequence[Rung], *, tune: bool, tuned: b
     seed, finished = tuning_seed(rungs), set()
     for rung in rungs:
         record = rung.spec.record()
-        if tune and (path / rung.folder / RUN).exists():
-            record[RATE] = read_run(path / rung.folder)["spec"].get(RATE)  # the trials chose it
-        if standing(path / rung.folder, record, resume=True, force=False) == "finished":
+        place = inside(path, rung.folder)
+        if tune and os.path.lexists(place / RUN):
+            record[RATE] = read_run(place)["spec"].get(RATE)  # the trials chose it
+        if standing(place, record, resume=True, force=False) == "finished":
             finished.add(rung.folder)
         if tune and getattr(rung.spec, RATE) is not None:
             first = trial(rung, seed, 0)
-            standing(path / first.folder, first.spec.record(), resume=True, force=False)
+            standing(inside(path, first.folder), first.spec.record(), resume=True, force=False)
     return frozenset(finished)

@@ -2,34 +2,35 @@
 
 import contextlib
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..console import note
+from ..console import literal, note, watched
 from ..errors import NonFiniteError
-from ..show.compare import declared
+from ..show.compare import comparable, declared
+from ..show.cost import main_curve
 from ..show.lines import Entry, entries_of
 from ..stopwatch import timed
 from ..store.files import (
     DRAWN,
     FIGURE,
     FORMATS,
+    LOCK,
     OBSERVABLES,
     RATE,
     TABLE,
     TUNING,
     figure_files,
     jsonable,
-    read_json,
+    read_table,
     reported,
     write_json,
 )
-from ..store.place import clear, locked
-from ..store.result import Run, outcome
+from ..store.place import clear, inside, locked
+from ..store.result import Result, outcome
 from ..words.spec import Rung, RunSpec
 from .between import exact_scalars
-from .plan import check_data, sweep_standing, tuning_seed
+from .plan import check_data, folders_of, sweep_standing, tuning_seed
 from .tune import score, tune_rates
 
 if TYPE_CHECKING:
@@ -76,10 +77,10 @@ def run_sweep(
                 rows[rung.folder][RATE] = getattr(rung.spec, RATE)
         _write(path, table)
         done: dict[str, Rung] = {}
-        runs: dict[str, Run] = {}
+        runs: dict[str, Result] = {}
 
-        def recall(folder: str) -> Run:
-            return runs[folder] if folder in runs else runs.setdefault(folder, declared([Run.load(path / folder)])[0])
+        def recall(folder: str) -> Result:
+            return runs[folder] if folder in runs else runs.setdefault(folder, _recalled(path / folder))
 
         for number, rung in enumerate(rungs, start=1):
             row = rows[rung.folder]
@@ -109,7 +110,7 @@ def _tuned(rungs: Sequence[Rung], path: pathlib.Path, table: dict[str, Any], pro
     trials: list[dict[str, Any]] = []
     table[TUNING] = {"seed": seed, "runs": trials}
 
-    def attempt(rung: Rung) -> Run | None:
+    def attempt(rung: Rung) -> Result | None:
         trials.append(row := {"folder": rung.folder, **rung.swept, "status": "pending"})
         _write(path, table)
         _say(f"tuning on seed {seed}: {rung.folder}", progress)
@@ -126,10 +127,10 @@ def _attempt(
     row: dict[str, Any],
     *,
     resume: bool,
-    before: tuple[RunSpec, Run] | None,
+    before: tuple[RunSpec, Result] | None,
     formats: Sequence[str] = FORMATS[:1],
     progress: bool | None,
-) -> Run | None:
+) -> Result | None:
     """Runs a rung, after the run that it starts from; None, and said in its row, if the loss stopped being finite."""
     start: dict[str, Any] = {}
     if before is not None:
@@ -144,8 +145,13 @@ def _attempt(
         return None
 
 
+def _recalled(folder: pathlib.Path) -> Result:
+    return declared([Result.load(folder)])[0]
+
+
 def _row(rung: Rung, status: str) -> dict[str, Any]:
-    return {"folder": rung.folder, **rung.swept, "start": rung.start or "cold", "status": status}
+    row = {"folder": rung.folder, **rung.swept, "start": rung.start or "cold", "status": status}
+    return row if rung.previous is None else row | {"previous": rung.previous}
 
 
 def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
@@ -155,7 +161,7 @@ def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
 
 def _drawn(path: pathlib.Path, rungs: Sequence[Rung], formats: Sequence[str]) -> list[str]:
     """The figures that show these finished runs and no others; none if one of them is missing or empty."""
-    table = read_json(path / TABLE, "runs")
+    table = read_table(path)
     figures: list[str] = table.get(DRAWN, [])
     shown = {row["folder"] for row in table["runs"] if row["status"] == "finished"}
     whole = all((path / name).exists() and (path / name).stat().st_size for name in figures)
@@ -163,9 +169,20 @@ def _drawn(path: pathlib.Path, rungs: Sequence[Rung], formats: Sequence[str]) ->
     return figures if whole and asked and shown == {rung.folder for rung in rungs} else []
 
 
-def _draw(path: pathlib.Path, rungs: Sequence[Rung], entries: list[Entry], formats: Sequence[str]) -> list[str]:
+def _judged_alike(entries: list[Entry]) -> list[Entry]:
+    """Those that the measure judges which judges the first; says so if there are others."""
+    alike = comparable(entries)[0]
+    if len(alike) < len(entries):
+        name = literal(main_curve(alike[0].run)[0].name)
+        note(f"{FIGURE} shows the {len(alike)} of {len(entries)} runs that are judged by {name}; compare draws all.")
+    kept = {id(entry.run) for entry in alike}
+    return [entry for entry in entries if id(entry.run) in kept]
+
+
+def _draw(path: pathlib.Path, done: Sequence[Rung], every: list[Entry], formats: Sequence[str]) -> list[str]:
     """Draws the figures of runs and of their rungs; returns their names."""
-    spec = rungs[0].spec
+    spec, entries = done[0].spec, _judged_alike(every)
+    rungs = [rung for rung, entry in zip(done, every, strict=True) if any(entry is one for one in entries)]
     with reported(path), timed("draw"):
         from ..show.comparison import draw_comparison
         from ..show.ladder import draw_ladder
@@ -198,12 +215,11 @@ def _remove(path: pathlib.Path) -> None:
     """Removes the runs that the sweep in this folder made."""
     if not (path / TABLE).exists():
         return
-    runs = [path / row["folder"] for row in read_json(path / TABLE, "runs")["runs"]]
-    for folder in [*runs, *(path / TUNING).glob("*")]:
+    for folder in (inside(path, name) for name in folders_of(read_table(path))):
         if folder.is_dir():
             with locked(folder):
                 clear(folder)
-            (folder / ".lock").unlink()
+            (folder / LOCK).unlink()
             with contextlib.suppress(OSError):  # somebody put files of their own there
                 folder.rmdir()
     with contextlib.suppress(OSError):
@@ -213,5 +229,5 @@ def _remove(path: pathlib.Path) -> None:
 
 
 def _say(text: str, progress: bool | None) -> None:
-    if progress or (progress is None and sys.stderr.isatty()):
+    if progress or (progress is None and watched()):
         note(text)
