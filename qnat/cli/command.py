@@ -7,7 +7,6 @@ imports JAX before a run begins: lists, help and refusals answer at once.
 import argparse
 import contextlib
 import logging
-import math
 import os
 import pathlib
 import signal
@@ -20,7 +19,7 @@ from qnat.experiment.console import note, ready, say
 from qnat.experiment.errors import NonFiniteError, RefusedError, missing
 from qnat.experiment.registry import find_spec, stem, task_names
 from qnat.experiment.stopwatch import account
-from qnat.experiment.store.files import FIGURE, FORMATS, figure_files, read_run
+from qnat.experiment.store.files import FIGURE, figure_files, read_run
 from qnat.experiment.store.place import check_writable, next_free, standing
 from qnat.experiment.sweep.plan import check_data, check_tunable, plan, sweep_standing
 from qnat.experiment.words.options import values_of
@@ -28,13 +27,15 @@ from qnat.experiment.words.references import entries as references
 from qnat.experiment.words.spec import Rung
 from qnat.experiment.words.wording import build
 
+from .comparing import compare
 from .completion import script
 from .folders import finish, list_runs, say_progress, show_unfinished, table_of, to_finish
+from .formats import formats_of
 from .parser import parse
+from .prepare import precision_of, prepare_jax
 
 if TYPE_CHECKING:
     from qnat.experiment.store.result import Result
-    from qnat.experiment.words.spec import RunSpec
 
 INTERRUPTED = 130
 _RUNS = pathlib.Path("runs")
@@ -65,7 +66,7 @@ def _complain(error: object, status: int) -> int:
 
 def _command(arguments: list[str]) -> int:
     handlers = {"list": _list, "show": _show, "finish": _finish, "completion": _completion}
-    handlers |= {"run": _run, "sweep": _sweep, "compare": _compare, "cite": _cite}
+    handlers |= {"run": _run, "sweep": _sweep, "compare": compare, "cite": _cite}
     chosen = parse(arguments)
     return handlers[chosen.command](chosen)
 
@@ -85,7 +86,7 @@ def _list(chosen: argparse.Namespace) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     _check_place(chosen)
-    formats = _formats(chosen.format)
+    formats = formats_of(chosen.format)
     spec = build(find_spec(chosen.task), values_of(chosen, find_spec(chosen.task)))
     if (rungs := spec.rungs()) is not None:
         return _train_all(chosen, rungs, stem(chosen.task), tune=False)
@@ -99,7 +100,7 @@ def _run(chosen: argparse.Namespace) -> int:
         spec.check_data()
         out = chosen.out or next_free(_RUNS, stem(chosen.task))
         with _interruptible(out, made=chosen.out is None):
-            _prepare_jax(spec)
+            prepare_jax(spec)
             run = spec.run(out, resume=chosen.resume, force=chosen.force, formats=formats)
     return _print(chosen, run)
 
@@ -137,7 +138,7 @@ def _finish(chosen: argparse.Namespace) -> int:
     spec = to_finish(chosen.run)
     spec.check_data()
     with _interruptible(chosen.run, made=False):
-        _prepare_jax(spec)
+        prepare_jax(spec)
         run = finish(spec, chosen.run)
     return _print(chosen, run)
 
@@ -145,16 +146,6 @@ def _finish(chosen: argparse.Namespace) -> int:
 def _completion(chosen: argparse.Namespace) -> int:
     say(script(chosen.shell))
     return 0
-
-
-def _formats(words: str) -> list[str]:
-    """The formats of figures in a list of words."""
-    formats = words.split(",")
-    if strange := [word for word in formats if word not in FORMATS]:
-        raise RefusedError(
-            f"format is '{strange[0]}'; it must be {', '.join(FORMATS)}, or several of them with commas."
-        )
-    return formats
 
 
 def _draw_missing(run: "Result", path: pathlib.Path, formats: Collection[str]) -> None:
@@ -178,16 +169,16 @@ def _sweep(chosen: argparse.Namespace) -> int:
 
 def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, tune: bool) -> int:
     """Trains every run in a folder of its own, inside one."""
-    formats = _formats(chosen.format)
+    formats = formats_of(chosen.format)
     finished: Collection[str] = ()
     if chosen.out is not None:
         finished = sweep_standing(chosen.out, rungs, tune=tune, resume=chosen.resume, force=chosen.force)
-    if len({_precision(rung.spec) for rung in rungs}) > 1:
+    if len({precision_of(rung.spec) for rung in rungs}) > 1:
         raise RefusedError("precision is one for all runs of a process; sweep each precision in a folder of its own.")
     check_data(rungs, finished)
     out = chosen.out or next_free(_RUNS, stem)
     with _interruptible(out, made=chosen.out is None):
-        _prepare_jax(*(rung.spec for rung in rungs))
+        prepare_jax(*(rung.spec for rung in rungs))
         from qnat.experiment.sweep.sweep import run_sweep
 
         table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force, formats=formats)
@@ -235,39 +226,6 @@ def _check_place(chosen: argparse.Namespace) -> None:
         check_writable(_RUNS)
 
 
-def _compare(chosen: argparse.Namespace) -> int:
-    from qnat.experiment.show.compare import check_figures, check_runs, load_runs
-    from qnat.experiment.show.report import print_comparison
-
-    suffix = chosen.figure.suffix.removeprefix(".")
-    formats = [suffix] if chosen.format is None else _formats(chosen.format)
-    if formats[0] not in FORMATS or not check_writable(chosen.figure.parent):
-        raise RefusedError(
-            f"The figure cannot be {chosen.figure}; give the name of a .png, .pdf or .svg file in an existing folder."
-        )
-    stem = chosen.figure.with_suffix("") if suffix in FORMATS else chosen.figure
-    first, *others = (stem.with_name(f"{stem.name}.{kind}") for kind in formats)
-    thresholds = None if chosen.thresholds is None else _numbers(chosen.thresholds)
-    check_runs(chosen.runs)
-    entries = load_runs(chosen.runs)
-    figures = [first, *others]
-    for figure in figures:
-        check_figures(entries, figure)
-    print_comparison(entries, figures, thresholds=thresholds, as_json=chosen.json)
-    return 0
-
-
-def _numbers(words: str) -> list[float]:
-    """The thresholds in a list of words."""
-    try:
-        numbers = [float(word) for word in words.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or not all(map(math.isfinite, numbers)):
-        raise RefusedError(f"thresholds is '{words}'; it must be finite numbers with commas, such as 0.1,0.01.")
-    return numbers
-
-
 def _cite(chosen: argparse.Namespace) -> int:
     document = read_run(chosen.run)
     try:
@@ -276,32 +234,3 @@ def _cite(chosen: argparse.Namespace) -> int:
         entries = references()
     say("\n\n".join(entries[key] for key in document.get("citations", ()) if key in entries))
     return 0
-
-
-def _prepare_jax(*specs: "RunSpec") -> None:
-    """The precision that runs ask for, or double; and a cache of compiled programs that outlives the process."""
-    import warnings
-
-    import jax
-
-    jax.config.update("jax_enable_x64", _precision(specs[0]) == "double")
-    if (cache := _cache()) is not None:
-        jax.config.update("jax_compilation_cache_dir", str(cache / f"jax-{jax.__version__}"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    # its writes are not atomic: a damaged entry is compiled anew; a full disk takes none
-    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
-
-
-def _precision(spec: "RunSpec") -> str:
-    """Double, where the task leaves no choice."""
-    return getattr(spec, "precision", "double")
-
-
-def _cache() -> pathlib.Path | None:
-    """Where compiled programs are kept; None if there is no such place: no home, or one that cannot be written."""
-    try:
-        path = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "qnat"
-        path.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        return None
-    return path if os.access(path, os.W_OK | os.X_OK) else None
