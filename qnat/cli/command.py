@@ -5,18 +5,14 @@ imports JAX before a run begins: lists, help and refusals answer at once.
 """
 
 import argparse
-import contextlib
 import logging
 import math
-import os
 import pathlib
-import signal
 import sys
-import threading
-from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
-from qnat.experiment.console import note, ready, say
+from qnat.experiment.console import ready, say
 from qnat.experiment.errors import NonFiniteError, RefusedError, missing
 from qnat.experiment.registry import find_spec, stem, task_names
 from qnat.experiment.stopwatch import account
@@ -31,12 +27,11 @@ from qnat.experiment.words.wording import build
 from .completion import script
 from .folders import finish, list_runs, say_progress, show_unfinished, table_of, to_finish
 from .parser import parse
+from .process import INTERRUPTED, complain, interruptible, precision_of, prepare_jax
 
 if TYPE_CHECKING:
     from qnat.experiment.store.result import Result
-    from qnat.experiment.words.spec import RunSpec
 
-INTERRUPTED = 130
 _RUNS = pathlib.Path("runs")
 
 
@@ -47,20 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _command(list(sys.argv[1:] if arguments is None else arguments))
     except RefusedError as error:
-        return _complain(error, 2)
+        return complain(error, 2)
     except ModuleNotFoundError as error:
-        return _complain(missing(error), 2)
+        return complain(missing(error), 2)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         return 1
     except (NonFiniteError, OSError) as error:
-        return _complain(error, 1)
+        return complain(error, 1)
     except KeyboardInterrupt as error:
-        return _complain(str(error) or "Stopped.", INTERRUPTED)
-
-
-def _complain(error: object, status: int) -> int:
-    note(f"qnat: {error}")
-    return status
+        return complain(str(error) or "Stopped.", INTERRUPTED)
 
 
 def _command(arguments: list[str]) -> int:
@@ -98,8 +88,8 @@ def _run(chosen: argparse.Namespace) -> int:
     else:
         spec.check_data()
         out = chosen.out or next_free(_RUNS, stem(chosen.task))
-        with _interruptible(out, made=chosen.out is None):
-            _prepare_jax(spec)
+        with interruptible(out, made=chosen.out is None):
+            prepare_jax(spec)
             run = spec.run(out, resume=chosen.resume, force=chosen.force, formats=formats)
     return _print(chosen, run)
 
@@ -136,8 +126,8 @@ def _finish(chosen: argparse.Namespace) -> int:
     """Makes what an interrupted run has come to its result."""
     spec = to_finish(chosen.run)
     spec.check_data()
-    with _interruptible(chosen.run, made=False):
-        _prepare_jax(spec)
+    with interruptible(chosen.run, made=False):
+        prepare_jax(spec)
         run = finish(spec, chosen.run)
     return _print(chosen, run)
 
@@ -182,12 +172,12 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
     finished: Collection[str] = ()
     if chosen.out is not None:
         finished = sweep_standing(chosen.out, rungs, tune=tune, resume=chosen.resume, force=chosen.force)
-    if len({_precision(rung.spec) for rung in rungs}) > 1:
+    if len({precision_of(rung.spec) for rung in rungs}) > 1:
         raise RefusedError("precision is one for all runs of a process; sweep each precision in a folder of its own.")
     check_data(rungs, finished)
     out = chosen.out or next_free(_RUNS, stem)
-    with _interruptible(out, made=chosen.out is None):
-        _prepare_jax(*(rung.spec for rung in rungs))
+    with interruptible(out, made=chosen.out is None):
+        prepare_jax(*(rung.spec for rung in rungs))
         from qnat.experiment.sweep.sweep import run_sweep
 
         table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force, formats=formats)
@@ -195,37 +185,7 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
 
     print_sweep(table, out, account(), as_json=chosen.json)
     failed = [row["folder"] for row in table["runs"] if row["status"] != "finished"]
-    return _complain(f"{len(failed)} of {len(table['runs'])} runs did not finish: {failed[0]} ...", 1) if failed else 0
-
-
-@contextlib.contextmanager
-def _interruptible(out: pathlib.Path, *, made: bool) -> Iterator[None]:
-    """Tells whoever presses Ctrl-C how to go on.
-
-    Outside the training loop, which has a handler of its own, the process ends there and then: JAX crashes if an
-    exception breaks into its loading or compiling. Every write survives that, as it survives a kill.
-    """
-    advice = f"The same command with --out {out} --resume continues."
-
-    def end(_number: int, _frame: object) -> NoReturn:
-        _complain(f"Stopped. {advice}", INTERRUPTED)
-        os._exit(INTERRUPTED)
-
-    before = signal.signal(signal.SIGINT, end) if threading.current_thread() is threading.main_thread() else None
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(f"{str(error) or 'Stopped.'} {advice}") from None
-    # found out late, in a file of data for example; the folder made for the run is still empty
-    except (RefusedError, ModuleNotFoundError):
-        if made:
-            with contextlib.suppress(OSError):
-                out.rmdir()
-                out.parent.rmdir()
-        raise
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
+    return complain(f"{len(failed)} of {len(table['runs'])} runs did not finish: {failed[0]} ...", 1) if failed else 0
 
 
 def _check_place(chosen: argparse.Namespace) -> None:
@@ -276,32 +236,3 @@ def _cite(chosen: argparse.Namespace) -> int:
         entries = references()
     say("\n\n".join(entries[key] for key in document.get("citations", ()) if key in entries))
     return 0
-
-
-def _prepare_jax(*specs: "RunSpec") -> None:
-    """The precision that runs ask for, or double; and a cache of compiled programs that outlives the process."""
-    import warnings
-
-    import jax
-
-    jax.config.update("jax_enable_x64", _precision(specs[0]) == "double")
-    if (cache := _cache()) is not None:
-        jax.config.update("jax_compilation_cache_dir", str(cache / f"jax-{jax.__version__}"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    # its writes are not atomic: a damaged entry is compiled anew; a full disk takes none
-    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
-
-
-def _precision(spec: "RunSpec") -> str:
-    """Double, where the task leaves no choice."""
-    return getattr(spec, "precision", "double")
-
-
-def _cache() -> pathlib.Path | None:
-    """Where compiled programs are kept; None if there is no such place: no home, or one that cannot be written."""
-    try:
-        path = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "qnat"
-        path.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        return None
-    return path if os.access(path, os.W_OK | os.X_OK) else None
