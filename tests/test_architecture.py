@@ -227,7 +227,7 @@ def test_files_of_others_are_opened_in_one_place():
         "classical/data/headers.py",  # to hash it, inside `reading`
         "classical/data/matlab_child.py",  # a process that may crash
         "classical/data/sets.py",  # the text of lines that are open
-        "qnat/cli.py",  # the null device
+        "qnat/experiment/console.py",  # the null device
         "qnat/experiment/reading.py",
         "qnat/experiment/words/references.py",  # of the package
         "qnat/lazy.py",  # of the package

@@ -5,17 +5,13 @@ imports JAX before a run begins: lists, help and refusals answer at once.
 """
 
 import argparse
-import contextlib
 import logging
-import os
 import pathlib
-import signal
 import sys
-import threading
-from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
-from qnat.experiment.console import note, ready, say
+from qnat.experiment.console import ready, say
 from qnat.experiment.errors import NonFiniteError, RefusedError, missing
 from qnat.experiment.registry import find_spec, stem, task_names
 from qnat.experiment.stopwatch import account
@@ -32,12 +28,11 @@ from .completion import script
 from .folders import finish, list_runs, say_progress, show_unfinished, table_of, to_finish
 from .formats import formats_of
 from .parser import parse
-from .prepare import precision_of, prepare_jax
+from .process import INTERRUPTED, complain, interruptible, precision_of, prepare_jax
 
 if TYPE_CHECKING:
     from qnat.experiment.store.result import Result
 
-INTERRUPTED = 130
 _RUNS = pathlib.Path("runs")
 
 
@@ -48,20 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _command(list(sys.argv[1:] if arguments is None else arguments))
     except RefusedError as error:
-        return _complain(error, 2)
+        return complain(error, 2)
     except ModuleNotFoundError as error:
-        return _complain(missing(error), 2)
+        return complain(missing(error), 2)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         return 1
     except (NonFiniteError, OSError) as error:
-        return _complain(error, 1)
+        return complain(error, 1)
     except KeyboardInterrupt as error:
-        return _complain(str(error) or "Stopped.", INTERRUPTED)
-
-
-def _complain(error: object, status: int) -> int:
-    note(f"qnat: {error}")
-    return status
+        return complain(str(error) or "Stopped.", INTERRUPTED)
 
 
 def _command(arguments: list[str]) -> int:
@@ -99,7 +89,7 @@ def _run(chosen: argparse.Namespace) -> int:
     else:
         spec.check_data()
         out = chosen.out or next_free(_RUNS, stem(chosen.task))
-        with _interruptible(out, made=chosen.out is None):
+        with interruptible(out, made=chosen.out is None):
             prepare_jax(spec)
             run = spec.run(out, resume=chosen.resume, force=chosen.force, formats=formats)
     return _print(chosen, run)
@@ -137,7 +127,7 @@ def _finish(chosen: argparse.Namespace) -> int:
     """Makes what an interrupted run has come to its result."""
     spec = to_finish(chosen.run)
     spec.check_data()
-    with _interruptible(chosen.run, made=False):
+    with interruptible(chosen.run, made=False):
         prepare_jax(spec)
         run = finish(spec, chosen.run)
     return _print(chosen, run)
@@ -177,7 +167,7 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
         raise RefusedError("precision is one for all runs of a process; sweep each precision in a folder of its own.")
     check_data(rungs, finished)
     out = chosen.out or next_free(_RUNS, stem)
-    with _interruptible(out, made=chosen.out is None):
+    with interruptible(out, made=chosen.out is None):
         prepare_jax(*(rung.spec for rung in rungs))
         from qnat.experiment.sweep.sweep import run_sweep
 
@@ -186,37 +176,7 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
 
     print_sweep(table, out, account(), as_json=chosen.json)
     failed = [row["folder"] for row in table["runs"] if row["status"] != "finished"]
-    return _complain(f"{len(failed)} of {len(table['runs'])} runs did not finish: {failed[0]} ...", 1) if failed else 0
-
-
-@contextlib.contextmanager
-def _interruptible(out: pathlib.Path, *, made: bool) -> Iterator[None]:
-    """Tells whoever presses Ctrl-C how to go on.
-
-    Outside the training loop, which has a handler of its own, the process ends there and then: JAX crashes if an
-    exception breaks into its loading or compiling. Every write survives that, as it survives a kill.
-    """
-    advice = f"The same command with --out {out} --resume continues."
-
-    def end(_number: int, _frame: object) -> NoReturn:
-        _complain(f"Stopped. {advice}", INTERRUPTED)
-        os._exit(INTERRUPTED)
-
-    before = signal.signal(signal.SIGINT, end) if threading.current_thread() is threading.main_thread() else None
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(f"{str(error) or 'Stopped.'} {advice}") from None
-    # found out late, in a file of data for example; the folder made for the run is still empty
-    except (RefusedError, ModuleNotFoundError):
-        if made:
-            with contextlib.suppress(OSError):
-                out.rmdir()
-                out.parent.rmdir()
-        raise
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
+    return complain(f"{len(failed)} of {len(table['runs'])} runs did not finish: {failed[0]} ...", 1) if failed else 0
 
 
 def _check_place(chosen: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from qnat.experiment.show import curves, style, titles
 from qnat.experiment.show.comparison import draw_comparison
 from qnat.experiment.show.figure import draw_run
 from qnat.experiment.show.lines import Line
-from qnat.experiment.store.result import Run
+from qnat.experiment import Run
 from qnat.optim import with_rate
 
 SGD = optax.with_extra_args_support(optax.identity())
