@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from ..reading import shown
+
 COUNTS = 2**31
 """Steps of a run are counted in 32 bits."""
 EXACT = 2**53
@@ -27,12 +29,12 @@ def _metric(word: str | None) -> str | None:
     if word in (None, *METRICS) or (family == "wyd" and -1 <= order <= 2) or (family == "sandwiched" and order > 0):
         return word
     names = ", ".join(METRICS)
-    raise ValueError(f"'{word}' is not a metric; use {names}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0).")
+    raise ValueError(f"'{shown(word, 60)}' is not a metric; use {names}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0).")
 
 
 def _damping(word: Any) -> Any:
     if word != "adaptive" and not _number(word) >= 0:
-        raise ValueError(f"{word!r} is not a damping; use adaptive, or a finite number of at least 0.")
+        raise ValueError(f"{shown(repr(word), 60)} is not a damping; use adaptive, or a finite number of at least 0.")
     return word if word == "adaptive" else float(word)
 
 
@@ -40,7 +42,7 @@ def _number(word: Any) -> float:
     """The number that a word spells, NaN if none that is finite."""
     try:
         return number if math.isfinite(number := float(word)) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
