@@ -326,6 +326,20 @@ MUTANTS = (
         "tests/quantum/test_engine.py",
     ),
     Mutant(
+        "sparse letters act one wire before theirs",
+        "qnat/quantum/operators/terms.py",
+        "letters[int(factor[1:])] = factor[0]",
+        "letters[int(factor[1:]) - 1] = factor[0]",
+        "tests/quantum/test_hamiltonian_file.py",
+    ),
+    Mutant(
+        "a key that stands twice is passed over",
+        "qnat/experiment/reading.py",
+        "object_pairs_hook=_distinct",
+        "object_pairs_hook=dict",
+        "tests/experiment/test_reading.py",
+    ),
+    Mutant(
         "strings are read from the wrong end",
         "qnat/quantum/operators/pauli.py",
         'x = int("".join("1" if letter in "XY" else "0" for letter in string), 2)',

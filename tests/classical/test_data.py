@@ -273,6 +273,16 @@ def test_a_crash_of_the_reader_harms_nobody(tmp_path, monkeypatch, end, message)
         load(str(tmp_path))
 
 
+def test_a_file_that_crashes_the_reader_of_scipy_is_one_sentence(tmp_path):
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"X": np.random.default_rng(1).integers(0, 2, (12, 4))})
+    content, rng = np.frombuffer(stream.getvalue(), np.uint8).copy(), np.random.default_rng(318)
+    places = rng.integers(124, len(content), size=3)
+    content[places] = rng.integers(256, size=3)
+    with pytest.raises(RefusedError, match=r"Cannot read the data in .* \(it is damaged\); give a whole file"):
+        load(write_matlab(tmp_path, lambda path: path.write_bytes(content.tobytes())))
+
+
 def pack(content):
     stream = io.BytesIO()
     np.savez(stream, content)

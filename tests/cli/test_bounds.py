@@ -173,3 +173,26 @@ NOT_NUMBERS = [
 def test_true_is_no_number(task, name, value):
     with pytest.raises(RefusedError, match=f"{name} is {str(value).lower()}; it must be a number"):
         build(find_spec(task), {name: value})
+
+
+ODD = ["", " ", "nan", "-inf", "1e400", "-1e308", "5e-324", "0x10", "\0", "\ud800", "\x1b[2J", "1" * 5000, "a" * 5000]
+ODD += ["/dev/zero", True, 1.5, [], {}, b"x", 10**400, float("nan")]
+
+
+def refusal(kind, given):
+    """What is said against a spec; nothing if it is taken."""
+    try:
+        build(kind, given)
+    except RefusedError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_whatever_is_given_is_taken_or_refused_in_a_sentence(task):
+    kind = find_spec(task)
+    for name, option in kind.options().items():
+        for word, value in ((word, value) for word in option.fields for value in ODD):
+            said = refusal(kind, ({option.choice: word} if word else {}) | {name: value})
+            assert said.isprintable(), name
+            assert len(said) < 1000, name

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from qnat.experiment.errors import RefusedError
+from qnat.experiment.reading import shown
 from qnat.experiment.words.parts import Part
 from qnat.experiment.words.sentence import sentence
 from qnat.experiment.words.spec import Rung, check_memory, check_record, check_time
@@ -137,7 +138,7 @@ class SequenceSpec(VariationalSpec):
         name, _, value = (self.quench or "").partition("=")
         if name not in _OPTIONS or not value:
             raise ValueError(
-                f"quench is '{self.quench}'; it must be an option of the Hamiltonian with its new value, as in field=2."
+                f"quench is '{shown(self.quench, 60)}'; it must be an option of the Hamiltonian with its new value, as in field=2."
             )
         before = {word: value for word, value in self.words().items() if word in (*_SHAPE, *_OPTIONS)}
         try:
