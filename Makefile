@@ -59,6 +59,10 @@ types: $(PACKAGE)  ## mypy
 contracts: $(PACKAGE)  ## import-linter: which module may import which
 	$(BIN)/lint-imports --no-cache
 
+.PHONY: light
+light: $(PACKAGE)  ## the core where PennyLane, QuTiP, scikit-learn and matplotlib are not installed
+	$(BIN)/python tests/light.py
+
 .PHONY: examples
 examples: $(PACKAGE)  ## run every example script
 	for script in examples/*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done

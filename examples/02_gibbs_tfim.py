@@ -34,11 +34,11 @@ print(result)
 
 # %%
 exact = result.reference["log_z_exact"]["value"]
-print(f"free energy      {result.final['free_energy']:.12f}")
+print(f"βF               {result.final['beta_free_energy']:.12f}")
 print(f"−log Z           {-exact:.12f}")
 print(f"relative entropy {result.final['relative_entropy']:.2e} nats")
 print(f"fidelity         1 − {1 - result.final['fidelity']:.1e}")
-np.testing.assert_allclose(result.final["free_energy"], -exact, atol=1e-3)
+np.testing.assert_allclose(result.final["beta_free_energy"], -exact, atol=1e-3)
 
 # %% [markdown]
 # The relative entropy is computed as a sum of non-negative terms, so it keeps its digits where the loss has none left.

@@ -33,16 +33,16 @@ class Mutant(NamedTuple):
 MUTANTS = (
     Mutant(
         "the fidelity loses its square",
-        "qnat/geometry/divergence.py",
-        "_nuclear_norm(_root(K_sigma) @ _root(K_rho)) ** 2",
-        "_nuclear_norm(_root(K_sigma) @ _root(K_rho))",
-        "tests/geometry/test_divergence.py",
+        "qnat/geometry/distances.py",
+        "return _root_fidelity(K_rho, K_sigma) ** 2",
+        "return _root_fidelity(K_rho, K_sigma)",
+        "tests/geometry/test_distances.py",
     ),
     Mutant(
         "a Bregman divergence adds its linear part",
         "qnat/geometry/divergence.py",
-        "mirror.potential(x) - mirror.potential(y) - jax.tree.reduce",
-        "mirror.potential(x) - mirror.potential(y) + jax.tree.reduce",
+        "mirror.potential(x) - mirror.potential(y) - linear",
+        "mirror.potential(x) - mirror.potential(y) + linear",
         "tests/geometry",
     ),
     Mutant(
@@ -107,6 +107,34 @@ MUTANTS = (
         "jnp.minimum(state.radius / jnp.sqrt(curvature), self.box / largest)",
         "self.box / largest",
         "tests/optim/test_natural.py",
+    ),
+    Mutant(
+        "the trust radius stops at a length where steps circle",
+        "qnat/optim/natural.py",
+        "jnp.where(poor, length / 2, grown)",
+        "jnp.where(poor, jnp.maximum(length / 2, 0.03), grown)",
+        "tests/optim/test_natural.py",
+    ),
+    Mutant(
+        "a singular metric is inverted in its null space",
+        "qnat/geometry/solvers.py",
+        "kept = levels > rounding * jnp.max(levels)",
+        "kept = levels != 0",
+        "tests/geometry/test_solvers.py",
+    ),
+    Mutant(
+        "the slope of √ρ forgets its norm",
+        "qnat/geometry/distances.py",
+        "real_inner(half, Y) * (half - rho)",
+        "real_inner(half, Y) * 0 * (half - rho)",
+        "tests/geometry/test_distances.py",
+    ),
+    Mutant(
+        "a certain bit surprises",
+        "qnat/geometry/mirror.py",
+        "jnp.where(nothing, 0, a) * jnp.where(nothing, 0, b)",
+        "a * b",
+        "tests/geometry/test_families.py",
     ),
     Mutant(
         "mirror descent climbs",
@@ -300,8 +328,8 @@ MUTANTS = (
     Mutant(
         "a ring keeps one parity sector",
         "qnat/quantum/exact/free_fermions.py",
-        "(*_log_sinh_product(beta, anti), np.prod(np.sign(anti)))",
-        "(*_log_sinh_product(beta, anti), 0.0)",
+        "for odd in (False, True)), strict=True)",
+        "for odd in (False, False)), strict=True)",
         "tests/quantum/test_free_fermions.py",
     ),
     Mutant(

@@ -1,17 +1,13 @@
 """The shapes of arrays in files, from their first bytes or lines."""
 
-import gzip
 import math
 import pathlib
 import struct
-from typing import IO, cast
 
 from qnat.experiment.errors import RefusedError
+from qnat.experiment.reading import opened, text_lines
 
-
-def opened(path: pathlib.Path) -> IO[bytes]:
-    """A file, unpacked as it is read if its name ends in .gz."""
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+_WIDEST = 8
 
 
 def flattened(name: str, shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
@@ -37,22 +33,12 @@ def idx_shape(path: pathlib.Path) -> tuple[int, ...]:
     return shape
 
 
-def matlab_shape(path: pathlib.Path) -> tuple[int, ...]:
-    """The shape of the matrix X."""
-    import scipy.io
-
-    shapes = {name: shape for name, shape, _ in scipy.io.whosmat(path)}
-    if "X" not in shapes:
-        raise ValueError(f"{path.name} has no variable X")
-    return tuple(shapes["X"])
-
-
-def text_shape(path: pathlib.Path, delimiter: bytes | None) -> tuple[int, int]:
+def text_shape(path: pathlib.Path, delimiter: str | None) -> tuple[int, int]:
     """Rows and columns of a text file, in one pass over its lines."""
     rows = columns = 0
-    with opened(path) as file:
-        for number, line in enumerate(file, start=1):
-            if values := line.partition(b"#")[0].strip():
+    with text_lines(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            if values := line.partition("#")[0].strip():
                 width = len(values.split(delimiter))
                 if rows and width != columns:
                     raise ValueError(f"line {number} of {path.name} has {width} values, and those before {columns}")
@@ -69,8 +55,8 @@ def numpy_shape(path: pathlib.Path) -> tuple[int, ...]:
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
         begin = file.tell()
-    if dtype.kind not in "biuf":
-        raise ValueError(f"its values are of the type {dtype}, not numbers")
+    if dtype.kind not in "biuf" or dtype.itemsize > _WIDEST:
+        raise ValueError(f"its values are of the type {dtype}, not numbers of at most 64 bits")
     if path.suffix != ".gz" and path.stat().st_size < begin + math.prod(shape) * dtype.itemsize:
         raise ValueError("its values end before the last item")
     return tuple(shape)

@@ -3,19 +3,21 @@
 A refusal therefore answers at once. The formats are those of `classical.data.sets`.
 """
 
-import contextlib
 import functools
+import hashlib
 import math
 import pathlib
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from qnat.experiment.errors import RefusedError
+from qnat.experiment.reading import present_memory, reading, shown
 
-from .formats import flattened, idx_shape, matlab_shape, numpy_shape, text_shape
+from .formats import flattened, idx_shape, numpy_shape, text_shape
+from .matlab import matlab_shapes
 
 Format = Literal["digits", "mnist", "matlab", "density", "numeric", "numpy"]
+THE_DATA = "the data in"
 NO_LABELS = "The data have no labels to classify; choose kind autoencode or regress, or other data."
 _HELD_OUT = 0.2
 """The part of a set without a split of its own that is kept for testing: its last rows."""
@@ -58,7 +60,8 @@ def source(name: str) -> Source:
     """
     if name == "digits":
         return Source(name, "digits", ())
-    path = pathlib.Path(name).absolute()
+    with reading(name, THE_DATA):
+        path = pathlib.Path(name).absolute()
     finders: tuple[tuple[Format, Callable[[pathlib.Path], tuple[pathlib.Path, ...]]], ...] = (
         ("mnist", _mnist_files),
         ("matlab", _matlab_files),
@@ -66,13 +69,13 @@ def source(name: str) -> Source:
         ("numeric", _numeric_files),
         ("numpy", _numpy_files),
     )
-    with reading(name):
+    with reading(name, THE_DATA):
         for form, find in finders:
             if files := find(path):
                 return Source(name, form, files)
     raise RefusedError(
-        f"Unknown data set '{name}'; use digits, or a path: a folder of MNIST (IDX files) or binarised MNIST (.mat), "
-        "FOLDER/NAME of NAME.train.data and NAME.test.data, german.data-numeric, or a .npy file."
+        f"Unknown data set '{shown(name, 4096)}'; use digits, or a path: a folder of MNIST (IDX files) or binarised "
+        "MNIST (.mat), FOLDER/NAME of NAME.train.data and NAME.test.data, german.data-numeric, or a .npy file."
     )
 
 
@@ -97,17 +100,20 @@ def split(items: int) -> int:
     return items - math.ceil(_HELD_OUT * items)
 
 
-@contextlib.contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Turns whatever goes wrong with a file into a sentence."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # what is wrong is said below, what is not needs no words
-            yield
-    except RefusedError:
-        raise
-    except Exception as error:  # the parsers of three libraries, on files that may be damaged in any way
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise RefusedError(f"Cannot read the data in {name} ({said}); give a whole file.") from error
+def digest(name: str) -> dict[str, str]:
+    """What a record knows a data set by: a hash of its files; nothing for the digits."""
+    found = source(name)
+    return {"data_sha256": _digest(found, found.stamps())} if found.files else {}
+
+
+@functools.lru_cache(maxsize=32)
+def _digest(found: Source, _stamps: tuple[tuple[int, int], ...]) -> str:
+    whole = hashlib.sha256()
+    with reading(found.name, THE_DATA):
+        for path in found.files:
+            with path.open("rb") as file:
+                whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
 
 
 def _plain_or_zipped(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
@@ -148,8 +154,9 @@ def _numpy_files(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
 def _header(found: Source, _stamps: tuple[tuple[int, int], ...]) -> Header:
     if found.format == "digits":
         return DIGITS
-    with reading(found.name):
-        shapes = [_SHAPES[found.format](file) for file in found.files]
+    with reading(found.name, THE_DATA):
+        single = _SHAPES.get(found.format)
+        shapes = [single(file) for file in found.files] if single else matlab_shapes(*found.files)
     if found.format == "mnist":
         shapes = flattened(found.name, shapes)
     least = 2 if found.format == "numeric" else 1  # its last column is the class
@@ -161,6 +168,9 @@ def _header(found: Source, _stamps: tuple[tuple[int, int], ...]) -> Header:
         raise RefusedError(
             f"Training and test items in {found.name} have {width} and {other[0]} values; give files of one set."
         )
+    if 8 * sum(counts) * width > present_memory() // 2:
+        size = f"{sum(counts)} items of {width} values"
+        raise RefusedError(f"The data in {shown(found.name, 4096)} are {size}, too many for this machine's memory.")
     train, test = counts if other else (split(counts[0]), counts[0] - split(counts[0]))
     if not train:
         raise RefusedError(f"The data in {found.name} hold one item; some are kept for testing, so give more.")
@@ -169,8 +179,7 @@ def _header(found: Source, _stamps: tuple[tuple[int, int], ...]) -> Header:
 
 _SHAPES: dict[str, Callable[[pathlib.Path], tuple[int, ...]]] = {
     "mnist": idx_shape,
-    "matlab": matlab_shape,
-    "density": lambda path: text_shape(path, b","),
+    "density": lambda path: text_shape(path, ","),
     "numeric": lambda path: text_shape(path, None),
     "numpy": numpy_shape,
 }

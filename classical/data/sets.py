@@ -19,9 +19,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from qnat.experiment.errors import RefusedError
+from qnat.experiment.reading import opened, reading, shown, text_lines
 
-from .formats import idx_shape, opened
-from .headers import DIGITS, Source, header, reading, source, split
+from .formats import idx_shape
+from .headers import DIGITS, THE_DATA, Source, header, source, split
+from .matlab import matlab_values
 
 
 class Data(NamedTuple):
@@ -53,6 +55,9 @@ class Data(NamedTuple):
         return self._replace(train=(self.train >= threshold) * 1.0, test=(self.test >= threshold) * 1.0)
 
 
+_LARGEST = 1e100
+
+
 def load(name: str) -> Data:
     """A data set by name ("digits") or by path; the formats are those of this module.
 
@@ -68,10 +73,13 @@ def load(name: str) -> Data:
 @functools.lru_cache(maxsize=2)
 def _load(found: Source, _stamps: tuple[tuple[int, int], ...]) -> Data:
     header(found.name)  # refuses shapes that do not fit
-    with reading(found.name):
+    with reading(found.name, THE_DATA):
         data = _READERS[found.format](*found.files)
+    name = shown(found.name, 4096)
     if not all(np.isfinite(part).all() for part in (data.train, data.test)):
-        raise RefusedError(f"The data in {found.name} hold values that are not finite; remove those items.")
+        raise RefusedError(f"The data in {name} hold values that are not finite; remove those items.")
+    if any(np.abs(part).max(initial=0.0) > _LARGEST for part in (data.train, data.test)):
+        raise RefusedError(f"The data in {name} hold values above {_LARGEST:.0e}, whose squares overflow; scale them.")
     for part in data:
         if part is not None:
             part.setflags(write=False)
@@ -88,8 +96,9 @@ def _digits() -> Data:
 
 def _idx(path: pathlib.Path) -> np.ndarray:
     shape = idx_shape(path)
+    begin = 4 + 4 * len(shape)
     with opened(path) as file:
-        content = file.read()[4 + 4 * len(shape) :]
+        content = file.read(begin + math.prod(shape) + 1)[begin:]
     if len(content) != math.prod(shape):
         raise ValueError(f"{path.name.removesuffix('.gz')} is not an IDX file of unsigned bytes")
     return np.frombuffer(content, np.uint8).reshape(shape)
@@ -106,17 +115,12 @@ def _mnist(*paths: pathlib.Path) -> Data:
 
 
 def _matlab(*paths: pathlib.Path) -> Data:
-    import scipy.io
-
-    parts = [scipy.io.loadmat(path)["X"] for path in paths]
-    if any(np.iscomplexobj(part) for part in parts):
-        raise ValueError("its values are complex")
-    return Data(*(np.asarray(part, float) for part in parts))
+    return Data(*(np.asarray(part, float) for part in matlab_values(*paths)))
 
 
 def _text(path: pathlib.Path, delimiter: str | None) -> Float[np.ndarray, "N D"]:
-    with opened(path) as file:
-        return np.loadtxt(file, delimiter=delimiter, ndmin=2)
+    with text_lines(path) as lines:
+        return np.loadtxt(lines, delimiter=delimiter, ndmin=2)
 
 
 def _density(*paths: pathlib.Path) -> Data:
@@ -126,6 +130,8 @@ def _density(*paths: pathlib.Path) -> Data:
 def _numeric(path: pathlib.Path) -> Data:
     table = _text(path, None)
     items, classes, first = table[:, :-1], table[:, -1], split(len(table))
+    if not np.isfinite(classes).all():
+        raise ValueError("a class is not a number")
     spread = items[:first].std(axis=0)
     items = (items - items[:first].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     labels = np.unique(classes, return_inverse=True)[1]
@@ -136,7 +142,8 @@ def _numpy(path: pathlib.Path) -> Data:
     with opened(path) as file:
         items = np.lib.format.read_array(file, allow_pickle=False)
     scale = 255.0 if items.dtype == np.uint8 and items.max(initial=0) > 1 else 1.0
-    return Data(items[: split(len(items))] / scale, items[split(len(items)) :] / scale)
+    values = items.astype(float) / scale
+    return Data(values[: split(len(items))], values[split(len(items)) :])
 
 
 _READERS: dict[str, Callable[..., Data]] = {

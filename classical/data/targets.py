@@ -44,6 +44,7 @@ def pairs(data: Data, kind: Kind) -> Pairs:
             raise RefusedError(NO_LABELS)
         return Pairs(data.train[:, :-1], data.train[:, -1:], data.test[:, :-1], data.test[:, -1:])
     labels = data.train_labels, data.test_labels
+    _check_labels(data)
     if kind == "regress":
         y, test_y = (part[:, None].astype(float) for part in labels)
         return Pairs(data.train, y, data.test, test_y)
@@ -58,6 +59,15 @@ def pairs(data: Data, kind: Kind) -> Pairs:
         )
     y, test_y = (np.eye(len(known))[part] for part in labels)
     return Pairs(data.train, y, data.test, test_y)
+
+
+def _check_labels(data: Data) -> None:
+    for part, items in ((data.train_labels, data.train), (data.test_labels, data.test)):
+        labels = np.asarray(part)
+        if labels.shape != (len(items),):
+            raise RefusedError(f"Labels of shape {labels.shape} do not fit {len(items)} items; give one label an item.")
+        if labels.dtype.kind not in "biuf":
+            raise RefusedError("Labels are not numbers; number the classes 0, 1, ....")
 
 
 def bits(data: Data, threshold: float | None) -> Data:

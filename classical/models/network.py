@@ -1,5 +1,6 @@
 """Feed-forward networks as plain functions of their weights, with taps on every layer."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -69,6 +70,11 @@ class Network(eqx.Module):
         if not self.layers or self.layers[-1].kernel is not None:
             raise ValueError("A network ends in a dense layer.")
         self._shapes()
+
+    @property
+    def width(self) -> int:
+        """How many values an item has."""
+        return self.inputs if isinstance(self.inputs, int) else math.prod(self.inputs)
 
     def _shapes(self) -> list[tuple[int, int]]:
         """(out, in + 1) of every layer."""

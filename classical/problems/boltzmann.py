@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qnat.experiment.measures import Artifact, Measure
+from qnat.experiment.measures import ERROR, EXACT, Artifact, Measure, Panel
 from qnat.experiment.task import Reference, Task
 from qnat.geometry import AbstractMetric, EuclideanMetric, HessianMetric, kl
 from qnat.geometry.spin_families import BoltzmannMachine
 from qnat.geometry.spins import subsets
+
+from ..models.trained import SpinDistribution
 
 _NAMED = 6
 """Most units whose states are named by their bits."""
@@ -29,15 +31,18 @@ class BoltzmannTask(Task):
     Attributes:
         machine: the model. log_p: (2^n,) log p, −∞ where p is zero. moments: (P,) its mean parameters.
         theta_true: (P,) the θ of p if it is known. least: the relative entropy at maximum likelihood.
+        items: how many items p was counted from; None if it is a distribution by itself.
     """
 
     name = "boltzmann"
     measures = (Measure("relative_entropy", "nats", exact=True),)
+    panels = (Panel("points", "theta"),)
     machine: BoltzmannMachine
     log_p: Float[Array, " states"]
     moments: Float[Array, " P"]
     theta_true: Float[Array, " P"] | None
     least: Float[Array, ""]
+    items: int | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -45,14 +50,16 @@ class BoltzmannTask(Task):
         log_p: Float[ArrayLike, " states"],
         *,
         theta_true: Float[ArrayLike, " P"] | None = None,
+        items: int | None = None,
     ) -> None:
-        """A task from log-probabilities, of any normalisation.
+        """A task from log-probabilities, of any normalisation; those counted from data say from how many `items`.
 
         Raises:
             ValueError: no machine has the moments of the distribution.
         """
         self.machine = machine
         self.log_p = jax.nn.log_softmax(jnp.asarray(log_p, float))
+        self.items = items
         self.moments = machine.means(jnp.exp(self.log_p))
         self.theta_true = None if theta_true is None else jnp.asarray(theta_true, float)
         self.least = self._loss(_best(machine, self.moments) if self.theta_true is None else self.theta_true)
@@ -86,14 +93,27 @@ class BoltzmannTask(Task):
             found["parameter_error"] = jnp.linalg.norm(params - self.theta_true)
         return found
 
+    def trained(self, params: Float[Array, " P"]) -> SpinDistribution:
+        """The machine with its parameters, which samples and tells probabilities."""
+        return SpinDistribution(self.machine, params)
+
     def artifacts(self, params: Float[Array, " P"]) -> dict[str, Artifact]:
-        """θ, its true value, and the probabilities of all states in the model and in the data."""
+        """θ and its true value, or its standard errors; the probabilities of all states in the model and in the data.
+
+        The errors are those of maximum likelihood from so many items that fit the machine: the roots of the diagonal of
+        F⁻¹/N, F the Fisher matrix.
+        """
         n = self.machine.n
-        thetas = {"theta": params} if self.theta_true is None else {"theta": params, "theta_true": self.theta_true}
-        units = {"interaction": ["-".join(map(str, each)) for each in self.machine.interactions]}
+        thetas = {"theta": params}
+        if self.theta_true is not None:
+            thetas[EXACT + "theta"] = self.theta_true
+        if self.items is not None:
+            fisher = HessianMetric(self.machine).at(params).as_matrix()
+            thetas["theta" + ERROR] = jnp.sqrt(jnp.diagonal(jnp.linalg.inv(fisher)) / self.items)
+        units = {"interaction": self.machine.names}
         states = {"state": [format(state, f"0{n}b") for state in range(2**n)]} if n <= _NAMED else {}
         both = {"probabilities": jnp.exp(self.machine.log_probs(params)), "data_probabilities": jnp.exp(self.log_p)}
-        return {name: Artifact(each, ("interaction",), units) for name, each in thetas.items()} | {
+        return {name: Artifact(each, ("interaction",), units, "nats") for name, each in thetas.items()} | {
             name: Artifact(each, ("state",), states, long_name="probability") for name, each in both.items()
         }
 
@@ -131,7 +151,7 @@ def empirical(x: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " states"]:
 def from_bits(x: Float[np.ndarray, "N n"], order: int) -> BoltzmannTask:
     """The task of bits, for a machine with interactions of at most `order` units."""
     n = x.shape[1]
-    return BoltzmannTask(BoltzmannMachine(n, subsets(n, order)), empirical(x))
+    return BoltzmannTask(BoltzmannMachine(n, subsets(n, order)), empirical(x), items=len(x))
 
 
 def from_couplings(n: int, order: int, couplings: Mapping[tuple[int, ...], float]) -> BoltzmannTask:

@@ -16,6 +16,7 @@ from qnat.geometry.metric import AbstractMetric
 from ..data.batches import check_size, epochs
 from ..methods.wake_sleep import Algorithm, HelmholtzFisher, value_and_grad
 from ..models.helmholtz import HelmholtzMachine, Params
+from ..models.trained import TrainedMachine
 
 _CHUNK = 1000
 """Items that are evaluated at once."""
@@ -39,7 +40,7 @@ class HelmholtzTask(Task):
 
     name = "helmholtz"
     measures = (Measure("test_negative_log_likelihood", "nats"),)
-    panels = (Panel("images", "samples"),)
+    panels = (Panel("images", "samples", "samples of the trained machine"),)
     machine: HelmholtzMachine
     x: Float[Array, "N n"]
     test_x: Float[Array, "M n"]
@@ -92,6 +93,10 @@ class HelmholtzTask(Task):
         count, key = self.likelihood_samples, jax.random.key(0)
         found = self.machine.importance_log_likelihood(params, self.test_x, count, key=key)
         return {"test_negative_log_likelihood": -jnp.mean(found), "likelihood_samples": jnp.asarray(float(count))}
+
+    def trained(self, params: Params) -> TrainedMachine:
+        """The machine with its parameters, which samples and tells probabilities."""
+        return TrainedMachine(self.machine, params)
 
     def artifacts(self, params: Params) -> dict[str, Artifact]:
         """Samples: probabilities of the visible units, given the layer above them in states from the generator."""

@@ -9,9 +9,9 @@ from qnat.experiment.errors import RefusedError
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.parts import Part
 from qnat.experiment.words.spec import RunSpec, check_memory
-from qnat.experiment.words.values import Rate
+from qnat.experiment.words.values import Rate, check_finite
 
-from ..data.headers import header
+from ..data.headers import digest, header
 
 LARGEST = 20
 
@@ -60,6 +60,8 @@ class BoltzmannSpec(RunSpec):
 
     task_name: ClassVar[str] = "boltzmann"
     ladder: ClassVar[str | None] = "beta"
+    titled = ("data", "periodic", "n", "beta", "order", "optimizer")
+    axis = "β (1/energy)"
     cites = ("Ackley1985",)
     trains = "classical.problems.boltzmann:BoltzmannTask"
 
@@ -86,11 +88,19 @@ class BoltzmannSpec(RunSpec):
             raise ValueError(f"order is {self.order}; it can be at most n = {self.n}.")
         order = self.order or min(2, self.n)
         parameters = sum(math.comb(self.n, k) for k in range(1, order + 1))
-        matrices = math.log2(24) + 2 * math.log2(parameters)
-        check_memory(matrices, f"The Fisher matrix of {parameters} parameters", "choose a lower order")
+        matrices = math.log2(24 * self.seeds) + 2 * math.log2(parameters)
+        check_memory(matrices, f"The Fisher matrix of {parameters} parameters", "choose a lower order or fewer seeds")
+        if isinstance(self.data, Ising):
+            energy = self.n * (abs(self.data.coupling) + abs(self.data.field))
+            check_finite(energy, "energies")
+            check_finite(energy * self.data.beta, "energies times beta")
         steps = self.steps if "steps" in self.model_fields_set else self.optimizer.steps
         self._set(order=order, steps=steps)
         return self
+
+    def record(self) -> dict[str, Any]:
+        """As of every spec, and a digest of data in a file, by which a folder knows them."""
+        return super().record() | (digest(self.data.name) if isinstance(self.data, Bits) else {})
 
     def check_data(self) -> None:
         if isinstance(self.data, Bits):

@@ -1,16 +1,23 @@
 """The spec of Helmholtz machines."""
 
+import itertools
+import math
+import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from qnat.experiment.reading import shown
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.spec import RunSpec
-from qnat.experiment.words.values import Rate
+from qnat.experiment.words.spec import RunSpec, check_memory, check_time
+from qnat.experiment.words.values import COUNTS, Precision, Rate
 
-from ..data.headers import check_batch, header
+from ..data.headers import Header, check_batch, digest, header
+from ..models.layers import check_depth
 
+_UNITS = re.compile("[1-9][0-9]{0,99}")
+_LINK_SECONDS = 1e-10
 _DEEP = 3
 """Hidden layers from which on natural gradients take twice the learning rate."""
 
@@ -37,8 +44,10 @@ class Digits(File):
 
 
 def _layers(layers: str) -> str:
-    if not all(word.isdecimal() and int(word) for word in layers.split("-")):
-        raise ValueError(f"'{layers}' is not a list of layers; give numbers of units, such as 12-8.")
+    words = layers.split("-")
+    check_depth(words)
+    if not all(map(_UNITS.fullmatch, words)):
+        raise ValueError(f"'{shown(layers, 60)}' is not a list of layers; give numbers of units, such as 12-8.")
     return layers
 
 
@@ -100,7 +109,7 @@ class Natural(optimisers.Optimizer):
     name: Literal["natural", "natural_adam"] = "natural"
     learning_rate: Rate = 0.1
     damping: float = Field(0.2, gt=0, description="alpha: the metric is (F + alpha)/(1 + alpha), which is regular")
-    refresh: int = Field(50, ge=1, description="steps K from one Fisher matrix to the next")
+    refresh: int = Field(50, ge=1, lt=COUNTS, description="steps K from one Fisher matrix to the next")
     metric_samples: int | None = Field(None, ge=1, description="draws of the Fisher matrix (default: the gradient's)")
 
     def build(self, task: Any) -> Any:
@@ -147,7 +156,9 @@ class HelmholtzSpec(RunSpec):
     """
 
     task_name: ClassVar[str] = "helmholtz"
+    titled = ("data", "layers", "algorithm", "optimizer")
     trains = "classical.problems.helmholtz:HelmholtzTask"
+    added = ("precision",)
 
     data: Digits | File = Field(
         Digits(),
@@ -159,16 +170,44 @@ class HelmholtzSpec(RunSpec):
     likelihood_samples: int = Field(500, ge=1, description="draws an item of a test likelihood too large to sum")
     batch: int = Field(32, ge=1, description="items in a batch")
     optimizer: Natural | NaturalAdam | Sgd | Adam = Natural()
+    precision: Precision = "double"
     steps: int = Field(1380, ge=0, description="optimiser steps")
-    every: int = Field(46, ge=1, description="steps between evaluations")
+    every: int = Field(46, ge=1, lt=COUNTS, description="steps between evaluations")
 
     @model_validator(mode="after")
     def _helmholtz(self) -> Self:
         deep = self.optimizer.name == "natural" and self.model.layers.count("-") >= _DEEP - 1
         if deep and "learning_rate" not in self.optimizer.model_fields_set:
             self._set(learning_rate=0.2)
-        check_batch(self.batch, header(self.data.name).train)
+        found = header(self.data.name)
+        check_batch(self.batch, found.train)
+        self._check_memory(found)
         return self
+
+    def _check_memory(self, found: Header) -> None:
+        """Refuses machines and draws that do not fit into memory, or estimates that nobody waits for."""
+        sizes = (found.width, *map(int, self.model.layers.split("-")))
+        links = sum(below * above for below, above in itertools.pairwise((*sizes, 1)))
+        draws = self.batch * self.algorithm.samples
+        # values, gradients and two moments of both networks; states and logits of a batch's draws
+        numbers = 8 * links + 4 * draws * sum(sizes)
+        if isinstance(self.optimizer, Natural):  # a block a unit, of full rank or of that of its draws
+            rank = self.batch * (self.optimizer.metric_samples or self.algorithm.samples)
+            numbers += 4 * rank * sum(sizes)
+            rows = [(below, above) for below, above in itertools.pairwise((*sizes, 1))]
+            numbers += sum(above * (below + 1) * min(below + 1, rank) for below, above in rows)
+            numbers += sum(below * (above + 1) * min(above + 1, rank) for below, above in rows)
+        seeds = f", seeds = {self.seeds}" if self.seeds > 1 else ""
+        what = f"The machine of {2 * links} weights with {draws} draws a batch{seeds}"
+        check_memory(math.log2(8 * self.seeds * numbers), what, "choose smaller layers, fewer draws or fewer seeds")
+        what = f"The test likelihood of likelihood_samples = {self.likelihood_samples}"
+        estimates = self.likelihood_samples * found.test * self.seeds
+        check_memory(math.log2(8 * estimates), what, "choose fewer")
+        check_time(estimates * links, _LINK_SECONDS, what, "choose fewer")
+
+    def record(self) -> dict[str, Any]:
+        """As of every spec, and a digest of data in files, by which a folder knows them."""
+        return super().record() | digest(self.data.name)
 
     def check_data(self) -> None:
         if self.data.name != "digits":  # which have a threshold

@@ -1,5 +1,6 @@
 """The spec of networks."""
 
+import math
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -7,10 +8,11 @@ from pydantic import AfterValidator, Field, model_validator
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.words import optimisers as shared
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.spec import RunSpec
+from qnat.experiment.words.spec import RunSpec, check_memory
+from qnat.experiment.words.values import COUNTS, Precision
 
-from ..data.headers import NO_LABELS, check_batch, header
-from ..models.layers import IN_WORDS, HiddenLayer, check_pictures, checked, hidden
+from ..data.headers import NO_LABELS, check_batch, digest, header
+from ..models.layers import IN_WORDS, HiddenLayer, check_pictures, checked, hidden, shapes
 from . import optimisers as own
 
 Layers = Annotated[str, AfterValidator(checked), Field(description=IN_WORDS)]
@@ -44,7 +46,9 @@ class NetworkSpec(RunSpec):
     """
 
     task_name: ClassVar[str] = "network"
+    titled = ("data", "kind", "layers", "activation", "optimizer")
     trains = "classical.problems.network:NetworkTask"
+    added = ("precision",)
 
     data: str = Field(
         "digits",
@@ -68,8 +72,9 @@ class NetworkSpec(RunSpec):
         | shared.Lamb
         | own.EntropySgd
     ) = own.Kfac()
+    precision: Precision = "double"
     steps: int = Field(450, ge=0, description="optimiser steps")
-    every: int = Field(15, ge=1, description="steps between evaluations")
+    every: int = Field(15, ge=1, lt=COUNTS, description="steps between evaluations")
 
     @property
     def hidden(self) -> list[HiddenLayer]:
@@ -95,13 +100,30 @@ class NetworkSpec(RunSpec):
         if self.inverse == "tridiagonal" and self.convolutions:
             raise ValueError("inverse tridiagonal is one of dense layers; choose diagonal, or leave convolutions out.")
         check_pictures(self.hidden, width)
+        self._check_memory(width, width if kind == "autoencode" else 1)
         return self
+
+    def _check_memory(self, width: int, outputs: int) -> None:
+        """Refuses networks whose weights, factors and signals do not fit into memory."""
+        layers = shapes(self.hidden, width, outputs)
+        weights = sum(layer.inputs * layer.units for layer in layers)
+        # values, gradients, two moments; factors, inverses and averages; signals of a batch or of what is evaluated
+        numbers = 4 * weights + (self.batch + 1000) * sum(layer.units * layer.places for layer in layers)
+        if self.optimizer.name not in ("sgd", "adam", "lars", "lamb", "entropy_sgd"):
+            numbers += 3 * sum(layer.inputs**2 + layer.units**2 for layer in layers)
+        seeds = f" and seeds = {self.seeds}" if self.seeds > 1 else ""
+        what = f"The network of {weights} weights{seeds}"
+        check_memory(math.log2(8 * self.seeds * numbers), what, "choose smaller layers or fewer seeds")
 
     def _pairs(self) -> Any:
         from ..data.sets import load
         from ..data.targets import pairs
 
         return pairs(load(self.data), self.kind.name)
+
+    def record(self) -> dict[str, Any]:
+        """As of every spec, and a digest of data in files, by which a folder knows them."""
+        return super().record() | digest(self.data)
 
     def check_data(self) -> None:
         if self.data != "digits":  # which suit every kind

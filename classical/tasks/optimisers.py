@@ -7,12 +7,12 @@ from pydantic import Field, model_validator
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.optimisers import Optimizer
 from qnat.experiment.words.parts import Only, Part
-from qnat.experiment.words.values import Rate
+from qnat.experiment.words.values import COUNTS, Rate
 
 Damping = Annotated[float, Field(gt=0, description="added to the Fisher matrix; where it adapts, at the start")]
 Memory = Annotated[float, Field(ge=0, lt=1, description="what the average of the Fisher matrices keeps at a step")]
 Momentum = Annotated[float, Field(ge=0, lt=1, description="momentum")]
-Refresh = Annotated[int, Field(ge=1, description="steps from one inverse of the Fisher matrix to the next")]
+Refresh = Annotated[int, Field(ge=1, lt=COUNTS, description="steps from one inverse of the Fisher matrix to the next")]
 Items = Annotated[int | None, Field(ge=1, description="items of a batch that the Fisher matrix is of (default all)")]
 Metric = Annotated[
     Literal["sampled", "exact", "empirical"],
@@ -48,7 +48,7 @@ class EntropySgd(Optimizer):
     cites = ("Chaudhari2017",)
     name: Literal["entropy_sgd"] = "entropy_sgd"
     learning_rate: Rate = 1.0
-    inner_steps: int = Field(20, ge=0, description="steps of the random walk, one gradient each")
+    inner_steps: int = Field(20, ge=0, lt=COUNTS, description="steps of the random walk, one gradient each")
     scope: float = Field(1e-4, ge=0, description="gamma: how strongly the walk is held")
     noise: float = Field(1e-4, ge=0, description="noise of the walk")
 

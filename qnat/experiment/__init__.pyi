@@ -1,13 +1,14 @@
 from .errors import NonFiniteError as NonFiniteError
 from .errors import RefusedError as RefusedError
 from .errors import StorageError as StorageError
+from .finished import Run as Run
+from .loop.callbacks import Callback as Callback
 from .loop.keep import Keep as Keep
 from .measures import Artifact as Artifact
 from .measures import Measure as Measure
 from .measures import Panel as Panel
 from .runs import run as run
 from .show.compare import load_runs as load_runs
-from .store.result import Run as Run
 from .sweep.sweep import run_sweep as run_sweep
 from .task import Reference as Reference
 from .task import Task as Task

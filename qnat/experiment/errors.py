@@ -11,3 +11,10 @@ class NonFiniteError(ArithmeticError):
 
 class StorageError(OSError):
     """The folder could not be written, because the disk is full for example. It resumes from its last checkpoint."""
+
+
+def missing(error: ModuleNotFoundError) -> str:
+    """One sentence about a package that is not installed."""
+    name = (error.name or "").partition(".")[0]
+    package = {"sklearn": "scikit-learn"}.get(name, name)
+    return f"The package {package} is not installed; 'pip install {package}' brings it."

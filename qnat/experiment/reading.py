@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
 
+from .console import literal
 from .errors import RefusedError
 
 LARGEST_TEXT = 2**26
@@ -72,7 +73,7 @@ def shown(text: object, most: int = 200) -> str:
     """Words of someone else as they stand in a sentence: on one line, without control characters, not too long."""
     short = str(text)
     short = short if len(short) <= most else short[: most - 3] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+    return literal(short)
 
 
 def present_memory() -> int:
@@ -94,14 +95,10 @@ def opened(path: str | os.PathLike[str], most: int | None = None) -> IO[bytes]:
     mode = place.stat().st_mode
     if not stat.S_ISREG(mode):
         raise ValueError(f"it is {next(name for is_one, name in _KINDS if is_one(mode))}, not a regular file")
-    inner = gzip.open(place) if is_packed(place) else place.open("rb", buffering=0)  # noqa: SIM115 (what is returned closes it)
+    with place.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    inner = gzip.open(place) if zipped else place.open("rb", buffering=0)  # noqa: SIM115 (what is returned closes it)
     return io.BufferedReader(_Bounded(inner, present_memory() // 2 if most is None else most))
-
-
-def is_packed(path: pathlib.Path) -> bool:
-    """Whether a file is gzipped, whatever it is called."""
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
 
 
 class _Bounded(io.RawIOBase):

@@ -1,8 +1,9 @@
 """A run: trained, drawn, finished."""
 
+import dataclasses
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,20 +11,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from qnat.inference.process import Process, descend
 
 from .console import note
+from .errors import missing
+from .finished import Run
+from .loop.callbacks import Callback, followed
 from .loop.iterate import train
-from .loop.job import Job, Until
+from .loop.job import Job
 from .loop.keep import Keep
+from .measures import Measure
 from .stopwatch import timed
-from .store.files import FIGURE, RESULT, read_run, reported
+from .store.files import FIGURE, FORMATS, RESULT, figure_files, read_run, reported
 from .store.folder import Folder, Memory
 from .store.place import clear, is_whole, locked, standing
-from .store.result import Run, declarations
+from .store.result import Result, declarations
 from .task import Task
+from .trend import Until, within
+
+Row = Mapping[str, Float[np.ndarray, " seeds"]]
+"""A row of the record, by name, NaN where a curve has no value there."""
 
 
 def run(
@@ -38,11 +47,14 @@ def run(
     resume: bool = False,
     force: bool = False,
     keep: Keep | None = None,
-    until: Until | None = None,
+    tolerance: float | None = None,
+    until: Callable[[Row], bool] | None = None,
+    callbacks: Sequence[Callback] = (),
     initial: PyTree[Array] | None = None,
     record: Mapping[str, Any] | None = None,
     citations: Sequence[str] = (),
     ladder: str | None = None,
+    formats: Sequence[str] = FORMATS[:1],
     progress: bool | None = None,
 ) -> Run:
     """Iterates, records, stores.
@@ -62,11 +74,15 @@ def run(
         resume: continue the run in `out`, start it if there is none, return it if it has finished.
         force: replace the run in `out`.
         keep: which parameters to keep on the way, as `Run.draws`: the draws of a chain, for example.
+        tolerance: ends the run with the first row that is good enough: the first exact measure of the task is below it
+            for every seed; or, where none is recorded, the slope of the loss is, see `qnat.experiment.trend.within`.
         until: ends the run with the first of its rows, {name: (seeds,)}, for which it holds, for every seed if it
             answers for each; a resumed run asks from its checkpoint on.
+        callbacks: what follows the run chunk by chunk, such as the loggers in `qnat.experiment.loggers`.
         initial: parameters to start from, in the shape of `Run.params`; None asks `task.init`.
         record: what identifies the run, such as the words that made task and optimiser; None stores their repr.
         citations: keys of what the run cites. ladder: the name in the record along which such runs are ordered.
+        formats: of the figure in `out`: png, pdf, svg.
         progress: show a bar on standard error; None does if that is a terminal.
 
     Raises:
@@ -76,6 +92,7 @@ def run(
     """
     _check(steps=(steps, 0), seed=(seed, 0), seeds=(seeds, 1), every=(every, 1))
     _check_kinds(process, keep)
+    _check_tolerance(tolerance)
     if initial is not None and task.traceable:
         _check_initial(task, initial, seeds)
     if seeds == 1 and initial is not None:
@@ -83,20 +100,49 @@ def run(
     numbers = {"steps": steps, "seed": seed, "seeds": seeds, "every": every}
     known = {"task": task.name} | numbers | dict(record or _describe(task, process))
     known |= {} if keep is None else {"keep": keep._asdict()}
+    known |= {} if tolerance is None else {"tolerance": tolerance}
     if not isinstance(process, Process):
         process = descend(task.value_and_grad, process, traceable=task.traceable)
-    job = Job(task, process, steps, seed, seeds, every, initial, keep, until, ladder)
-    if out is not None:
-        return _stored(job, known, pathlib.Path(out), tuple(citations), progress, resume=resume, force=force)
-    if resume or force:
+    if strange := sorted(set(formats) - set(FORMATS)):
+        raise ValueError(f"formats has '{strange[0]}'; choose among {', '.join(FORMATS)}.")
+    if out is None and (resume or force):
         raise ValueError("resume and force speak of a folder; give out=.")
-    return train(job, known, Memory(), progress)
+    ends = _ends(tolerance, task.measures, until)
+    with followed(callbacks) as audience:
+        job = Job(task, process, steps, seed, seeds, every, initial, keep, ends, ladder, audience)
+        if out is not None:
+            about: dict[str, Any] = {"citations": tuple(citations), "formats": formats, "progress": progress}
+            found = _stored(job, known, pathlib.Path(out), **about, resume=resume, force=force)
+        else:
+            found = _made(job, train(job, known, Memory(), progress))
+        audience.run = found
+    return found
+
+
+def _made(job: Job, result: Result) -> Run:
+    """The run of a job of this process, which knows its task."""
+    return Run(**{field.name: getattr(result, field.name) for field in dataclasses.fields(result)}, problem=job.task)
+
+
+def _ends(tolerance: float | None, measures: Sequence[Measure], holds: Callable[[Row], bool] | None) -> Until | None:
+    """What ends the run early: its tolerance, or a predicate of rows, whichever holds first."""
+    wanted: list[Until] = [] if tolerance is None else [within(tolerance, measures)]
+    if holds is not None:
+        wanted.append(
+            lambda curves, step: bool(np.all(holds({name: curve[:, step] for name, curve in curves.items()})))
+        )
+    return (lambda curves, step: any(ends(curves, step) for ends in wanted)) if wanted else None
 
 
 def _check(**numbers: tuple[int, int]) -> None:
     for name, (value, least) in numbers.items():
         if not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} is {value}; it must be a whole number of at least {least}.")
+
+
+def _check_tolerance(tolerance: Any) -> None:
+    if tolerance is not None and not (isinstance(tolerance, int | float | np.number) and 0 < tolerance < np.inf):
+        raise ValueError(f"tolerance is {tolerance!r}; it must be a finite number greater than 0.")
 
 
 def _check_kinds(process: Any, keep: Any) -> None:
@@ -121,9 +167,10 @@ def _stored(
     job: Job,
     record: dict[str, Any],
     path: pathlib.Path,
-    citations: tuple[str, ...],
-    progress: bool | None,
     *,
+    citations: tuple[str, ...],
+    formats: Sequence[str],
+    progress: bool | None,
     resume: bool,
     force: bool,
 ) -> Run:
@@ -133,7 +180,7 @@ def _stored(
         found = standing(path, record, resume=resume, force=force)  # and again, now that nobody else writes
         # a run that ended early goes on where nothing ends it any more
         if found == "finished" and (job.until is not None or read_run(path)["steps"] == job.steps):
-            return Run.load(path)
+            return dataclasses.replace(Run.load(path), problem=job.task)
         if found == "new":
             clear(path)
         elif (stored := read_run(path))["status"] == "finished" and not is_whole(path, stored):
@@ -141,21 +188,25 @@ def _stored(
         folder = Folder(path, record, citations=citations, ladder=job.ladder, **declarations(job.task))
         try:
             result = train(job, record, folder, progress)
-            _draw(result, path)
+            _draw(result, path, formats)
             folder.finish(result)
         except BaseException as error:
             folder.ended(error)
             raise
         finally:
             folder.close()
-        return result
+        return _made(job, result)
 
 
-def _draw(result: Run, path: pathlib.Path) -> None:
+def _draw(result: Result, path: pathlib.Path, formats: Sequence[str]) -> None:
     with reported(path), timed("draw", result.spent):
-        from .show.figure import draw_run
-
-        draw_run(result, path / FIGURE)
+        try:
+            from .show.figure import draw_run
+        except ModuleNotFoundError as error:  # the numbers are worth more than their picture
+            note(f"No figure is drawn: {missing(error)}")
+        else:
+            for file in figure_files(path, FIGURE, formats):
+                draw_run(result, file)
 
 
 def _describe(task: Task, process: Process | optax.GradientTransformation) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A problem, complete: where it starts, what it minimises, what is measured, what the right answer is."""
 
 import abc
+import types
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -8,6 +9,7 @@ import equinox as eqx
 import lineax as lx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from .errors import RefusedError
 from .measures import Artifact, Measure, Panel
 
 
@@ -35,12 +37,14 @@ class Task(eqx.Module):
     Attributes:
         name: what the task is called.
         measures: curves that tell how good a run is. The first that was recorded judges it; the loss, if none was.
+        units: of curves beside the measures, "" for none, in the order in which they are printed.
         panels: how artifacts are drawn.
         costs: curves that say what a step took of something; they are summed where they were recorded.
     """
 
     name: eqx.AbstractVar[str]
     measures: ClassVar[tuple[Measure, ...]] = ()
+    units: ClassVar[Mapping[str, str]] = types.MappingProxyType({})
     panels: ClassVar[tuple[Panel, ...]] = ()
     costs: ClassVar[tuple[str, ...]] = ()
 
@@ -68,6 +72,10 @@ class Task(eqx.Module):
     def artifacts(self, params: PyTree[Array]) -> Mapping[str, Array | Artifact]:
         """Arrays worth keeping of the final parameters, by name; an `Artifact` each whose axes have a meaning."""
         return {}
+
+    def trained(self, params: PyTree[Array]) -> Any:
+        """What a user works with once these parameters are found: an object that predicts, samples or is measured."""
+        raise RefusedError(f"The task '{self.name}' has no model to give; define its `trained`.")
 
     def batches(self, key: PRNGKeyArray, start: int = 0) -> Iterator[Any] | None:
         """Endless batches of data, from that of step `start` on; None if every step sees the whole problem."""

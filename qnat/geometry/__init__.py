@@ -5,19 +5,14 @@ normalised to the classical Fisher metric on commuting states. Axioms for classe
 """
 
 from . import families, laws
-from .divergence import (
-    bregman,
+from .distances import (
     bures_distance,
-    entropy,
     fidelity,
     fidelity_from_spectra,
-    free_energy,
-    kl,
-    relative_entropy,
-    relative_entropy_from_spectra,
     trace_distance,
     trace_distance_from_spectra,
 )
+from .divergence import bregman, entropy, free_energy, kl, relative_entropy, relative_entropy_from_spectra
 from .dual import Dual
 from .hermitian import gibbs_state, log_density, log_mean, log_spectrum, log_trace_exp
 from .joint import MixtureFamily

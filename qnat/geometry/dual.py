@@ -1,10 +1,8 @@
 """The other chart of a mirror map as a mirror map of its own."""
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from .mirror import AbstractMirrorMap
+from .mirror import AbstractMirrorMap, pairing
 
 
 class Dual(AbstractMirrorMap):
@@ -22,8 +20,7 @@ class Dual(AbstractMirrorMap):
 
     def potential(self, theta: PyTree[Array]) -> Float[Array, ""]:
         primal = self.mirror.to_primal(theta)
-        products = jax.tree.map(lambda a, b: jnp.sum(a * b), primal, theta)
-        return jax.tree.reduce(jnp.add, products) - self.mirror.potential(primal)
+        return pairing(primal, theta) - self.mirror.potential(primal)
 
     def to_dual(self, theta: PyTree[Array]) -> PyTree[Array]:
         return self.mirror.to_primal(theta)

@@ -4,6 +4,10 @@ The natural parameters θ are the primal, the mean parameters E[t] the dual coor
 metric, its Bregman divergence Kullback–Leibler. Where θ is an array of any shape, its entries are independent
 variables. A finite family with any statistics is `LogPartition`.
 
+At the border of their means families have a point at infinity where there is a distribution: a bit that is always 0
+has θ = −∞. `log_prob`, `kl` and `entropy` are finite there as far as they should be. Means of no distribution are NaN
+in natural parameters; outside jit they are refused.
+
 Reference: S. Amari, H. Nagaoka, Methods of Information Geometry (2000), ch. 3.
 """
 
@@ -13,10 +17,9 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import digamma, gammaln, polygamma
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 
-from .divergence import bregman
-from .mirror import AbstractMirrorMap
+from .mirror import AbstractMirrorMap, pairing
 
 
 class AbstractExponentialFamily(AbstractMirrorMap):
@@ -42,11 +45,16 @@ class AbstractExponentialFamily(AbstractMirrorMap):
     def log_prob(self, theta: PyTree[Array], x: ArrayLike) -> Float[Array, ""]:
         """log p_θ(x), a density or a probability, of all independent entries together; final."""
         x = jnp.asarray(x)
-        return _product(theta, self.statistic(x)) + self.log_base(x) - self.potential(theta)
+        return self.log_density(theta, self.statistic(x)) + self.log_base(x)
+
+    def log_density(self, theta: PyTree[Array], t: PyTree[Array]) -> Float[Array, ""]:
+        """⟨θ, t⟩ − A(θ), without log h; overridden where both are infinite at a point at infinity."""
+        return pairing(theta, t) - self.potential(theta)
 
     def kl(self, theta: PyTree[Array], other: PyTree[Array]) -> Float[Array, ""]:
         """KL(p_θ‖p_other), in nats: the Bregman gap of A; final."""
-        return bregman(self)(other, theta)
+        eta = self.to_dual(theta)
+        return self.log_density(theta, eta) - self.log_density(other, eta)
 
     def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
         """E[log h(x)], where it has a closed form.
@@ -60,21 +68,28 @@ class AbstractExponentialFamily(AbstractMirrorMap):
 
     def entropy(self, theta: PyTree[Array]) -> Float[Array, ""]:
         """−E[log p_θ], in nats, where `mean_log_base` is known: A(θ) − ⟨θ, E[t]⟩ − E[log h]; final."""
-        return self.potential(theta) - _product(theta, self.to_dual(theta)) - self.mean_log_base(theta)
+        return -self.log_density(theta, self.to_dual(theta)) - self.mean_log_base(theta)
 
 
-def _product(a: PyTree[Array], b: PyTree[Array]) -> Float[Array, ""]:
-    return jax.tree.reduce(jnp.add, jax.tree.map(lambda x, y: jnp.sum(x * y), a, b))
+def _within(inside: Bool[Array, "..."], point: PyTree[Array], sentence: str) -> PyTree[Array]:
+    """The point, NaN where its means are of no distribution; ValueError with the sentence where that is known."""
+    if not isinstance(inside, jax.core.Tracer) and not bool(jnp.all(inside)):
+        raise ValueError(sentence)
+    return jax.tree.map(lambda leaf: jnp.where(inside, leaf, jnp.nan), point)
 
 
 class Bernoulli(AbstractExponentialFamily):
-    """Bits; θ are logits, the means probabilities."""
+    """Bits; θ are logits, the means probabilities; a certain bit has θ = ±∞."""
 
     def potential(self, theta: Float[Array, "*s"]) -> Float[Array, ""]:
         return jnp.sum(jax.nn.softplus(theta))
 
     def to_primal(self, eta: Float[Array, "*s"]) -> Float[Array, "*s"]:
-        return jax.scipy.special.logit(eta)
+        inside = (eta >= 0) & (eta <= 1)
+        return _within(inside, jax.scipy.special.logit(eta), "The means of a Bernoulli family lie in [0, 1].")
+
+    def log_density(self, theta: Float[Array, "*s"], t: Float[Array, "*s"]) -> Float[Array, ""]:
+        return pairing(jax.nn.log_sigmoid(theta), t) + pairing(jax.nn.log_sigmoid(-theta), 1 - t)
 
     def statistic(self, x: Array) -> Float[Array, "*s"]:
         return x
@@ -93,15 +108,16 @@ class Categorical(AbstractExponentialFamily):
     """Classes 0 … K − 1 along the last axis; θ are logits, up to a constant, the means probabilities.
 
     The K statistics sum to one, so the Fisher metric has the constant vector in its null space; `to_primal` gives the
-    logits whose sum is zero.
+    logits whose sum is zero, without those of impossible classes, which are −∞.
     """
 
     def potential(self, theta: Float[Array, "*s K"]) -> Float[Array, ""]:
         return jnp.sum(jax.nn.logsumexp(theta, axis=-1))
 
     def to_primal(self, eta: Float[Array, "*s K"]) -> Float[Array, "*s K"]:
-        logits = jnp.log(eta)
-        return logits - jnp.mean(logits, axis=-1, keepdims=True)
+        inside = jnp.all(eta >= 0, axis=-1, keepdims=True) & jnp.any(eta > 0, axis=-1, keepdims=True)
+        logits = jnp.log(eta) - jnp.mean(jnp.log(eta), axis=-1, keepdims=True, where=eta > 0)
+        return _within(inside, logits, "The means of a Categorical family are not negative, and not all 0.")
 
     def statistic(self, x: Array) -> Float[Array, "*s K"]:
         return x
@@ -158,9 +174,18 @@ class Gaussian(AbstractExponentialFamily):
 
     def to_primal(self, eta: Pair) -> Pair:
         mean, second = eta
-        precision = jnp.linalg.inv(second - jnp.outer(mean, mean))
+        covariance = second - jnp.outer(mean, mean)
+        factor = jnp.linalg.cholesky(covariance)
+        rounding = mean.size * jnp.finfo(factor.dtype).eps * jnp.diagonal(covariance)
+        inside = jnp.all(jnp.diagonal(factor) ** 2 > rounding)  # false for NaN
+        # after the other factorisation: two at a time, batched, may wait for each other for ever (jaxlib 0.10)
+        precision = jnp.linalg.inv(jnp.where(inside, covariance, jnp.nan))
         precision = (precision + precision.T) / 2
-        return precision @ mean, -precision / 2
+        sentence = (
+            "A Gaussian has a positive definite covariance E[xxᵀ] − E[x]E[x]ᵀ; that of these means is singular up to "
+            "rounding. Take more data than dimensions, or add some variance."
+        )
+        return _within(inside, (precision @ mean, -precision / 2), sentence)
 
     def retract(self, theta: Pair, step: Pair) -> Pair:
         """Λ₊ = Λ + S + S Λ⁻¹ S/2 for a step S of the precision, which is positive definite whatever S is.
@@ -196,13 +221,13 @@ class Gaussian(AbstractExponentialFamily):
 
 
 class Poisson(AbstractExponentialFamily):
-    """Counts; θ are logarithms of the means."""
+    """Counts; θ are logarithms of the means, −∞ of a count that is always 0."""
 
     def potential(self, theta: Float[Array, "*s"]) -> Float[Array, ""]:
         return jnp.sum(jnp.exp(theta))
 
     def to_primal(self, eta: Float[Array, "*s"]) -> Float[Array, "*s"]:
-        return jnp.log(eta)
+        return _within(eta >= 0, jnp.log(eta), "The means of a Poisson family are at least 0.")
 
     def statistic(self, x: Array) -> Float[Array, "*s"]:
         return x
@@ -237,7 +262,8 @@ class Gamma(AbstractExponentialFamily):
             return 1 / (1 / shape + error / (shape**2 * (1 / shape - polygamma(1, shape))))
 
         shape = jax.lax.fori_loop(0, _STEPS, newton, shape)
-        return jnp.stack([shape - 1, -shape / eta[..., 1]], axis=-1)
+        theta = jnp.stack([shape - 1, -shape / eta[..., 1]], axis=-1)
+        return _within(gap[..., None] > 0, theta, "The means of a Gamma family have E[log x] < log E[x].")
 
     def statistic(self, x: Float[Array, "*s"]) -> Float[Array, "*s 2"]:
         return jnp.stack([jnp.log(x), x], axis=-1)

@@ -4,8 +4,13 @@ A state is carried by an unnormalised log-density K, ρ = exp(K) / Tr exp(K): th
 eigenvalue to rounding, those of K lose none. Derivatives are divided differences in the eigenbasis of K (the
 Daleckii–Krein formula), hence exact where eigenvalues coincide, which automatic differentiation of `eigh` is not.
 
-Real symmetric K gives real results, complex Hermitian K complex ones. For batches use
-`jax.lax.map`: on a CPU, two batched factorisations at a time wait for each other for ever (jaxlib 0.10).
+Real symmetric K gives real results, complex Hermitian K complex ones. K is one matrix; for a stack use `jax.lax.map`:
+on a CPU, two batched factorisations at a time wait for each other for ever (jaxlib 0.10). That it is Hermitian is
+checked where its numbers are known, outside jit.
+
+Gradients follow JAX's convention: for a real f of complex K, `jax.grad(f)(K)` is the G with df = Re Σ G dK, without
+conjugation. So G is the conjugate, which is the transpose, of the Hermitian matrix ∂f with df = Tr(∂f dK), and one
+descends along −conj(G). For `log_trace_exp` it is the conjugate of the Gibbs state.
 
 Reference: Higham, Functions of Matrices (SIAM, 2008), theorem 3.11.
 """
@@ -16,6 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Inexact
+
+from .matrices import hermitian
 
 
 @jax.jit
@@ -55,32 +62,50 @@ def dot(a: Inexact[Array, "m k"], b: Inexact[Array, "k n"]) -> Inexact[Array, "m
     return jax.lax.complex(real - imaginary, (a.real + a.imag) @ (b.real + b.imag) - real - imaginary)
 
 
-@jax.jit
 def log_spectrum(K: Inexact[ArrayLike, "d d"]) -> tuple[Float[Array, " d"], Inexact[Array, "d d"]]:
-    """Log-eigenvalues (ascending) and eigenvectors (columns) of ρ = exp(K) / Tr exp(K).
+    """Log-eigenvalues (ascending) and eigenvectors (columns) of the state of a log-density, ρ = exp(K) / Tr exp(K).
 
-    Derivatives through the pair exist only where the spectrum is simple.
+    Derivatives through the pair exist only where the spectrum is simple; elsewhere they are NaN.
     """
-    eigenvalues, V = jnp.linalg.eigh(jnp.asarray(K))
-    return jax.nn.log_softmax(eigenvalues), V
+    return _log_spectrum(*hermitian(K=K))
 
 
-@jax.custom_jvp
 @jax.jit
+def _log_spectrum(K: Inexact[Array, "d d"]) -> tuple[Float[Array, " d"], Inexact[Array, "d d"]]:
+    eigenvalues, V = jnp.linalg.eigh(K)
+    gaps, excess = from_the_top(eigenvalues)
+    return gaps - jnp.log1p(excess), V
+
+
+def from_the_top(levels: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, ""]]:
+    """Ascending levels less the last one, and Σ exp of all but the last: what log Σ exp adds to the last, by log1p.
+
+    So a nearly pure state knows by how much it is not pure.
+    """
+    gaps = levels - levels[-1]
+    return gaps, jnp.sum(jnp.exp(gaps[:-1]))
+
+
 def gibbs_state(K: Inexact[ArrayLike, "d d"]) -> Inexact[Array, "d d"]:
     """Density matrix exp(K) / Tr exp(K) of an unnormalised log-density.
 
     First derivatives are exact for every spectrum. So are Hessians of the scalar functions of this room; where you
     differentiate this one twice yourself at a degenerate spectrum, the inner derivative must be in forward mode.
     """
-    log_p, V = log_spectrum(K)
+    return _gibbs_state(*hermitian(K=K))
+
+
+@jax.custom_jvp
+@jax.jit
+def _gibbs_state(K: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
+    log_p, V = _log_spectrum(K)
     return dot(V * jnp.exp(log_p), V.conj().T)
 
 
-@gibbs_state.defjvp
+@_gibbs_state.defjvp
 @jax.jit
 def _gibbs_state_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return gibbs_state(*primals), gibbs_tangent(*primals, *tangents)
+    return _gibbs_state(*primals), gibbs_tangent(*primals, *tangents)
 
 
 def _centred(log_p: Float[Array, " d"], V: Inexact[Array, "d d"], dK: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
@@ -98,7 +123,7 @@ def gibbs_tangent(K: Inexact[Array, "d d"], dK: Inexact[Array, "d d"]) -> Inexac
     ⟨gibbs_tangent(K, X), dK⟩, not ⟨X, gibbs_tangent(K, dK)⟩: reverse mode unfolds what acts on a tangent, and then
     differentiates `eigh` the next time.
     """
-    log_p, V = log_spectrum(K)
+    log_p, V = _log_spectrum(K)
     return dot(dot(V, log_mean(log_p[:, None], log_p[None, :]) * _centred(log_p, V, dK)), V.conj().T)
 
 
@@ -107,7 +132,7 @@ def gibbs_tangent(K: Inexact[Array, "d d"], dK: Inexact[Array, "d d"]) -> Inexac
 def _gibbs_tangent_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     # d²ρ[A, B] = V [Σ_z f[x, z, y] (AₓzB_zy + BₓzA_zy)] V† − ⟨A, dρ[B]⟩ρ for centred A, B and f = exp
     (K, dK), (change, d_change) = primals, tangents
-    log_p, V = log_spectrum(K)
+    log_p, V = _log_spectrum(K)
     a, b = _centred(log_p, V, dK), _centred(log_p, V, change)
     f = _second_difference(log_p[:, None, None], log_p[None, :, None], log_p[None, None, :])
     both = jnp.einsum("xzy,xz,zy->xy", f, a, b)
@@ -134,18 +159,27 @@ def _second_difference(x: Float[Array, "..."], y: Float[Array, "..."], z: Float[
     return jnp.where(near, jnp.exp(mean) * series, far)
 
 
+def log_trace_exp(K: Inexact[ArrayLike, "d d"]) -> Float[Array, ""]:
+    """log Tr exp(K) of a log-density, without overflow.
+
+    Its gradient is the Gibbs state, its Hessian the Bogoliubov–Kubo–Mori metric. Of complex K, `jax.grad` gives the
+    conjugate of the Gibbs state: see the convention at the head of this module.
+    """
+    return _log_trace_exp(*hermitian(K=K))
+
+
 @jax.custom_jvp
 @jax.jit
-def log_trace_exp(K: Inexact[ArrayLike, "d d"]) -> Float[Array, ""]:
-    """log Tr exp(K), without overflow. Its gradient is the Gibbs state, its Hessian the Bogoliubov–Kubo–Mori metric."""
-    return jax.nn.logsumexp(jnp.linalg.eigvalsh(jnp.asarray(K)))
+def _log_trace_exp(K: Inexact[Array, "d d"]) -> Float[Array, ""]:
+    levels = jnp.linalg.eigvalsh(K)
+    return levels[-1] + jnp.log1p(from_the_top(levels)[1])
 
 
-@log_trace_exp.defjvp
+@_log_trace_exp.defjvp
 @jax.jit
 def _log_trace_exp_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (K,), (dK,) = primals, tangents
-    return log_trace_exp(K), real_inner(gibbs_state(K), dK)
+    return _log_trace_exp(K), real_inner(_gibbs_state(K), dK)
 
 
 def log_density(rho: Inexact[ArrayLike, "d d"], *, floor: float | None = None) -> Inexact[Array, "d d"]:

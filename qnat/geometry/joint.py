@@ -15,7 +15,8 @@ class MixtureFamily(AbstractMirrorMap):
 
     Parameters are (a, θ), a (K,) and the natural parameters of the components stacked along a first axis of K. The mean
     ones are (π, πₖ Eₖ[t]), π the weights: what expectation maximisation collects, and a step of it is a mirror step of
-    unit rate on −log p(x). A constant added to a changes nothing; `to_primal` gives aₖ = log πₖ − A(θₖ), where ψ = 0.
+    unit rate on −log p(x). A constant added to a changes nothing; `to_primal` gives aₖ = log πₖ − A(θₖ), where ψ = 0. A
+    weight of 0 leaves the means of its component unknown: it is refused, inside jit NaN.
 
     Attributes:
         component: the family of the items.
@@ -31,6 +32,10 @@ class MixtureFamily(AbstractMirrorMap):
 
     def to_primal(self, eta: Joint) -> Joint:
         weights, sums = eta
+        if not isinstance(weights, jax.core.Tracer) and not bool(jnp.all(weights > 0)):
+            raise ValueError(
+                f"A MixtureFamily has positive weights, as a component without items has no means; got {weights}."
+            )
         means = jax.tree.map(lambda s: s / weights.reshape(-1, *[1] * (s.ndim - 1)), sums)
         parts = jax.lax.map(self.component.to_primal, means)
         return jnp.log(weights) - jax.lax.map(self.component.potential, parts), parts

@@ -24,7 +24,7 @@ Times = Callable[[Int[Array, ""], Float[Array, "planes d d"]], Float[Array, "pla
 
 
 class AbstractMetric(eqx.Module):
-    """A Riemannian metric on parameter space: subclass it, run `laws.check_metric`, and every optimiser takes it."""
+    """A Riemannian metric on real parameters: subclass it, run `laws.check_metric`, and every optimiser takes it."""
 
     @abc.abstractmethod
     def at(
@@ -33,12 +33,24 @@ class AbstractMetric(eqx.Module):
         """The metric at `params`: a symmetric operator, tagged positive semidefinite, on pytrees like `params`."""
 
 
+def check_real(metric: AbstractMetric, params: PyTree[Array]) -> None:
+    """Raises ValueError if a parameter is complex: a metric is a real bilinear form."""
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if jnp.iscomplexobj(leaf):
+            name = "" if not path else f" at {jax.tree_util.keystr(path)}"
+            raise ValueError(
+                f"{type(metric).__name__} is a metric of real parameters; those{name} are {leaf.dtype}. Make their "
+                "real and imaginary parts two parameters."
+            )
+
+
 class EuclideanMetric(AbstractMetric):
     """The identity in the given coordinates: natural gradient with it is plain gradient descent."""
 
     def at(
         self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None
     ) -> lx.AbstractLinearOperator:
+        check_real(self, params)
         # not lineax's identity, whose diagonal ignores the precision of the parameters
         ones = lx.DiagonalLinearOperator(jax.tree.map(jnp.ones_like, params))
         return lx.TaggedLinearOperator(ones, lx.positive_semidefinite_tag)
@@ -58,6 +70,7 @@ class HessianMetric(AbstractMetric):
     def at(
         self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None
     ) -> lx.AbstractLinearOperator:
+        check_real(self, params)
         if isinstance(self.potential, AbstractMirrorMap):
             return self.potential.hessian(params)
         _, product = jax.linearize(jax.grad(self.potential), params)
@@ -76,6 +89,7 @@ class DivergenceMetric(AbstractMetric):
     def at(
         self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None
     ) -> lx.AbstractLinearOperator:
+        check_real(self, params)
         return HessianMetric(lambda new: self.divergence(new, params)).at(params)
 
 
@@ -96,6 +110,7 @@ class PullbackMetric(AbstractMetric):
     def at(
         self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None
     ) -> lx.AbstractLinearOperator:
+        check_real(self, params)
         fn = self.fn if batch is None else lambda p: self.fn(p, batch)
         point, push = jax.linearize(fn, params)
         # Linear in its tangent, so its linearisation is itself, with all work on the point alone done here and kept.

@@ -13,8 +13,19 @@ import lineax as lx
 from jaxtyping import Array, Float, Inexact, PyTree
 
 from .hermitian import log_trace_exp
+from .matrices import vectors
 from .newton import invert_gradient
 from .operators import psd_operator
+
+
+def pairing(a: PyTree[Array], b: PyTree[Array]) -> Float[Array, ""]:
+    """⟨a, b⟩ of two pytrees of one structure; 0 · ∞ is 0, so that a point at infinity has finite pairings."""
+
+    def one(a: Array, b: Array) -> Float[Array, ""]:
+        nothing = (jnp.isinf(a) & (b == 0)) | (jnp.isinf(b) & (a == 0))
+        return jnp.sum(jnp.where(nothing, 0, a) * jnp.where(nothing, 0, b))
+
+    return jax.tree.reduce(jnp.add, jax.tree.map(one, a, b))
 
 
 class AbstractMirrorMap(eqx.Module):
@@ -59,11 +70,18 @@ class Euclidean(AbstractMirrorMap):
 class NegativeEntropy(AbstractMirrorMap):
     """ψ = Σ p log p on the probability simplex; mirror descent is the exponentiated gradient.
 
-    Dual coordinates are log p + 1. A constant added to them does not matter: `to_primal` normalises.
+    Dual coordinates are log p + 1, −∞ where p = 0. A constant added to them does not matter: `to_primal` normalises.
     """
 
     def potential(self, theta: Float[Array, " n"]) -> Float[Array, ""]:
-        return jnp.sum(jax.scipy.special.xlogy(theta, theta))
+        (theta,) = vectors(theta=theta)
+        return -jnp.sum(jax.scipy.special.entr(theta))
+
+    def to_dual(self, theta: Float[Array, " n"]) -> Float[Array, " n"]:
+        return jnp.log(theta) + 1
+
+    def hessian(self, theta: Float[Array, " n"]) -> lx.AbstractLinearOperator:
+        return lx.TaggedLinearOperator(lx.DiagonalLinearOperator(1 / theta), lx.positive_semidefinite_tag)
 
     def to_primal(self, eta: Float[Array, " n"]) -> Float[Array, " n"]:
         return jax.nn.softmax(eta)
@@ -83,6 +101,7 @@ class LogPartition(AbstractMirrorMap):
             raise ValueError(f"statistics must have shape (P, N); they have shape {jnp.shape(self.statistics)}.")
 
     def potential(self, theta: Float[Array, " P"]) -> Float[Array, ""]:
+        (theta,) = vectors(theta=theta)
         return jax.nn.logsumexp(theta @ self.statistics)
 
     def to_primal(self, eta: Float[Array, " P"]) -> Float[Array, " P"]:
@@ -108,6 +127,7 @@ class LogTraceExp(AbstractMirrorMap):
 
     def log_density(self, theta: Float[Array, " P"]) -> Inexact[Array, "d d"]:
         """K = Σₐ θₐFₐ."""
+        (theta,) = vectors(theta=theta)
         return jnp.tensordot(theta, self.generators, axes=1)
 
     def potential(self, theta: Float[Array, " P"]) -> Float[Array, ""]:

@@ -74,6 +74,11 @@ class AbstractSpinFamily(AbstractBitFamily, AbstractExponentialFamily):
         return scale * jax.random.normal(key, (len(self.interactions),))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What each interaction is called: its units, with hyphens between them."""
+        return tuple("-".join(map(str, each)) for each in self.interactions)
+
+    @property
     def masks(self) -> Int[np.ndarray, " T"]:
         """The interactions as numbers of states; see `spins.masks`.
 

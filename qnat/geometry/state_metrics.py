@@ -11,14 +11,15 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Inexact, Int, PRNGKeyArray, PyTree
 
 from .hermitian import dot, log_spectrum, real_inner
-from .metric import AbstractMetric, StateMetric, Times, pulled_back
+from .matrices import hermitian, vectors
+from .metric import AbstractMetric, StateMetric, Times, check_real, pulled_back
 from .monotone import Kind, kernel
 from .operators import Gram
 from .weights import density_weights, log_density_weights
 
 
 class MonotoneMetric(AbstractMetric):
-    """Monotone metric of a family of states ρ = exp(K) / Tr exp(K), Fisher-normalised.
+    """Monotone metric of states given by log-densities, ρ = exp(K) / Tr exp(K), Fisher-normalised.
 
     SLD here is the quantum Fisher information. An unknown kind raises ValueError when the metric is made.
 
@@ -43,6 +44,7 @@ class MonotoneMetric(AbstractMetric):
     def at(
         self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None
     ) -> lx.AbstractLinearOperator:
+        check_real(self, params)
         fn = self.log_density_fn if batch is None else lambda p: self.log_density_fn(p, batch)
         K, push = jax.linearize(fn, params)
         log_p, V = log_spectrum(K)
@@ -62,7 +64,10 @@ class MonotoneMetric(AbstractMetric):
 def monotone_metric(
     log_density_fn: Callable[[PyTree[Array]], Inexact[Array, "d d"]], theta: PyTree[Array], kind: Kind = "bkm"
 ) -> lx.AbstractLinearOperator:
-    """The monotone metric of θ ↦ K at θ: an operator, whose `.as_matrix()` is (P, P). See `MonotoneMetric`."""
+    """The monotone metric of a map θ ↦ K to log-densities, at θ: an operator; see `MonotoneMetric`.
+
+    Its `.as_matrix()` is (P, P).
+    """
     return MonotoneMetric(log_density_fn, kind).at(theta)
 
 
@@ -74,6 +79,7 @@ def petz(kind: Kind) -> StateMetric:
     resolved = kernel(kind)
 
     def state_metric(K: Inexact[Array, "d d"], dK: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
+        K, dK = hermitian(K=K, dK=dK)
         log_p, V = log_spectrum(K)
         return _weigh(log_p, V, log_density_weights(resolved, log_p), dK)
 
@@ -90,6 +96,7 @@ def petz_density(kind: Kind) -> StateMetric:
     resolved = kernel(kind)
 
     def state_metric(rho: Inexact[Array, "d d"], change: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
+        rho, change = hermitian(rho=rho, change=change)
         p, V = jnp.linalg.eigh(rho)
         weights = density_weights(resolved, p)
         if not isinstance(weights, jax.core.Tracer) and bool(jnp.any(jnp.isnan(weights))):
@@ -110,6 +117,7 @@ def hilbert_schmidt(rho: Inexact[Array, "d d"], change: Inexact[Array, "d d"]) -
 
     Reference: B. Koczor, S. C. Benjamin, Phys. Rev. A 106, 062416 (2022), arXiv:1912.08660.
     """
+    rho, change = hermitian(rho=rho, change=change)
     return 2 * change / jnp.sqrt(real_inner(rho, rho))
 
 
@@ -162,4 +170,5 @@ def fubini_study(psi: Inexact[Array, " d"], tangent: Inexact[Array, " d"]) -> In
     Its pullback is the real part of the quantum geometric tensor, which is PennyLane's `metric_tensor` and a quarter of
     the SLD metric (the quantum Fisher information).
     """
+    psi, tangent = vectors(psi=psi, tangent=tangent)
     return tangent - psi * jnp.vdot(psi, tangent)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from .hermitian import log_sinhc
+from .matrices import vectors
 from .monotone import Kind, kernel
 
 
@@ -20,6 +21,7 @@ def chentsov(kind: Kind, log_x: Float[ArrayLike, "..."], log_y: Float[ArrayLike,
 @eqx.filter_jit
 def log_density_weights(kind: Kind, log_p: Float[Array, " d"]) -> Float[Array, "d d"]:
     """Weights L(pₓ, p_y)² c_f(pₓ, p_y) of the elements of V†(dK − ⟨dK⟩)V, L the logarithmic mean."""
+    (log_p,) = vectors(log_p=log_p)
     r = log_p[:, None] - log_p[None, :]
     return jnp.exp((log_p[:, None] + log_p[None, :]) / 2 + 2 * log_sinhc(r / 2) + kernel(kind).log(r))
 
@@ -31,6 +33,7 @@ def rotation_weights(kind: Kind, log_p: Float[Array, " d"]) -> Float[Array, "d d
     Such a rotation moves K by −i[W, log p] in the eigenframe: hence the factor (log pₓ − log p_y)². As p_y → 0 the
     weight tends to 2pₓ for SLD and 4pₓ for Wigner–Yanase, grows as pₓ log(1/p_y) for BKM, as a power of 1/p_y beyond.
     """
+    (log_p,) = vectors(log_p=log_p)
     r = log_p[:, None] - log_p[None, :]
     return r**2 * log_density_weights(kind, log_p)
 
@@ -53,6 +56,7 @@ def density_weights(kind: Kind, p: Float[Array, " d"]) -> Float[Array, "d d"]:
     Two zeros weigh nothing: a smooth family of states has no first-order motion there. A zero and a positive p weigh
     c_f(1, 0)/p, which is NaN for the metrics that a rank-deficient state does not have.
     """
+    (p,) = vectors(p=p)
     positive = p > p.size * jnp.finfo(p.dtype).eps * jnp.max(p)
     p = jnp.where(positive, p, 1.0)
     inside = chentsov(kind, jnp.log(p)[:, None], jnp.log(p)[None, :])

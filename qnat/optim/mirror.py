@@ -38,7 +38,8 @@ class _MirrorDescent(eqx.Module):
         rate = rate_at(self.learning_rate, state.step) * state.scale
         step = jax.tree.map(lambda g: -rate * g, updates)
         target = self.mirror.retract_dual(self.mirror.to_dual(params), step)
-        new = self.mirror.to_primal(target)
+        # traced, so that a target without preimage is NaN, which is tried and rejected, and not refused
+        new = eqx.filter_jit(self.mirror.to_primal)(target)
         mismatch = jax.tree.map(jnp.subtract, self.mirror.to_dual(new), target)
         accepted, scale, window = jnp.asarray(True), state.scale, state.window
         if self.tries:

@@ -3,6 +3,8 @@
 import gzip
 import json
 import re
+import subprocess
+import sys
 
 import equinox as eqx
 import jax
@@ -184,3 +186,18 @@ def test_a_run_from_words_to_figure(arguments, curve, pictures, bits, tmp_path, 
     run = Run.load(tmp_path / "r")
     assert run.artifacts[pictures].shape[1:] == (3, 3)
     assert run.curves[curve][0, -1] == found[curve]
+
+
+def test_precision_is_one_for_all_runs_of_a_process(tmp_path, capsys):
+    assert "precision" not in NetworkSpec().record()  # as before there was a choice
+    assert NetworkSpec(precision="single").record()["precision"] == "single"
+    assert main(["sweep", "network", "--precision", "single,double", "--steps", "1"]) == 2
+    assert "precision is one for all runs of a process" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_single_precision_is_single(tmp_path):
+    command = [sys.executable, "-m", "qnat", "run", "network", "--precision", "single", "--steps", "2", "--out", "run"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    assert {array.dtype for array in jax.tree.leaves(Run.load(tmp_path / "run").params)} == {np.dtype("float32")}

@@ -30,7 +30,7 @@ def _files(folder: pathlib.Path) -> list[str]:
 def test_a_run_prints_its_numbers_and_its_place(capsys):
     assert main(["run", "gibbs", *_TINY]) == 0
     printed = capsys.readouterr()
-    assert "relative_entropy" in printed.out
+    assert "relative entropy" in printed.out
     assert re.search(
         r"3 steps in [\d.]+ s; [\d.]+ s in all: import .*, compile .*, train .*, write .*, draw", printed.out
     )
@@ -40,17 +40,36 @@ def test_a_run_prints_its_numbers_and_its_place(capsys):
     assert "runs/gibbs-2/figure.png" in capsys.readouterr().out
 
 
+def test_figures_come_in_the_formats_asked_for(tmp_path, capsys):
+    def formats(folder, name="figure"):
+        return sorted(path.suffix for path in (tmp_path / folder).glob(f"{name}.*"))
+
+    assert main(["run", "gibbs", *_TINY, "--out", "r", "--format", "pdf"]) == 0
+    assert formats("r") == [".pdf"]
+    assert main(["run", "gibbs", *_TINY, "--out", "r", "--resume", "--format", "svg,png"]) == 0  # finished, and drawn
+    assert formats("r") == [".pdf", ".png", ".svg"]
+    assert main(["sweep", "gibbs", *_TINY, "--beta", "1,2", "--out", "s", "--format", "pdf"]) == 0
+    assert formats("s") == formats("s/beta=1.0") == [".pdf"]
+    assert main(["sweep", "gibbs", *_TINY, "--beta", "1,2", "--out", "s", "--resume", "--format", "svg"]) == 0
+    assert formats("s") == [".pdf", ".svg"]
+    assert main(["compare", "r", "s", "--figure", "c.pdf"]) == 0
+    assert pathlib.Path("c.pdf").read_bytes().startswith(b"%PDF")
+    assert main(["compare", "r", "s", "--figure", "d.1", "--format", "png,svg"]) == 0
+    assert formats(".", "d.1") == [".png", ".svg"]
+    assert capsys.readouterr().err == ""
+
+
 def test_json_is_one_object_and_nothing_else(capfd):
     assert main(["run", "gibbs", *_TINY, "--json", "--out", "r"]) == 0
     printed = capfd.readouterr()
     found = json.loads(printed.out)
     assert printed.err == ""
-    wanted = "loss relative_entropy fidelity trace_distance energy entropy free_energy exact_free_energy log_z_exact"
+    wanted = "loss relative_entropy fidelity trace_distance energy entropy free_energy beta_free_energy log_z_exact"
     for name in (*wanted.split(), "seconds", "compile_seconds"):
         assert isinstance(found[name], float), name
     assert (found["steps"], found["out"]) == (3, "r")
-    assert found["free_energy"] == pytest.approx(found["loss"], rel=1e-12)
-    assert found["exact_free_energy"] == -found["log_z_exact"]
+    assert found["beta_free_energy"] == pytest.approx(found["loss"], rel=1e-12)
+    assert found["exact_beta_free_energy"] == -found["log_z_exact"]
     assert main(["run", "gibbs", *_TINY, "--json", "--out", "r", "--resume"]) == 0
     assert json.loads(capfd.readouterr().out) == found
     assert main(["run", "gibbs", *_TINY, "--json", "--seeds", "2"]) == 0
@@ -68,7 +87,8 @@ def test_a_toml_file_gives_options_and_the_command_line_wins(capsys):
 
 
 def test_sweep_compare_and_cite(capsys):
-    sweep = ["sweep", "gibbs", *_TINY, "--beta", "0.5,1", "--optimizer", "natural,adam", "--warm-start", "--out", "s"]
+    tiny = [word if word != "sgd" else "natural,adam" for word in _TINY]
+    sweep = ["sweep", "gibbs", *tiny, "--beta", "0.5,1", "--warm-start", "--out", "s"]
     assert main(sweep) == 0
     assert "s/table.json" in capsys.readouterr().out
     folders = {path.parent.name for path in pathlib.Path("s").glob("*/run.json")}
@@ -124,6 +144,32 @@ _REFUSED = [
     ("run gibbs --spec bad.toml", "Unknown key 'temperature'; the keys are"),
     ("run gibbs --spec broken.toml", "is not valid TOML"),
     ("run gibbs --spec no.toml", "Cannot read no.toml"),
+    ("run gibbs --spec true.toml", "n is True; in TOML it must be a number, without quotes"),
+    ("run gibbs --spec quoted.toml", "beta is '1'; in TOML it must be a number, without quotes"),
+    ("sweep gibbs --spec quoted.toml", "beta is '1'; in TOML it must be a number, without quotes"),
+    ("sweep gibbs --spec list.toml", "n is '3'; in TOML it must be a number, without quotes"),
+    ("run gibbs --spec date.toml", "beta is datetime.date(2026, 1, 1); in TOML it must be a number"),
+    ("run gibbs --spec one.toml", "periodic is 1; in TOML it must be true or false"),
+    ("run network --spec number.toml", "layers is 64; in TOML it must be a word in quotes"),
+    ("run gibbs --spec part.toml", "learning_rate is '0.1'; in TOML it must be a number, without quotes"),
+    ("run gibbs --spec deep.toml", "Cannot read deep.toml (it is nested too deeply); give a TOML file of options"),
+    ("run gibbs --spec wide.toml", "Cannot read wide.toml (it is not text in UTF-8, but in UTF-16)"),
+    ("run gibbs --spec mine", "Cannot read mine (it is a folder, not a regular file)"),
+    ("run gibbs --n 2 --n 3", "--n is given twice; give it once"),
+    ("run gibbs --n 2 --n=2", "--n is given twice; give it once"),
+    ("run gibbs --json --n 2 --json", "--json is given twice; give it once"),
+    ("sweep gibbs --beta 1,2 --beta 3", "--beta is given twice; give it once"),
+    ("compare mine --figure a.png --figure b.png", "--figure is given twice; give it once"),
+    ("run gibbs --hamiltonian pipe", "Cannot read the Hamiltonian file pipe (it is a pipe, not a regular file)"),
+    ("run gibbs --hamiltonian /dev/zero", "it is a device, not a regular file"),
+    ("run learning --data pipe", "Cannot read the counts file pipe (it is a pipe, not a regular file)"),
+    ("run gibbs --coupling 1e308", "The energies reach inf, and above 1e+100 they overflow"),
+    ("run sequence --elements 100000000", "199999999 runs, for elements = 100000000, a second each, would take"),
+    ("run network --layers 32-c8k3", "A convolution stands after a layer of units"),
+    ("run network --layers c4k3s2-16-c4k3s2", "A convolution stands after a layer of units"),
+    ("run network --data folder", "Unknown data set 'folder'"),
+    ("run network --data zipped.npy", "Cannot read the data in zipped.npy (the magic string is not correct"),
+    ("run network --data wide.train.data", "Unknown data set"),
     ("run gibbs --colour red", "Unknown option '--colour'; 'qnat run gibbs --help' lists"),
     ("run gibbs --beta", "expected one argument"),
     ("run gibbs --resume", "give --out FOLDER"),
@@ -136,8 +182,32 @@ _REFUSED = [
     ("run", "The task comes first: 'qnat run TASK [options]'; the tasks are "),
     ("run --n 4", "The task comes first"),
     ("run -- gibbs", "The task comes first"),
-    ("dance", "list"),
+    ("dance", "Unknown command 'dance'; the commands are list, run, sweep, show"),
+    ("rnu gibbs", "Unknown command 'rnu' (did you mean 'run'?)"),
     ("", "COMMAND"),
+    ("run gibs", "or a class of yours as module:Class (did you mean 'gibbs'?)."),
+    ("run nowhere:Spec", "The task 'nowhere:Spec' cannot be loaded: No module named 'nowhere'."),
+    ("run json:Nothing", "cannot be loaded: module 'json' has no attribute 'Nothing'"),
+    ("run json:dumps", "give a subclass of qnat.experiment.RunSpec"),
+    ("run gibbs --lerning-rate 1", "Unknown option '--lerning-rate' (did you mean '--learning-rate'?)"),
+    ("compare other --thresolds 1", "Unknown option '--thresolds' (did you mean '--thresholds'?)"),
+    ("run gibbs --optimizer natral", "'sgd' (did you mean 'natural'?)."),
+    ("run gibbs --metric bmk", "'bmk' is not a metric (did you mean 'bkm'?)"),
+    ("run gibbs --latent kode", "'mlp' (did you mean 'kobe'?)."),
+    ("run gibbs --spec near.toml", "Unknown key 'optimiser' (did you mean 'optimizer'?)"),
+    ("run gibbs --tolerance 0", "tolerance is '0'; it must be greater than 0"),
+    ("run gibbs --tolerance small", "tolerance is 'small'; it must be a number"),
+    ("list tusks", "choose from"),
+    ("list runs nowhere", "nowhere is not a folder"),
+    ("show mine", "not the folder of a run"),
+    ("show bare", "table.json was not written by qnat"),
+    ("show bare/run", "run.json was not written by qnat"),
+    ("finish mine", "not the folder of a run"),
+    ("finish other", "made no checkpoint, so there is nothing to finish"),
+    ("finish done", "The run in done has finished; 'qnat show done' prints it."),
+    ("finish several", "several is the folder of a sweep"),
+    ("finish foreign", "Unknown task 'else'"),
+    ("completion tcsh", "choose from"),
     ("sweep gibbs --beta 1,1", "beta lists 1, 1"),
     ("sweep gibbs --beta 1,1.0", "beta lists 1, 1.0"),
     ("sweep gibbs --beta 1,-1", "beta is '-1'"),
@@ -153,7 +223,10 @@ _REFUSED = [
     ("compare bare", "table.json was not written by qnat"),
     ("compare other --thresholds 0.1,small", "thresholds is '0.1,small'; it must be finite numbers with commas"),
     ("compare other --thresholds nan", "finite numbers"),
-    ("compare other --figure a.pdf", "give the name of a .png file"),
+    ("compare other --figure a.gif", "give the name of a .png, .pdf or .svg file"),
+    ("compare other --format png,gif", "format is 'gif'; it must be png, pdf, svg"),
+    ("run gibbs --format jpg", "format is 'jpg'; it must be png, pdf, svg"),
+    ("sweep gibbs --format jpg", "format is 'jpg'; it must be png, pdf, svg"),
     ("compare other --figure no/a.png", "in an existing folder"),
     ("cite mine", "not the folder of a run"),
     ("cite bare/run", "run.json was not written by qnat"),
@@ -185,11 +258,17 @@ for line in json.load(sys.stdin):
         status = main(line.split())
     answers.append([status, out.getvalue(), err.getvalue()])
 main(["list"])
+main(["list", "runs", "other"])
+main(["show", "other"])
+main(["completion", "bash"])
 for task in ("boltzmann", "gibbs", "helmholtz", "learning", "network", "sequence"):
     with contextlib.suppress(SystemExit):
         main(["run", task, "--help"])
 json.dump([answers, sorted({"jax", "jaxlib", "matplotlib", "sklearn", "xarray"} & set(sys.modules))], sys.stderr)
 """
+
+_FINISHED = {"task": "gibbs", "status": "finished", "steps": 1, "spec": {"task": "gibbs", "steps": 1}, "final": {}}
+_FINISHED |= {"reference": {}, "seconds": 0.0, "compile_seconds": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -200,8 +279,22 @@ def answers(tmp_path_factory):
         "uneven.txt": "ZZ 1\nZZZ 1\n",
         "complex.txt": "ZZ 1j\n",
         "good.txt": "ZZ 1\n",
+        "near.toml": "optimiser = 'adam'\n",
+        "done/run.json": json.dumps(_FINISHED),
+        "several/table.json": '{"task": "gibbs", "runs": []}',
+        "foreign/run.json": '{"task": "else", "status": "interrupted", "spec": {"task": "else", "steps": 1}}',
+        "foreign/checkpoint.npz": "",
         "bad.toml": "temperature = 1\n",
         "broken.toml": "n = = 4\n",
+        "true.toml": "n = true\n",
+        "quoted.toml": "beta = '1'\n",
+        "list.toml": "n = [2, '3']\n",
+        "date.toml": "beta = 2026-01-01\n",
+        "one.toml": "periodic = 1\n",
+        "number.toml": "layers = 64\n",
+        "part.toml": "[optimizer]\nname = 'adam'\nlearning_rate = '0.1'\n",
+        "deep.toml": "n = " + "[" * 5000,
+        "folder/empty": "",
         "mine/notes": "precious",
         "bare/table.json": "{}",
         "bare/run/run.json": '{"status": "finished"}',
@@ -212,6 +305,10 @@ def answers(tmp_path_factory):
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
+    os.mkfifo(folder / "pipe")
+    (folder / "wide.toml").write_bytes("n = 2\n".encode("utf-16"))
+    np.savez(folder / "zipped.npz", np.zeros((10, 4)))
+    (folder / "zipped.npz").rename(folder / "zipped.npy")
     np.save(folder / "grey.npy", np.linspace(0, 1, 50).reshape(10, 5))
     np.save(folder / "thin.npy", np.zeros((10, 1)))
     np.save(folder / "loud.npy", np.full((10, 4), 3.0))
@@ -240,6 +337,10 @@ def test_lists_help_and_refusals_do_not_load_jax(answers):
     assert answers[1] == []
     assert "gibbs        Train a thermal state" in answers[2]
     assert answers[2].count("\noptions:\n") == 6
+    for group in ("hamiltonian", "model", "optimizer", "task", "run", "folder and output"):
+        assert f"\n{group}:\n" in answers[2]
+    assert "\nother   else" in answers[2]
+    assert "other is interrupted at step 0 of 1." in answers[2]
 
 
 def _interrupted_when(ready) -> str:

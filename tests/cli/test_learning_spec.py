@@ -125,7 +125,7 @@ def test_measured_data_come_with_error_bars(given):
     copies = 900 if "json" in given["data"] else 90000
     assert run.final["copies_for_0.1"] == pytest.approx(copies * run.final["expected_error"] ** 2 / 0.01)
     if given["data"] == "counts":
-        off = (run.artifacts["theta"] - run.artifacts["theta_true"]) / run.artifacts["theta_error"]
+        off = (run.artifacts["theta"] - run.artifacts["exact_theta"]) / run.artifacts["theta_error"]
         assert np.abs(off).max() < 4
 
 

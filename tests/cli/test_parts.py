@@ -13,7 +13,7 @@ from classical.tasks import optimisers as network_optimisers
 from classical.tasks.boltzmann import BoltzmannSpec
 from classical.tasks.network import NetworkSpec
 from qnat.cli import main
-from qnat.experiment import RefusedError, Run, RunSpec, Task
+from qnat.experiment import RefusedError, Run, RunSpec, Task, reading
 from qnat.experiment.registry import find_spec, task_names
 from qnat.experiment.store.place import standing
 from qnat.experiment.sweep.plan import plan
@@ -204,8 +204,8 @@ def test_every_citation_has_an_entry_and_every_entry_is_cited():
 
 def test_a_file_is_read_once_and_again_when_it_changes(tmp_path, monkeypatch):
     reads = []
-    text = type(tmp_path).read_text
-    monkeypatch.setattr(type(tmp_path), "read_text", lambda path, **how: reads.append(path.name) or text(path, **how))
+    opened = reading.opened
+    monkeypatch.setattr(reading, "opened", lambda path, *most: reads.append(str(path)) or opened(path, *most))
     rungs = plan(LearningSpec, {"data": ["fair.json"], "seed": ["1", "2", "3"]}, None)
     assert reads.count("fair.json") == 1
     write_counts("fair.json", {"ZZ": {"00": 3, "11": 4}})

@@ -1,5 +1,7 @@
 """log Tr exp, the Gibbs state and the logarithm of a density matrix: values, derivatives, refusals."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.special
 
+from qnat import geometry
 from qnat.geometry import gibbs_state, log_density, log_mean, log_spectrum, log_trace_exp
 from qnat.geometry.hermitian import dot, log_sinhc
 
@@ -159,6 +162,89 @@ def test_log_density_with_a_floor():
 def test_log_density_says_that_it_works_outside_jit_only():
     with pytest.raises(TypeError, match="outside jit"):
         jax.jit(log_density)(np.eye(2) / 2)
+
+
+OF_ONE = {
+    "log_spectrum": geometry.log_spectrum,
+    "gibbs_state": geometry.gibbs_state,
+    "log_trace_exp": geometry.log_trace_exp,
+    "entropy": geometry.entropy,
+}
+OF_TWO = {
+    "relative_entropy": (geometry.relative_entropy, "K_rho", "K_sigma"),
+    "fidelity": (geometry.fidelity, "K_rho", "K_sigma"),
+    "bures_distance": (geometry.bures_distance, "K_rho", "K_sigma"),
+    "trace_distance": (geometry.trace_distance, "K_rho", "K_sigma"),
+    "free_energy": (geometry.free_energy, "K", "H"),
+    "petz": (geometry.petz("bkm"), "K", "dK"),
+    "petz_density": (geometry.petz_density("sld"), "rho", "change"),
+    "hilbert_schmidt": (geometry.hilbert_schmidt, "rho", "change"),
+}
+STACK, SQUARE, LOPSIDED = np.zeros((2, 3, 3)), np.eye(3), np.triu(np.ones((3, 3)))
+
+
+@pytest.mark.parametrize("name", OF_ONE)
+def test_functions_of_a_matrix_take_one_and_say_so(name):
+    """A stack would give one number that belongs to no member; jax.vmap and jax.lax.map hand over one at a time."""
+    for call in (OF_ONE[name], jax.jit(OF_ONE[name])):
+        with pytest.raises(ValueError, match=r"K has shape \(2, 3, 3\).*one matrix.*lax.map"):
+            call(STACK)
+        for other in (np.ones((2, 3)), np.ones(3), np.ones((0, 0))):
+            with pytest.raises(ValueError, match="K must be a square matrix"):
+                call(other)
+    with pytest.raises(ValueError, match="K must be Hermitian; it differs from its adjoint by 1"):
+        OF_ONE[name](LOPSIDED)
+    found = jax.jit(lambda stack: (jax.vmap(OF_ONE[name])(stack), jax.lax.map(OF_ONE[name], stack)))(STACK)
+    jax.tree.map(np.testing.assert_allclose, *found)
+
+
+@pytest.mark.parametrize("name", OF_TWO)
+def test_functions_of_two_matrices_name_the_one_that_is_wrong(name):
+    function, first, second = OF_TWO[name]
+    for call in (function, jax.jit(function)):
+        with pytest.raises(ValueError, match=rf"{first} has shape \(2, 3, 3\)"):
+            call(STACK, SQUARE)
+        with pytest.raises(ValueError, match=rf"{second} has shape \(2, 3, 3\)"):
+            call(SQUARE, STACK)
+        with pytest.raises(ValueError, match=f"{first} and {second} must be of one size"):
+            call(SQUARE, np.eye(2))
+    for pair, wrong in (((LOPSIDED, SQUARE), first), ((SQUARE, LOPSIDED), second)):
+        with pytest.raises(ValueError, match=f"{wrong} must be Hermitian"):
+            function(*pair)
+
+
+VECTORS = {
+    "log_p": lambda x: geometry.log_density_weights("bkm", x),
+    "log_p ": lambda x: geometry.rotation_weights("bkm", x),
+    "p": lambda x: geometry.density_weights("sld", x),
+    "log_q": lambda x: geometry.relative_entropy_from_spectra(np.zeros(2), x, np.eye(2)),
+    "log_q ": lambda x: geometry.fidelity_from_spectra(np.zeros(2), x, np.eye(2)),
+    "log_q  ": lambda x: geometry.trace_distance_from_spectra(np.zeros(2), x, np.eye(2)),
+    "psi": lambda x: geometry.fubini_study(x, np.zeros(2)),
+    "theta": geometry.NegativeEntropy().potential,
+    "theta ": lambda x: geometry.LogPartition(np.eye(2)).potential(x),
+    "theta  ": lambda x: geometry.LogTraceExp(np.stack([np.eye(2)] * 2)).potential(x),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_functions_of_a_vector_take_one_and_say_so(name):
+    with pytest.raises(ValueError, match=rf"{name.strip()} must be one vector; its shape is \(2, 2\)"):
+        VECTORS[name](np.zeros((2, 2)))
+
+
+def test_a_broken_matrix_is_not_called_lopsided():
+    """NaN in, NaN out: whoever watches a run must see it."""
+    assert np.isnan(geometry.log_trace_exp(np.full((2, 2), np.nan)))
+
+
+def test_functions_of_a_log_density_say_so_in_their_first_line():
+    """Given a density matrix instead, they would compute a plausible number that means nothing."""
+    functions = {name: f for name, f in vars(geometry).items() if name in geometry.__all__ and inspect.isfunction(f)}
+    takes = {name for name, f in functions.items() if any(p.startswith("K") for p in inspect.signature(f).parameters)}
+    assert takes == {*OF_ONE, *OF_TWO} - {"petz", "petz_density", "hilbert_schmidt"}
+    for name in (*sorted(takes), "petz", "monotone_metric", "MonotoneMetric"):
+        assert "log-densit" in getattr(geometry, name).__doc__.splitlines()[0], name
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

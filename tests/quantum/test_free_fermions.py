@@ -41,6 +41,58 @@ def test_free_fermions_equal_diagonalisation(field, periodic):
         assert fermions.variance == pytest.approx(float(exact.variance), rel=1e-10, abs=1e-11)
 
 
+def ring(n, coupling, field):
+    """The spectrum of the ring, by diagonalisation."""
+    labels = ["".join(letter if site in at else "I" for site in range(n)) for letter, at in ring_terms(n)]
+    strengths = [coupling if "Z" in label else field for label in labels]
+    return np.linalg.eigvalsh(-sum(c * dense_pauli(label).real for c, label in zip(strengths, labels, strict=True)))
+
+
+def ring_terms(n):
+    return [("Z", {i, (i + 1) % n}) for i in range(n)] + [("X", {i}) for i in range(n)]
+
+
+@pytest.mark.parametrize("n", [3, 5, 7])
+@pytest.mark.parametrize("coupling", [-1.0, -0.4, 1.0])
+def test_rings_whose_products_cancel(n, coupling):
+    """Odd antiferromagnetic rings in a weak field are frustrated: their four products agree in every digit when cold.
+
+    So do others near |h| = |J|, with either sign of the field. Variances vanish in the cold: their errors are absolute.
+    """
+    for field in (0.3, -0.3, 0.999, -1.0, 1e-6, 0.0, 2.2):
+        levels = ring(n, coupling, field)
+        for beta in (1e-3, 0.5, 5.0, 20.0, 25.0, 100.0, 1000.0):
+            p = np.exp(-beta * (levels - levels[0]))
+            z, excess = p.sum(), p @ (levels - levels[0]) / p.sum()
+            found = free_fermion_tfim(n, beta, coupling=coupling, field=field, periodic=True)
+            assert found.log_z == pytest.approx(np.log(z) - beta * levels[0], rel=1e-14), (field, beta)
+            assert found.energy == pytest.approx(levels[0] + excess, rel=1e-12), (field, beta)
+            variance = p @ (levels - levels[0] - excess) ** 2 / z
+            assert found.variance == pytest.approx(variance, rel=1e-12, abs=1e-17), (field, beta)
+            assert found.variance >= 0
+
+
+def test_a_frustrated_ring_to_seventeen_digits():
+    """Three sites, J = −1, h = 0.3, β = 20, to the digits of a forty-digit diagonalisation."""
+    found = free_fermion_tfim(3, 20.0, coupling=-1.0, field=0.3, periodic=True)
+    np.testing.assert_allclose(
+        found, (33.160858482127128, -1.657409375672908, -33.160858482127128 / 20, 0.00019867112390107195), rtol=1e-12
+    )
+
+
+def test_large_rings_near_their_critical_fields():
+    """A ferro- and an antiferromagnet are the same ring if n is even, also where the gap nearly closes at k = π."""
+    for field in (0.999999, 1.0):
+        ours, other = (free_fermion_tfim(400, 5.0, coupling=j, field=field, periodic=True) for j in (-1.0, 1.0))
+        np.testing.assert_allclose(ours, other, rtol=1e-13)
+
+
+@pytest.mark.parametrize(("n", "beta"), [(0, 1.0), (4, 0.0), (4, -1.0), (4, np.nan), (4, np.inf)])
+def test_a_chain_has_sites_and_a_temperature(n, beta):
+    with pytest.raises(ValueError, match="at least one site and a finite β > 0"):
+        free_fermion_tfim(n, beta)
+
+
 def test_long_rings_reach_the_infinite_chain():
     ring = free_fermion_tfim(4000, 2.0, periodic=True)
     assert ring.free_energy / 4000 == pytest.approx(free_energy_density_tfim(2.0), rel=1e-12)

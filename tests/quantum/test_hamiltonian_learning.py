@@ -93,7 +93,7 @@ def test_natural_gradient_ends_at_the_maximum_likelihood():
     assert trained.final["parameter_error"] < 1e-10
     assert trained.final["loss"] == pytest.approx(trained.reference["loss"]["value"], abs=1e-13)
     assert trained.final["relative_entropy"] < 1e-20
-    np.testing.assert_allclose(trained.artifacts["theta"], trained.artifacts["theta_true"], atol=1e-10)
+    np.testing.assert_allclose(trained.artifacts["theta"], trained.artifacts["exact_theta"], atol=1e-10)
     spectrum = trained.artifacts["modular_spectrum"]
     np.testing.assert_allclose(spectrum, trained.artifacts["exact_modular_spectrum"], atol=1e-10)
 

@@ -1,11 +1,12 @@
 """The record of a run while it grows: arrays over (seed, step) in memory, rows for the log."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from ..trend import Until
 from .step import Record
 
 
@@ -60,10 +61,9 @@ class Curves:
         bad = np.argwhere(~np.isfinite(self.arrays["loss"][:, first : first + count].T))
         return None if bad.size == 0 else (first + int(bad[0, 0]), int(bad[0, 1]))
 
-    def first_row(self, holds: Callable[[Mapping[str, Any]], bool], first: int, count: int) -> int | None:
-        """The first of these rows that a predicate of rows holds for."""
-        rows = ({name: curve[:, step] for name, curve in self.arrays.items()} for step in range(first, first + count))
-        return next((first + k for k, row in enumerate(rows) if np.all(holds(row))), None)
+    def first_row(self, ends: Until, first: int, count: int) -> int | None:
+        """The first of these rows with which the run ends."""
+        return next((step for step in range(first, first + count) if ends(self.arrays, step)), None)
 
     def cut(self, last: int) -> None:
         """Forgets what comes after row `last`, its update included."""

@@ -1,5 +1,6 @@
 """The loop, the only one in the repository: chunks of steps, and between them the record, the log and Ctrl-C."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from ..stopwatch import PARTS, timed
 from ..store.checkpoint import unpack
 from ..store.draws import from_bytes, to_bytes
 from ..store.folder import Memory
-from ..store.result import Run, final_values
+from ..store.result import Result, final_values, units_of
 from ..task import Reference, Task
 from . import in_python
 from . import step as traced
@@ -45,7 +46,7 @@ class Work(NamedTuple):
     reference: dict[str, Reference]
 
 
-def train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None) -> Run:
+def train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None) -> Result:
     """Runs a job to its end and stores what came out of it; its errors are those of `qnat.experiment.run`.
 
     Args:
@@ -64,6 +65,8 @@ def train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None
         spent[part] += before.get(part, 0.0)
     spent["train"] += before.get("loop", 0.0)  # what checkpoints called it before writing came apart
     work = Work(job, record, place, curves, spent, reference)
+    with _left_as_ctrl_c_does(place):
+        job.audience.start(record, job.task, first)
     # JAX's small factorisations run in OpenBLAS, whose threads wait by spinning: on a busy machine that costs tenfold.
     calm = threadpool_limits(limits=1, user_api="blas")
     with calm, Interrupt().held() as interrupt, display(job.task.name, first, job.steps, progress) as bar:
@@ -164,20 +167,39 @@ def _loop(
             raise error
         state = after
         ends = first + count > job.steps
+        due = ends or interrupt.asked or time.perf_counter() - saved >= CHECKPOINT_SECONDS
+        new = curves.rows(first, count - ends)
         with timed("write", spent):
             if job.keep is not None:
                 place.append_draws(to_bytes(_known(job, draws, first, count)))
-            place.append(curves.rows(first, count - ends))
-            if ends or interrupt.asked or time.perf_counter() - saved >= CHECKPOINT_SECONDS:
+            place.append(new)
+            if due:
                 place.save(state, first + count - ends, spent)
                 saved = time.perf_counter()
             if ends:  # after the checkpoint: a run that is continued with more steps writes this row anew
-                place.append(curves.rows(job.steps, 1))
+                place.append(final := curves.rows(job.steps, 1))
+                new += final
+        with _left_as_ctrl_c_does(place, *(() if due else (state, first + count, spent))):
+            job.audience.tell(new)
         if interrupt.asked and not ends:
             raise KeyboardInterrupt(f"Stopped at step {first + count} of {job.steps}.")
         first += count
         bar.update(min(first, job.steps), curves.latest("loss", first - 1), _gap(work, first - 1))
     return state, job.steps
+
+
+@contextlib.contextmanager
+def _left_as_ctrl_c_does(place: Memory, *unsaved: Any) -> Iterator[None]:
+    """Leaves a folder that can be resumed if a callback raises; `unsaved` is what `place.save` takes, if need be."""
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        if failed:
+            if unsaved:
+                place.save(*unsaved)
+            place.status("interrupted")
 
 
 def _known(job: Job, draws: PyTree[Array], first: int, count: int) -> PyTree[np.ndarray]:
@@ -207,7 +229,7 @@ def _non_finite(work: Work, step: int, seed: int) -> NonFiniteError:
     return NonFiniteError(f"The loss is {value} at {where}{said}; try {advice}.")
 
 
-def _result(work: Work, state: State, steps: int) -> Run:
+def _result(work: Work, state: State, steps: int) -> Result:
     job, curves = work.job, work.curves
     params = job.process.params(state.inner)
     with timed("compile", work.spent):
@@ -216,7 +238,7 @@ def _result(work: Work, state: State, steps: int) -> Run:
     if job.seeds == 1:
         params, artifacts, draws = _pick((params, artifacts, draws), 0)
     measured = {name: curves.arrays[name] for name in ("loss", *curves.evaluated)}
-    return Run(
+    return Result(
         path=work.place.path,
         spec=work.record,
         curves=curves.arrays,
@@ -233,4 +255,5 @@ def _result(work: Work, state: State, steps: int) -> Run:
         measures=job.task.measures,
         panels=job.task.panels,
         costs=job.task.costs,
+        units=units_of(job.task),
     )

@@ -1,21 +1,15 @@
 """What is to be run."""
 
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, PyTree
 
 from qnat.inference.process import Process
 
 from ..task import Task
+from ..trend import Until
+from .callbacks import Audience
 from .keep import Keep
-
-Row = Mapping[str, Float[np.ndarray, " seeds"]]
-
-
-Until = Callable[[Row], bool]
-"""A row of the record, by name, NaN where a curve has no value there, to whether the run ends with it."""
 
 
 class Job(NamedTuple):
@@ -31,6 +25,7 @@ class Job(NamedTuple):
     keep: Keep | None
     until: Until | None
     ladder: str | None
+    audience: Audience
 
     @property
     def traceable(self) -> bool:

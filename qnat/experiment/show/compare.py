@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,14 @@ from ..registry import find_spec
 from ..store.files import PART, RUN, TABLE, read_run, read_table
 from ..store.opened import check_regular
 from ..store.place import inside
-from ..store.result import Run
-from .cost import main_curve
+from ..store.result import Result, units_of
 from .lines import Entry, ordered
 
 if TYPE_CHECKING:
     from ..task import Task
 
-_HEAD = 2000
-"""Bytes in which a picture says who drew it."""
+_OWN = re.compile(rb"Software\0qnat|/Creator \(qnat\)|<dc:title>qnat</dc:title>")
+"""How a PNG, a PDF and an SVG file say who drew them."""
 
 
 def check_runs(paths: Sequence[pathlib.Path]) -> None:
@@ -62,7 +62,7 @@ def _check_figure(path: pathlib.Path) -> None:
         raise RefusedError(f"{part} is in the way; remove it, or give another name with --figure.")
     check_regular(path)
     with reading(path, instead="give another name with --figure"):
-        if path.exists() and b"Software\0qnat" not in path.open("rb").read(_HEAD):
+        if path.exists() and not _OWN.search(path.read_bytes()):
             raise RefusedError(f"{path} is there already, and not drawn by qnat; give another name with --figure.")
 
 
@@ -72,7 +72,7 @@ def load_runs(paths: Sequence[pathlib.Path]) -> list[Entry]:
     They are labelled by the options in which they differ.
     """
     folders, starts = zip(*(each for path in paths for each in _runs_in(path)), strict=True)
-    runs = declared([Run.load(folder) for folder in folders])
+    runs = declared([Result.load(folder) for folder in folders])
     ladder = ladder_of(runs[0])
     names = _telling([run.spec for run in runs], ladder)
     labels = ({name: run.spec.get(name) for name in names} for run in runs)
@@ -87,7 +87,7 @@ def comparable(entries: Sequence[Entry]) -> list[list[Entry]]:
     """
     groups: dict[tuple[Any, str], list[Entry]] = {}
     for entry in entries:
-        judge = main_curve(entry.run)[0]
+        judge = entry.run.judge
         whose = "" if judge in (entry.run.measures or ()) else entry.run.spec["task"]
         groups.setdefault((judge, whose), []).append(entry)
     return list(groups.values()) if len(groups) == 1 else [_relabelled(group) for group in groups.values()]
@@ -116,17 +116,18 @@ def _telling(specs: Sequence[dict[str, Any]], ladder: str | None) -> list[str]:
     return chosen
 
 
-def declared(runs: Sequence[Run]) -> list[Run]:
+def declared(runs: Sequence[Result]) -> list[Result]:
     """The runs, of which those from before run.json said what is measured ask their task, if that is installed."""
     old = dict.fromkeys(run.spec["task"] for run in runs if run.measures is None)
     found = {name: problem for name in old if (problem := _problem(name)) is not None}
     return [_asked(run, found[run.spec["task"]]) if run.spec["task"] in found else run for run in runs]
 
 
-def _asked(run: Run, problem: "type[Task]") -> Run:
+def _asked(run: Result, problem: "type[Task]") -> Result:
     if run.measures is not None:
         return run
-    return dataclasses.replace(run, measures=problem.measures, panels=problem.panels, costs=problem.costs)
+    known: dict[str, Any] = {"measures": problem.measures, "panels": problem.panels, "costs": problem.costs}
+    return dataclasses.replace(run, **known, units=units_of(problem))
 
 
 def _problem(task: str) -> "type[Task] | None":
@@ -141,7 +142,7 @@ def _problem(task: str) -> "type[Task] | None":
         return None
 
 
-def ladder_of(run: Run) -> str | None:
+def ladder_of(run: Result) -> str | None:
     """The ladder of a run; of one from before run.json named it, that of its task, if that is installed."""
     if run.ladder is not None:
         return run.ladder

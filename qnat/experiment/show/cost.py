@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..measures import Measure
-from ..store.result import Run
+from ..store.result import Result
 
 DECADES = (1e-1, 1e-2, 1e-3)
 """What a run is asked to get below where its measure is exact."""
@@ -25,14 +25,12 @@ class Spread(NamedTuple):
     most: float | None
 
 
-def main_curve(run: Run) -> tuple[Measure, Float[np.ndarray, "seeds rows"]]:
+def main_curve(run: Result) -> tuple[Measure, Float[np.ndarray, "seeds rows"]]:
     """What tells how good a run is, and its values: the first measure that was recorded, or the loss."""
-    recorded = (measure for measure in run.measures or () if measure.name in run.curves)
-    judge = next(recorded, Measure("loss"))
-    return judge, run.curves[judge.name]
+    return run.judge, run.curves[run.judge.name]
 
 
-def beside(run: Run) -> list[Measure]:
+def beside(run: Result) -> list[Measure]:
     """The other exact measures that were recorded, which may say that the main curve is not all."""
     judge = main_curve(run)[0]
     return [one for one in run.measures or () if one.exact and one.name in run.curves and one != judge]
@@ -43,12 +41,12 @@ def label_of(measure: Measure) -> str:
     return measure.name.replace("_", " ") + (f" ({measure.unit})" if measure.unit else "")
 
 
-def decades(run: Run) -> tuple[float, ...]:
+def decades(run: Result) -> tuple[float, ...]:
     """The thresholds that mean something for the main curve: none if its zero is anywhere."""
     return DECADES if main_curve(run)[0].exact else ()
 
 
-def costs(run: Run) -> dict[str, Float[np.ndarray, "seeds rows"]]:
+def costs(run: Result) -> dict[str, Float[np.ndarray, "seeds rows"]]:
     """What was spent before each row: steps, gradient_evaluations, what the task says that a step costs, seconds.
 
     A gradient evaluation is one of the loss a step, or one that the geometry took (curve `model_gradients`). The costs
@@ -61,7 +59,15 @@ def costs(run: Run) -> dict[str, Float[np.ndarray, "seeds rows"]]:
     return found | {"seconds": steps * run.seconds / max(1, run.steps * run.seeds)}
 
 
-def _spent(run: Run, name: str) -> Float[np.ndarray, "seeds rows"]:
+def totals(run: Result) -> dict[str, float]:
+    """What the task says that steps cost, summed over steps and seeds; gradients beyond one a step as well."""
+    spent = {name: float(each[:, -1].sum()) for name, each in costs(run).items() if name not in ("steps", "seconds")}
+    if spent["gradient_evaluations"] == run.steps * run.seeds:
+        del spent["gradient_evaluations"]
+    return spent
+
+
+def _spent(run: Result, name: str) -> Float[np.ndarray, "seeds rows"]:
     """The sum of a curve over the steps before each row; a step without a value took what the one before it took."""
     each = run.curves.get(name, np.zeros((run.seeds, run.steps + 1)))[:, :-1]
     known = np.maximum.accumulate(np.where(np.isnan(each), 0, np.arange(run.steps)), axis=1)
@@ -69,7 +75,7 @@ def _spent(run: Run, name: str) -> Float[np.ndarray, "seeds rows"]:
     return np.concatenate([np.zeros((run.seeds, 1)), total], axis=1)
 
 
-def prices(run: Run, threshold: float) -> dict[str, Float[np.ndarray, " seeds"]]:
+def prices(run: Result, threshold: float) -> dict[str, Float[np.ndarray, " seeds"]]:
     """Every cost of every seed up to the first recorded row beyond a threshold of the main curve; inf if there is none.
 
     Args:

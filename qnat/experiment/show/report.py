@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,40 +10,44 @@ import numpy as np
 from ..console import literal, say
 from ..measures import Measure
 from ..store.files import FIGURE, OBSERVABLES, RATE, TABLE, TUNING, jsonable
-from ..store.result import SECONDS, Run
+from ..store.result import SECONDS, Result
+from .block import print_estimates, print_values, spent_words
 from .compare import comparable, figure_names, ladder_of, load_runs
-from .cost import decades, main_curve, prices, spread
+from .cost import decades, main_curve, prices, spread, totals
 from .lines import Entry, entries_of
-from .tables import NEVER, beyond, cell, count, measure_words, middle, number, print_table, reaching
+from .tables import NEVER, beyond, cell, count, measure_words, middle, print_table, reaching
+from .titles import headline
+from .verdict import verdict
 
 _EXPLAINED = """Medians over seeds (least–most of those that get there); a seed that never gets there is infinite.
 Seconds are steps times the mean time of a step of one seed; compiling and writing come apart."""
 
 
-def run_document(run: Run) -> dict[str, Any]:
+def run_document(run: Result) -> dict[str, Any]:
     """A run as one JSON object; with several seeds each measured or exact value is a list."""
     exact = {name: [value] * run.seeds if run.seeds > 1 else value for name, value in run.known.items()}
     times = {"steps": run.steps} | {name: run.spent[part] for part, name in SECONDS.items()}
     return {**run.final, **exact, **times, "out": None if run.path is None else str(run.path)}
 
 
-def print_json(run: Run) -> None:
+def print_json(run: Result) -> None:
     """One JSON object on standard output."""
     say(json.dumps(jsonable(run_document(run)), allow_nan=False))
 
 
-def print_run(run: Run, account: str) -> None:
-    """The final values, where the time went and where the run is kept."""
-    spread = " (median over seeds)" if run.seeds > 1 else ""
-    width = max(map(len, (*run.final, *run.known)))
-    for name, value in run.final.items():
-        middle = statistics.median(value) if isinstance(value, list) else value
-        say(f"{name:{width}}  {number(middle)}{spread}")
-    for (name, value), known in zip(run.known.items(), run.reference.values(), strict=True):
-        say(f"{name:{width}}  {number(value)}  {known['source']}")
-    say(f"\n{run.steps} steps in {run.seconds:.2f} s; {account}")
+def print_run(run: Result, account: str = "") -> None:
+    """What was run, what came out of it, what it took, and where it is kept."""
+    say(f"{', '.join(headline([run]))}\n")
+    print_values(run)
+    for name in run.tables:
+        print_estimates(run, name)
+    if (remark := verdict(run)) is not None:
+        say(f"\n{remark}")
+    took = [f"{run.steps} steps" + (f" of {run.seeds} seeds" if run.seeds > 1 else "")]
+    took += [spent_words(run, name, total) for name, total in totals(run).items()]
+    say(f"\n{', '.join(took)} in {run.seconds:.2f} s" + (f"; {account}" if account else ""))
     if run.path is not None:
-        say(literal(run.path / FIGURE))
+        say(literal(run.path / FIGURE if (run.path / FIGURE).exists() else run.path))
 
 
 def print_sweep(table: dict[str, Any], out: pathlib.Path, account: str, *, as_json: bool) -> None:
@@ -64,27 +67,35 @@ def print_sweep(table: dict[str, Any], out: pathlib.Path, account: str, *, as_js
 
 
 def print_comparison(
-    entries: Sequence[Entry], figure: pathlib.Path, *, thresholds: Sequence[float] | None = None, as_json: bool
+    entries: Sequence[Entry],
+    figures: Sequence[pathlib.Path],
+    *,
+    thresholds: Sequence[float] | None = None,
+    as_json: bool,
 ) -> None:
     """Tables and figure of finished runs; one after the other for those that different measures judge.
 
     Args:
-        entries: the runs. figure: where it is drawn; a second one beside it, called NAME-2, and so on.
+        entries: the runs. figures: where it is drawn, in every format; a second one beside it, called NAME-2, ….
         thresholds: of the main curve; None takes its decades.
         as_json: print one JSON object instead of the tables.
     """
     from .comparison import draw_comparison
+    from .style import save_figure
 
     groups = comparable(entries)
     documents: list[dict[str, Any]] = []
-    for group, file in zip(groups, figure_names(groups, figure), strict=True):
+    names = zip(*(figure_names(groups, figure) for figure in figures), strict=True)
+    for group, files in zip(groups, names, strict=True):
         levels = decades(group[0].run) if thresholds is None else thresholds
-        draw_comparison(entries_of(group, ladder_of(group[0].run)), file, levels)
+        drawn = draw_comparison(entries_of(group, ladder_of(group[0].run)), thresholds=levels)
+        for file in files:
+            save_figure(drawn, file)
         if not as_json:
-            _print_group(group, levels, file, first=not documents)
-        documents += [_document(entry, levels) | {"figure": str(file)} for entry in group]
+            _print_group(group, levels, files[0], first=not documents)
+        documents += [_document(entry, levels) | {"figure": str(files[0])} for entry in group]
     if as_json:
-        say(json.dumps(jsonable({"runs": documents, "figure": str(figure)}), allow_nan=False))
+        say(json.dumps(jsonable({"runs": documents, "figure": str(figures[0])}), allow_nan=False))
 
 
 def _print_group(entries: Sequence[Entry], levels: Sequence[float], figure: pathlib.Path, *, first: bool) -> None:
@@ -134,9 +145,9 @@ def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> N
     print_table(title, entries, columns, rows)
 
 
-def _others(run: Run) -> list[Measure]:
+def _others(run: Result) -> list[Measure]:
     """The measures that were recorded beside the one that judges."""
-    return [one for one in run.measures or () if one.name in run.curves and one != main_curve(run)[0]]
+    return [one for one in run.measures or () if one.name in run.curves and one != run.judge]
 
 
 def _best(curve: np.ndarray, judge: Measure) -> np.ndarray:

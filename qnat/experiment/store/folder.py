@@ -19,7 +19,7 @@ from .checkpoint import Checkpoint
 from .files import DRAWS, LOG, RESULT, RUN, jsonable, reported, write_json
 from .log import Appended, log_lines, read_log
 from .opened import open_ours
-from .result import SECONDS, UNVERIFIED, Run
+from .result import SECONDS, UNVERIFIED, Result
 from .save import save_result
 from .seal import is_sealed
 
@@ -72,7 +72,7 @@ class Memory:
     def status(self, status: str, **more: Any) -> None:
         """Tells nobody."""
 
-    def keep(self, run: Run) -> None:
+    def keep(self, run: Result) -> None:
         """Leaves the run to its caller."""
 
 
@@ -157,12 +157,12 @@ class Folder(Memory):
                 else:
                     self.status("failed", message=str(error) or type(error).__name__)
 
-    def keep(self, run: Run) -> None:
+    def keep(self, run: Result) -> None:
         """Writes the result."""
         with self._reported(), timed("write", run.spent):
             self._result = save_result(run)
 
-    def finish(self, run: Run) -> None:
+    def finish(self, run: Result) -> None:
         """Writes the last run.json."""
         times = {name: run.spent[part] for part, name in SECONDS.items()}
         grown = {name: file.checksum for name, file in self._files.items()}

@@ -21,6 +21,7 @@ from .files import (
     PREVIOUS,
     RESULT,
     RUN,
+    figure_files,
     jsonable,
     read_json,
     read_run,
@@ -172,7 +173,7 @@ def locked(path: pathlib.Path) -> Iterator[None]:
 
 def clear(path: pathlib.Path) -> None:
     """Removes the files of a run, and nothing else; run.json last, by which the folder is known as ours."""
-    for name in _OURS:
+    for name in (*(file.name for file in figure_files(path, FIGURE)), *_OURS):
         for file in (path / name, path / (name + PART)):
             file.unlink(missing_ok=True)
     sync_folder(path)

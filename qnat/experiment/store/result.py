@@ -1,17 +1,17 @@
-"""What a run leaves behind: an object in Python, run.json and result.nc on disk."""
+"""What a run leaves behind: numbers in Python, run.json and result.nc on disk."""
 
 import dataclasses
 import pathlib
 import urllib.parse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from jaxtyping import Float
 
 from ..console import note
 from ..errors import RefusedError
-from ..measures import Artifact, Measure, Panel
+from ..measures import ERROR, EXACT, Artifact, Measure, Panel
 from ..reading import reading
 from .files import DRAWS as DRAWS_FILE
 from .files import LOG, RESULT, read_run
@@ -27,12 +27,12 @@ CURVE = ("seed", "step")
 _DAMAGED = "{} is missing or damaged; --force runs it again."
 UNVERIFIED = "{} is from before there were checksums; it is read as it is, unverified."
 SECONDS = {"compile": "compile_seconds", "train": "seconds", "write": "write_seconds", "draw": "draw_seconds"}
-"""Under what names run.json keeps `Run.spent`."""
+"""Under what names run.json keeps `Result.spent`."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Run:
-    """A finished run.
+class Result:
+    """What a finished run found, as data; `qnat.experiment.Run` adds what can be done with it.
 
     Attributes:
         path: its folder; None if it was kept in memory.
@@ -48,6 +48,7 @@ class Run:
         labels: `Artifact` tuples without value, of the artifacts of whose axes and values the task says what they mean.
         draws: the parameters kept on the way, with an axis over draws before their own; None if none were asked for.
         measures, panels, costs: those of the task; measures are None in a folder from before run.json named them.
+        units: of curves, by name, those of the measures included.
     """
 
     path: pathlib.Path | None
@@ -66,6 +67,7 @@ class Run:
     measures: tuple[Measure, ...] | None = None
     panels: tuple[Panel, ...] = ()
     costs: tuple[str, ...] = ()
+    units: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -91,8 +93,24 @@ class Run:
         where = "in memory" if self.path is None else f"at {self.path}"
         return f"<Run of {self.spec['task']} {where}: {self.steps} steps, loss {self.final['loss']}>"
 
-    @staticmethod
-    def load(path: str | pathlib.Path) -> "Run":
+    @property
+    def judge(self) -> Measure:
+        """What tells how good the run is: the first of its measures that was recorded, or the loss."""
+        return next((measure for measure in self.measures or () if measure.name in self.curves), Measure("loss"))
+
+    @property
+    def tables(self) -> list[str]:
+        """The artifacts that are estimates along a named axis.
+
+        Those of the task's panels of kind "points"; where it has none, all along one axis whose entries have names.
+        """
+        points = [panel.artifact for panel in self.panels if panel.kind == "points"]
+        names = points or [name for name in self.labels if not name.startswith(EXACT) and not name.endswith(ERROR)]
+        labels = {name: self.labels[name] for name in names if name in self.labels}
+        return [name for name, label in labels.items() if len(label.dims) == 1 and label.coords]
+
+    @classmethod
+    def load(cls, path: str | pathlib.Path) -> Self:
         """Reads a finished run from its folder; parameters come back as nested dictionaries of arrays.
 
         Raises:
@@ -104,7 +122,7 @@ class Run:
             raise RefusedError(f"The run in {path} is {document['status']}, not finished; --resume continues it.")
         _check_files(path, document)
         with reading(path / RESULT, "the damaged file", "--force runs it again"):
-            return _from_dataset(path, document)
+            return cls(**_from_dataset(path, document))
 
 
 def _check_files(path: pathlib.Path, document: Mapping[str, Any]) -> None:
@@ -119,7 +137,7 @@ def _check_files(path: pathlib.Path, document: Mapping[str, Any]) -> None:
 
 
 def _known(final: Mapping[str, Any], reference: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """`Run.known` from the two fields that it is made of."""
+    """`Result.known` from the two fields that it is made of."""
     return {f"exact_{name}" if name in final else name: value["value"] for name, value in reference.items()}
 
 
@@ -151,7 +169,13 @@ def declarations(task: "Task") -> dict[str, Any]:
         "measures": [measure._asdict() for measure in task.measures],
         "panels": [panel._asdict() for panel in task.panels],
         "costs": list(task.costs),
+        "units": units_of(task),
     }
+
+
+def units_of(task: "Task | type[Task]") -> dict[str, str]:
+    """The units of a task's curves, the measures first."""
+    return {measure.name: measure.unit for measure in task.measures} | dict(task.units)
 
 
 def numbered(name: str, axes: int) -> tuple[str, ...]:
@@ -182,7 +206,8 @@ def _nested(stem: str, arrays: dict[str, np.ndarray]) -> Any:
     return tree or None
 
 
-def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
+def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a result, from its folder."""
     stored = read_arrays(path / RESULT)
     curves = {name: one.value for name, one in stored.items() if one.dims == CURVE}
     seeds = document["spec"].get("seeds", 1)
@@ -193,24 +218,25 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> Run:
     artifacts = {name: array for name, array in rest.items() if name.split(".")[0] not in (PARAMS, DRAWS)}
     labels = {name: _label(name, stored[name]) for name in artifacts}
     measures = document.get("measures")
-    return Run(
-        path=path,
-        spec=document["spec"],
-        curves=curves,
-        params=_nested(PARAMS, rest),
-        draws=_nested(DRAWS, rest),
-        artifacts=artifacts,
-        labels={name: label for name, label in labels.items() if label is not None},
-        final=_numbers(document["final"]),
-        reference=document["reference"],
-        status=document["status"],
-        steps=document["steps"],
-        spent={part: document.get(key, 0.0) for part, key in SECONDS.items()},
-        ladder=document.get("ladder"),
-        measures=None if measures is None else tuple(Measure(**one) for one in measures),
-        panels=tuple(Panel(**one) for one in document.get("panels", ())),
-        costs=tuple(document.get("costs", ())),
-    )
+    return {
+        "path": path,
+        "spec": document["spec"],
+        "curves": curves,
+        "params": _nested(PARAMS, rest),
+        "draws": _nested(DRAWS, rest),
+        "artifacts": artifacts,
+        "labels": {name: label for name, label in labels.items() if label is not None},
+        "final": _numbers(document["final"]),
+        "reference": document["reference"],
+        "status": document["status"],
+        "steps": document["steps"],
+        "spent": {part: document.get(key, 0.0) for part, key in SECONDS.items()},
+        "ladder": document.get("ladder"),
+        "measures": None if measures is None else tuple(Measure(**one) for one in measures),
+        "panels": tuple(Panel(**one) for one in document.get("panels", ())),
+        "costs": tuple(document.get("costs", ())),
+        "units": document.get("units", {}),
+    }
 
 
 def _numbers(final: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import numpy as np
 from ..measures import Artifact
 from .files import RESULT, jsonable
 from .netcdf import write_arrays
-from .result import CURVE, DRAWS, PARAMS, Run, numbered
+from .result import CURVE, DRAWS, PARAMS, Result, numbered
 
 
-def save_result(run: Run) -> str:
+def save_result(run: Result) -> str:
     """Writes result.nc: curves over (seed, step), `params.<name>`, `draws.<name>`, artifacts, the spec as JSON.
 
     Curves have the units of their measures, artifacts their labels. Returns the checksum of the file.
@@ -19,8 +19,7 @@ def save_result(run: Run) -> str:
     assert run.path is not None
     first = run.spec.get("seed", 0)
     axes = {"seed": range(first, first + run.seeds), "step": range(run.steps + 1)}
-    units = {measure.name: measure.unit for measure in run.measures or ()}
-    arrays = {name: Artifact(curve, CURVE, axes, units.get(name, "")) for name, curve in run.curves.items()}
+    arrays = {name: Artifact(curve, CURVE, axes, run.units.get(name, "")) for name, curve in run.curves.items()}
     for name, array in {**_flat(PARAMS, run.params), **run.artifacts}.items():
         label = run.labels.get(name, Artifact(None))
         if taken := [each for each in (name, *label.dims) if each in run.curves or each in CURVE]:
@@ -48,7 +47,11 @@ def _flat(stem: str, tree: Any) -> dict[str, np.ndarray]:
 
 
 def _escaped(key: Any) -> str:
+    return name_of(key).replace("%", "%25").replace(".", "%2E").replace("/", "%2F")
+
+
+def name_of(key: Any) -> str:
+    """A key or an index of a pytree as text, by which parameters that were stored are found."""
     import jax
 
-    name = jax.tree_util.keystr((key,), simple=True)
-    return name.replace("%", "%25").replace(".", "%2E").replace("/", "%2F")
+    return jax.tree_util.keystr((key,), simple=True)

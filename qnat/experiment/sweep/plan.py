@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import math
 import os
 import pathlib
 import urllib.parse
@@ -12,9 +13,10 @@ from ..errors import RefusedError
 from ..store.files import FIGURE, OBSERVABLES, RATE, RUN, TABLE, TUNING, read_run, read_table
 from ..store.opened import check_regular
 from ..store.place import inside, is_taken, standing
-from ..words.spec import Rung, RunSpec
+from ..words.spec import Rung, RunSpec, check_time
 from ..words.wording import build
 
+_DAY = 86400.0
 SCALED, PLAIN = "scaled", "plain"
 
 
@@ -34,6 +36,8 @@ def plan(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start: s
     """
     if empty := [name for name, words in values.items() if not words]:
         raise RefusedError(f"{empty[0]} lists nothing; give at least one value.")
+    count = math.prod(map(len, values.values()))
+    check_time(count, 1.0, f"To run {count} combinations of values, a second each,", "list fewer values", most=_DAY)
     starts = _starts(spec, values, warm_start)
     ladder = spec.ladder if starts else None
     swept = sorted((name for name, words in values.items() if len(words) > 1), key=lambda name: name != spec.ladder)

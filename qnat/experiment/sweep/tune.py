@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ..show.cost import decades, main_curve, prices
 from ..store.files import RATE
-from ..store.result import Run
+from ..store.result import Result
 from ..words.spec import Rung
 from .plan import trial, tuning_seed
 
@@ -27,7 +27,7 @@ class Score(NamedTuple):
     final: float
 
 
-def score(run: Run | None) -> Score:
+def score(run: Result | None) -> Score:
     """The score of a trial; None is one that failed."""
     if run is None:
         return Score(math.inf, math.inf, math.inf)
@@ -38,7 +38,7 @@ def score(run: Run | None) -> Score:
     return Score(len(spent) - len(reached), max(reached, default=0.0), final)
 
 
-def tune_rates(rungs: Sequence[Rung], attempt: Callable[[Rung], Run | None]) -> list[Rung]:
+def tune_rates(rungs: Sequence[Rung], attempt: Callable[[Rung], Result | None]) -> list[Rung]:
     """The rungs with tuned learning rates; one whose learning rate is None stays as it is.
 
     The search starts with the default and half a decade to either side, and goes on as long as the best is at an end,
@@ -61,7 +61,7 @@ def tune_rates(rungs: Sequence[Rung], attempt: Callable[[Rung], Run | None]) -> 
     return chosen
 
 
-def _search(rung: Rung, seed: int, attempt: Callable[[Rung], Run | None]) -> float:
+def _search(rung: Rung, seed: int, attempt: Callable[[Rung], Result | None]) -> float:
     scores: dict[int, Score] = {}
     ahead = [0, -1, 1]
     while ahead:

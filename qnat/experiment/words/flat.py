@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -10,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from .parts import Only, Part
+from ..suggest import suggestion
+from .parts import Only, Part, check_numbers, kinds
 
 
 class Option(NamedTuple):
@@ -35,14 +35,6 @@ def _is_part(kind: Any) -> bool:
 def _word(part: type[Part]) -> str:
     field = part.model_fields["name"]
     return "" if field.is_required() else str(field.default)
-
-
-def kinds(field: FieldInfo) -> tuple[Any, ...]:
-    """The types of a field, without None."""
-    annotation = field.annotation
-    union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
-    members = typing.get_args(annotation) if union else (annotation,)
-    return tuple(member for member in members if member is not type(None))
 
 
 def literals(field: FieldInfo) -> list[Any]:
@@ -124,6 +116,7 @@ def fold(spec: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: a word that no part has, an option without use; pydantic's of a value that an option cannot have.
     """
+    check_numbers(spec.model_fields, given)
     values = dict(given)
     for choice, parts in choices(spec).items():
         part = values.get(choice)
@@ -145,7 +138,7 @@ def fold(spec: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
         if choice not in chosen:
             wanted = f"one of {', '.join(map(repr, parts))}" if "" not in parts else "a word"
             said = f"is {values[choice]!r}; it" if values.get(choice) is not None else "is missing; it"
-            raise ValueError(f"{choice} {said} must be {wanted}.")
+            raise ValueError(f"{choice} {said} must be {wanted}{suggestion(values.get(choice, ''), parts)}.")
         word, part = chosen[choice]
         own = {name: values.pop(name) for name in part.model_fields if name != "name" and name in values}
         _check_taken(spec, choice, word, own)
@@ -163,15 +156,17 @@ def _check_taken(spec: type[BaseModel], choice: str, word: str, values: Mapping[
             raise ValueError(f"{name} {value} is not used with {choice} {word}; choose {' or '.join(mine)}.")
 
 
-def flat(spec: BaseModel, *, young: bool = True) -> dict[str, Any]:
-    """The words of a spec, as JSON has them; without options that are `Part.added`, at their defaults, unless young."""
+def flat(spec: Any, *, young: bool = True) -> dict[str, Any]:
+    """The words of a spec, as JSON has them; without options that are `added`, at their defaults, unless young."""
     found: dict[str, Any] = {}
+    kind: type[BaseModel] = type(spec)
     for name, value in spec.model_dump(mode="json").items():
         part = getattr(spec, name)
         if not isinstance(part, Part):
-            found[name] = value
+            if young or name not in spec.added or value != kind.model_fields[name].default:
+                found[name] = value
             continue
-        found |= {name: part.name} if len(choices(type(spec))[name]) > 1 else {}
+        found |= {name: part.name} if len(choices(kind)[name]) > 1 else {}
         fields = type(part).model_fields
         silent = {"name"} | {each for each in part.added if not young and value[each] == fields[each].default}
         found |= {each: value[each] for each in fields if each not in silent}

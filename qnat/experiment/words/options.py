@@ -1,17 +1,20 @@
 """Command-line options from the fields of a spec."""
 
 import argparse
+import pathlib
 import sys
 import tomllib
-from collections.abc import Mapping
-from typing import Any, NoReturn
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NoReturn
 
 from pydantic.fields import FieldInfo
 
 from ..console import say
 from ..errors import RefusedError
-from .flat import choices, kinds, literals
-from .parts import Part
+from ..reading import reading, shown, text_of
+from .flat import choices, literals
+from .parts import Part, kinds
 from .spec import RunSpec
 
 
@@ -33,9 +36,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec]) -> None:
-    """One option a word, the task's own first; values stay words, because the spec converts and judges them."""
+    """One option a word, in a group a part; values stay words, because the spec converts and judges them."""
     words = spec.options()
     own = [name for name in words if name not in RunSpec.model_fields]
+    groups: dict[str, Any] = {}
     for name in (*own, *RunSpec.model_fields):
         choice, fields, _ = words[name]
         first = next(iter(fields.values()))
@@ -43,7 +47,10 @@ def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec]) -> None:
         where = "" if len(fields) == len(choices(spec).get(choice, fields)) else choice
         text = _help(where, fields)
         metavar = _metavar(name, spec, fields)
-        parser.add_argument(
+        title = "run" if name in RunSpec.model_fields else choice or (name if name in choices(spec) else "task")
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        groups[title].add_argument(
             f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, metavar=metavar, help=text, **alone
         )
 
@@ -80,7 +87,7 @@ def _help(choice: str, fields: Mapping[str, FieldInfo]) -> str:
 def values_of(chosen: argparse.Namespace, spec: type[RunSpec], *, many: bool = False) -> dict[str, Any]:
     """The values given: those of the TOML file, then those of the command line, which win; lists if `many`."""
     given = {name: getattr(chosen, name) for name in spec.options() if hasattr(chosen, name)}
-    values = _read_toml(chosen) | given
+    values = read_toml(chosen.spec, spec, many=many) | given
     if not many:
         return values
     return {name: value.split(",") if isinstance(value, str) else _as_list(value) for name, value in values.items()}
@@ -90,12 +97,47 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _read_toml(chosen: argparse.Namespace) -> dict[str, Any]:
-    if chosen.spec is None:
+def read_toml(path: pathlib.Path | None, spec: type[RunSpec], *, many: bool) -> dict[str, Any]:
+    """The options in a TOML file, none if there is no file; lists of values if `many`."""
+    if path is None:
         return {}
-    try:
-        return tomllib.loads(chosen.spec.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RefusedError(f"Cannot read {chosen.spec} ({error.strerror}); give a TOML file of options.") from None
-    except ValueError as error:
-        raise RefusedError(f"{chosen.spec} is not valid TOML ({error}).") from None
+    with reading(path, instead="give a TOML file of options"):
+        text = text_of(path)
+        try:
+            found = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise RefusedError(f"{shown(path, 4096)} is not valid TOML ({shown(error)}).") from None
+    for name, value in found.items():
+        for each in _as_list(value) if many else [value]:
+            _check_toml(spec, name, each)
+    return found
+
+
+def _check_toml(spec: type[RunSpec], name: str, value: Any) -> None:
+    """Refuses a value of TOML whose type is not that of the option: there a number has no quotes."""
+    if name in choices(spec) and isinstance(value, dict):  # a part as a table
+        for option, its in value.items():
+            _check_toml(spec, option, its)
+        return
+    if name not in (known := spec.options()):
+        return  # the spec names those that there are
+    wanted = {kind for field in known[name].fields.values() for kind in kinds(field)}
+    words = [word for kind in wanted if typing.get_origin(kind) is Literal for word in typing.get_args(kind)]
+    numeric = not wanted.isdisjoint((int, float))
+    if isinstance(value, bool):
+        right = bool in wanted
+    elif isinstance(value, str):
+        right = value in words or not (numeric or bool in wanted)
+    else:
+        right = isinstance(value, int | float) and numeric
+    if not right:
+        advice = "a number, without quotes" if numeric else "true or false" if bool in wanted else "a word in quotes"
+        raise RefusedError(f"{shown(name, 60)} is {shown(repr(value), 60)}; in TOML it must be {advice}.")
+
+
+def check_once(arguments: Sequence[str]) -> None:
+    """Refuses an option that stands twice in a command line, of which argparse would take the last."""
+    given = [word.partition("=")[0] for word in arguments if word.startswith("--") and len(word) > 2]
+    for name in given:
+        if given.count(name) > 1:
+            raise RefusedError(f"{shown(name, 60)} is given twice; give it once.")

@@ -3,10 +3,13 @@
 import contextlib
 import functools
 import pathlib
-from collections.abc import Callable
+import types
+import typing
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.fields import FieldInfo
 
 CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -34,15 +37,32 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):  # or else a part, which was judged when it was made
+            check_numbers(cls.model_fields, values)
         if cls.contents is None or cls.contents[0] in values:
             return values
         option, read = cls.contents
         return values | {option: _once(read, values["name"], _stamp(values["name"]))}
 
 
+def kinds(field: FieldInfo) -> tuple[Any, ...]:
+    """The types of a field, without None."""
+    annotation = field.annotation
+    union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
+    members = typing.get_args(annotation) if union else (annotation,)
+    return tuple(member for member in members if member is not type(None))
+
+
+def check_numbers(fields: Mapping[str, FieldInfo], values: Mapping[str, Any]) -> None:
+    """Refuses true and false where a number is wanted; pydantic takes them for 1 and 0."""
+    for name, value in values.items():
+        if isinstance(value, bool) and name in fields and {int, float}.intersection(kinds(fields[name])):
+            raise ValueError(f"{name} is {str(value).lower()}; it must be a number.")
+
+
 def _stamp(path: str) -> tuple[int, int]:
     """When a file was last written, and its length: what was read of it is good as long as they stay."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         return (found := pathlib.Path(path).stat()).st_mtime_ns, found.st_size
     return 0, 0
 

@@ -6,23 +6,28 @@ loaded.
 
 import importlib
 import math
-import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from ..errors import RefusedError
+from ..reading import present_memory, shown
+from ..store.files import FORMATS
 from .flat import Option, choices, flat, fold, options, unused
 from .parts import CONFIG, Part
 from .references import entries
+from .sentence import sentence
+from .values import COUNTS
 
 if TYPE_CHECKING:
     import optax
 
     from qnat.inference.process import Process
 
-    from ..store.result import Run
+    from ..finished import Run
+    from ..loop.callbacks import Callback
     from ..task import Task
 
 
@@ -36,23 +41,40 @@ class RunSpec(BaseModel):
     validator, so that an instance is resolved.
 
     Attributes:
-        task_name: the word on the command line, equal to the name of the entry point.
+        task_name: the word on the command line, equal to the name of the entry point; a class without one is called
+            "module:Class", by which everybody who can import it finds it.
         ladder: the option along which a sweep may start each run from the previous one; None if there is none.
         figure: how a sweep is drawn: "comparison", or "sequence" with a panel a value of the ladder.
+        titled: the words that stand above a figure. axis: what a figure writes along the ladder; "" takes its name.
         cites: keys of references beside those of the parts. trains: the class of its task, as "module:name".
+        added: options younger than runs that are to be resumed, as those of a `Part`.
     """
 
     model_config = CONFIG
     task_name: ClassVar[str]
     ladder: ClassVar[str | None] = None
     figure: ClassVar[Literal["comparison", "sequence"]] = "comparison"
+    titled: ClassVar[tuple[str, ...]] = ()
+    axis: ClassVar[str] = ""
     cites: ClassVar[tuple[str, ...]] = ()
+    added: ClassVar[tuple[str, ...]] = ()
     trains: ClassVar[str] = ""
 
     steps: int = Field(100, ge=0, description="optimiser steps")
-    seed: int = Field(0, ge=0, lt=2**31, description="first seed")
+    seed: int = Field(0, ge=0, lt=COUNTS, description="first seed")
     seeds: int = Field(1, ge=1, description="number of seeds, trained side by side")
-    every: int = Field(1, ge=1, description="steps between evaluations")
+    every: int = Field(1, ge=1, lt=COUNTS, description="steps between evaluations")
+    tolerance: float | None = Field(
+        None,
+        gt=0,
+        description="end early, once the first exact measure is below it for every seed, or, where there is none, once "
+        "the slope of the loss a step is",
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_options: Any) -> None:
+        if "task_name" not in cls.__dict__:
+            cls.task_name = f"{cls.__module__}:{cls.__qualname__}"
 
     @classmethod
     def options(cls) -> dict[str, Option]:
@@ -66,8 +88,15 @@ class RunSpec(BaseModel):
 
     @classmethod
     def restored(cls, record: Mapping[str, Any]) -> Self:
-        """The spec of a record, in which what files said stands too, so that they may have gone."""
-        return cls(**{name: value for name, value in record.items() if name in options(cls)})
+        """The spec of a record, in which what files said stands too, so that they may have gone.
+
+        Raises:
+            RefusedError: a value is not legal any more.
+        """
+        try:
+            return cls(**{name: value for name, value in record.items() if name in options(cls)})
+        except ValidationError as error:
+            raise RefusedError(sentence(error, list(cls.options()))) from None
 
     @classmethod
     def problem(cls) -> "type[Task]":
@@ -89,8 +118,7 @@ class RunSpec(BaseModel):
 
     @model_validator(mode="after")
     def _record_fits(self) -> Self:
-        bits = math.log2(_ROW_BYTES * self.seeds * (self.steps + 1000))
-        check_memory(bits, f"The record of steps = {self.steps} and seeds = {self.seeds}", "choose fewer")
+        check_record(self.steps, self.seeds)
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -161,7 +189,10 @@ class RunSpec(BaseModel):
         force: bool = False,
         initial: Any = None,
         previous: Any = None,
+        formats: Sequence[str] = FORMATS[:1],
         progress: bool | None = None,
+        until: "Callable[[Mapping[str, Any]], bool] | None" = None,
+        callbacks: "Sequence[Callback]" = (),
     ) -> "Run":
         """Trains; the arguments are those of `qnat.experiment.run`, and of `task`."""
         from ..runs import run
@@ -181,7 +212,11 @@ class RunSpec(BaseModel):
             record=self.record(),
             citations=tuple(self.citations()),
             ladder=self.ladder,
+            formats=formats,
             progress=progress,
+            tolerance=self.tolerance,
+            until=until,
+            callbacks=callbacks,
         )
 
 
@@ -204,13 +239,30 @@ class Rung(NamedTuple):
     title: str = ""
 
 
-_ROW_BYTES = 160
-"""Of a step of a seed: about twenty curves. A chunk holds some thousand steps."""
+_ROW_BYTES = 320
+"""Of a step of a seed: about twenty curves, twice when they are stored. A chunk holds some thousand steps."""
+
+
+def check_record(steps: int, seeds: int) -> None:
+    """Refuses a record that does not fit into memory."""
+    bits = math.log2(_ROW_BYTES * seeds * (steps + 1000))
+    check_memory(bits, f"The record of steps = {steps} and seeds = {seeds}", "choose fewer")
 
 
 def check_memory(bits: float, what: str, instead: str) -> None:
     """Refuses what needs more memory than this machine has: 2^bits bytes, a power because n has no bound."""
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if bits > math.log2(present):
-        needed = f"{2.0 ** (bits - 30):.3g}" if bits < 1000 else f"10^{(bits - 30) * math.log10(2):.0f}"
-        raise ValueError(f"{what} needs about {needed} GB, and this machine has {present / 2**30:.3g} GB; {instead}.")
+    if bits > math.log2(present := present_memory()):
+        needed, has = _power((bits - 30) * math.log10(2)), f"{present / 2**30:.3g}"
+        raise RefusedError(f"{shown(what)} needs about {needed} GB, and this machine has {has} GB; {instead}.")
+
+
+def check_time(count: int, seconds: float, what: str, instead: str, *, most: float = 600.0) -> None:
+    """Refuses what takes more than `most` seconds: `count` times `seconds`, a whole number because it has no bound."""
+    power = math.log10(max(count, 1)) + math.log10(seconds)
+    if power > math.log10(most):
+        raise RefusedError(f"{shown(what)} would take about {_power(power - math.log10(3600))} hours; {instead}.")
+
+
+def _power(power: float) -> str:
+    """10^power in few digits."""
+    return f"{10.0**power:.3g}" if power < 300 else f"10^{power:.0f}" if power < 1e15 else f"10^{power:.3g}"

@@ -5,8 +5,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from ..suggest import suggestion
+
+COUNTS = 2**31
+"""Steps of a run are counted in 32 bits."""
+EXACT = 2**53
+"""Up to here double precision counts singly."""
+_LARGEST = 1e100
+
 Rate = Annotated[float, Field(gt=0, description="learning rate")]
+Precision = Annotated[
+    Literal["double", "single"],
+    Field(description="of all numbers: single takes half the memory, and losses have seven digits"),
+]
 METRICS = ("bkm", "sld", "wigner_yanase", "geometric", "harmonic")
+
+
+def check_finite(largest: float, what: str) -> None:
+    """Refuses energies, or multiples of them, whose squares would overflow."""
+    if not largest <= _LARGEST:
+        raise ValueError(f"The {what} reach {largest:.3g}, and above {_LARGEST:.0e} they overflow; choose other units.")
 
 
 def _metric(word: str | None) -> str | None:
@@ -15,7 +33,8 @@ def _metric(word: str | None) -> str | None:
     if word in (None, *METRICS) or (family == "wyd" and -1 <= order <= 2) or (family == "sandwiched" and order > 0):
         return word
     names = ", ".join(METRICS)
-    raise ValueError(f"'{word}' is not a metric; use {names}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0).")
+    meant = suggestion(word, METRICS)
+    raise ValueError(f"'{word}' is not a metric{meant}; use {names}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0).")
 
 
 def _damping(word: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pennylane as qml
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 
 from ..circuits.circuit import Circuit, Gate, cnot, cz, hadamard, pauli, swap
 
@@ -85,3 +85,21 @@ def from_circuit(circuit: Circuit, angles: Float[Any, " P"], wires: Sequence[Any
             made += operations(gate, angles[k] if gate.parametrised else None, labels)
             k += gate.parametrised
     return made
+
+
+def preparation(
+    rho: Inexact[np.ndarray, "d d"], circuit: Circuit | None = None, angles: Float[np.ndarray, " P"] | None = None
+) -> Callable[..., None]:
+    """A quantum function that prepares ρ: as it is, or as what the circuit makes of a bitstring that it is given."""
+    wires = range(len(rho).bit_length() - 1)
+
+    def prepare(bits: Sequence[int] | None = None) -> None:
+        if bits is None:
+            qml.QubitDensityMatrix(rho, wires=wires)
+        elif circuit is None or angles is None:
+            raise ValueError("The state has no circuit that a bitstring could enter; call it without bits.")
+        else:
+            qml.BasisState(np.asarray(bits, int), wires=wires)
+            from_circuit(circuit, angles)
+
+    return prepare

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import qutip
 from jaxtyping import Array, ArrayLike, Complex, Float, Inexact, Int, PRNGKeyArray
+from qutip.solver.integrator import IntegratorException
 
 from ..circuits.circuit import Circuit, Gate
 from ..operators.pauli import PauliSum
@@ -148,17 +149,26 @@ def evolve(
         state: the state at times[0], a (d, d) density matrix or a Qobj; trajectories start from its eigenvectors.
         times: ascending. collapse_operators: the C, in units of time^(−1/2).
         trajectories: average so many quantum jump trajectories of `key` instead of the master equation.
+
+    Raises:
+        ValueError: trajectories without key or jumps, or the solver does not reach the last time.
     """
     H, jumps = _operator(hamiltonian), [_operator(operator) for operator in collapse_operators]
     start, grid = _operator(state), np.asarray(times, float)
     # tighter than QuTiP's defaults, whose 1e-6 would show in a relative entropy
     options = {"store_states": True, "progress_bar": "", "atol": 1e-12, "rtol": 1e-10, "nsteps": 1_000_000}
-    if trajectories is None:
-        return states_from_mesolve(qutip.mesolve(H, start, grid, jumps, options=options))
-    if key is None or not jumps:
-        raise ValueError("Trajectories need key= and at least one collapse operator.")
-    seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-    return states_from_mcsolve(qutip.mcsolve(H, start, grid, jumps, ntraj=trajectories, seeds=seed, options=options))
+    try:
+        if trajectories is None:
+            return states_from_mesolve(qutip.mesolve(H, start, grid, jumps, options=options))
+        if key is None or not jumps:
+            raise ValueError("Trajectories need key= and at least one collapse operator.")
+        seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
+        found = qutip.mcsolve(H, start, grid, jumps, ntraj=trajectories, seeds=seed, options=options)
+    except IntegratorException as error:
+        raise ValueError(
+            f"QuTiP does not solve the dynamics ({error}); choose shorter times or smaller rates."
+        ) from None
+    return states_from_mcsolve(found)
 
 
 def _gate(gate: Gate, angle: float, n: int) -> Any:

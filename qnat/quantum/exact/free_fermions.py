@@ -27,38 +27,33 @@ def free_fermion_tfim(
 
     Open chain: Z = Π 2cosh(βΛ/2), Λ the singular values of 2(h·1 + J·subdiagonal). Ring: both parity sectors,
     Z = ½[Π_NS 2cosh + Π_NS 2sinh + Π_R 2cosh − Π_R 2sinh](βΛ/2) with Λ_k = 2√(J² + h² − 2Jh cos k) and the signed modes
-    Λ_0 = 2(h − J), Λ_π = 2(h + J); keeping one sector is wrong by up to 0.5 in log Z on short cold rings.
+    Λ_0 = 2(h − J), Λ_π = 2(h + J); keeping one sector is wrong by up to 0.5 in log Z on short cold rings. Half the sum
+    or difference of two products is a sum over even or odd numbers of excitations |Λ|, whose terms are all positive: so
+    it is added up, because on frustrated rings (n odd, J < 0) the products agree in every digit.
 
     Args:
         n: number of sites; a ring needs n > 2 to have n distinct bonds.
         beta: β > 0 in units of 1/energy.
         coupling, field: J and h.
 
+    Raises:
+        ValueError: n or β is not positive, or a ring has fewer than three sites.
+
     Reference: P. Pfeuty, Ann. Phys. 57, 79 (1970).
     """
+    if n < 1 or not 0 < beta < np.inf:
+        raise ValueError(f"A chain has at least one site and a finite β > 0; got n = {n} and β = {beta}.")
     if periodic and n < 3:
         raise ValueError(f"A ring of {n} sites has fewer than {n} distinct bonds; use periodic=False.")
-    if not periodic:
+    if periodic:
+        sectors = zip(*(_ring_sector(n, beta, coupling, field, odd=odd) for odd in (False, True)), strict=True)
+        log_z, energy, variance = map(float, _mixed(*map(np.array, sectors)))
+    else:
         # singular values of a bidiagonal matrix, as the positive half of the spectrum of its Golub–Kahan tridiagonal
         band = 2 * np.where(np.arange(2 * n - 1) % 2 == 0, float(field), float(coupling))
         modes = scipy.linalg.eigvalsh_tridiagonal(np.zeros(2 * n), band)[n:]
-        log_z, slope, curvature = _log_cosh_product(beta, modes)
-    else:
-        anti, plain = (_ring_modes(n, coupling, field, shift) for shift in (0.5, 0.0))
-        parts = [
-            (*_log_cosh_product(beta, anti), 1.0),
-            (*_log_sinh_product(beta, anti), np.prod(np.sign(anti))),
-            (*_log_cosh_product(beta, plain), 1.0),
-            (*_log_sinh_product(beta, plain), -np.prod(np.sign(plain))),
-        ]
-        logs, slopes, curvatures, signs = (np.array(column) for column in zip(*parts, strict=True))
-        top = logs.max()
-        weights = signs * np.exp(logs - top)
-        log_z = top + np.log(weights.sum() / 2)
-        weights /= weights.sum()
-        slope = float(weights @ slopes)
-        curvature = float(weights @ (curvatures + (slopes - slope) ** 2))
-    return FreeFermions(float(log_z), -slope, -float(log_z) / beta, curvature)
+        log_z, energy, variance = _log_cosh_product(beta, modes)
+    return FreeFermions(log_z, energy, -log_z / beta, variance)
 
 
 class ChainObservables(NamedTuple):
@@ -129,32 +124,50 @@ def free_energy_density_tfim(beta: float, *, coupling: float = 1.0, field: float
 
 
 def _dispersion(k: float | np.ndarray, coupling: float, field: float) -> np.ndarray:
-    """Λ_k = 2√(J² + h² − 2Jh cos k), written so that nothing cancels near k = 0 at the critical point."""
-    return 2 * np.sqrt((coupling - field) ** 2 + 4 * coupling * field * np.sin(k / 2) ** 2)
+    """Λ_k = 2√(J² + h² − 2Jh cos k), written so that nothing cancels where it nearly closes, at k = 0 or at k = π."""
+    part = np.sin(k / 2) if coupling * field > 0 else np.cos(k / 2)
+    return 2 * np.sqrt((abs(coupling) - abs(field)) ** 2 + 4 * abs(coupling * field) * part**2)
 
 
-def _ring_modes(n: int, coupling: float, field: float, shift: float) -> np.ndarray:
-    """Single-particle energies at k = 2π(m + shift)/n, signed where k is 0 or π."""
-    k = 2 * np.pi * (np.arange(n) + shift) / n
-    modes = np.where(np.isclose(k, 0), 2 * (field - coupling), _dispersion(k, coupling, field))
-    return np.where(np.isclose(k, np.pi), 2 * (field + coupling), modes)
+def _ring_sector(
+    n: int, beta: float, coupling: float, field: float, *, odd: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(log weight, energy, variance) of the states of a ring with an even or an odd number of particles.
+
+    Even numbers go with momenta 2π(m + ½)/n (NS), odd ones with 2πm/n (R). Where the modes at k = 0 and π are negative,
+    they are filled in the state of lowest energy, from which excitations are counted: that changes its parity.
+    """
+    twice = 2 * np.arange(n) + (not odd)  # k = π·twice/n; whole numbers, which know k = 0 and k = π at any size
+    modes = _dispersion(np.pi * twice / n, coupling, field)
+    modes = np.where(twice == 0, 2 * (field - coupling), np.where(twice == n, 2 * (field + coupling), modes))
+    excitations, ground = np.abs(modes), -np.sum(np.abs(modes)) / 2
+    log, mean, variance = _excited(beta, excitations)[(int(odd) + np.sum(modes < 0)) % 2]
+    return log - beta * ground, ground + mean, variance
+
+
+def _excited(beta: float, levels: np.ndarray) -> np.ndarray:
+    """(log weight, mean energy, variance) of an even and of an odd number of fermions on these levels: (2, 3)."""
+    zero = np.zeros_like(levels)
+    found = np.array([[zero, zero, zero], [-beta * levels, levels, zero]])
+    while (count := found.shape[-1]) > 1:  # two halves after the other: even is even with even, or odd with odd
+        a, b = found[..., : count // 2], found[..., count // 2 : count - count % 2]
+        pairs = [np.array(_mixed(*ways.swapaxes(0, 1))) for ways in (a + b, a[::-1] + b)]
+        found = np.concatenate([np.stack(pairs), found[..., count - count % 2 :]], axis=-1)
+    return found[..., 0]
+
+
+def _mixed(log: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The log weight, mean and variance of a mixture along the first axis; a sum of positive terms."""
+    total = np.logaddexp.reduce(log)
+    weights = np.exp(log - total)
+    centre = np.sum(weights * mean, axis=0)
+    return total, centre, np.sum(weights * (variance + (mean - centre) ** 2), axis=0)
 
 
 def _log_cosh_product(beta: float, modes: np.ndarray) -> tuple[float, float, float]:
-    """log Π 2cosh(βΛ/2) and its first two β-derivatives."""
+    """log Z = log Π 2cosh(βΛ/2) of independent modes, their energy and its variance."""
     half = np.abs(modes) / 2
     x = beta * half
     sech = 2 * np.exp(-x) / (1 + np.exp(-2 * x))
     log = np.sum(x + np.log1p(np.exp(-2 * x)))
-    return float(log), float(half @ np.tanh(x)), float(half**2 @ sech**2)
-
-
-def _log_sinh_product(beta: float, modes: np.ndarray) -> tuple[float, float, float]:
-    """log |Π 2sinh(βΛ/2)| and its first two β-derivatives; (−∞, 0, 0), for weight zero, if a mode is zero."""
-    if (modes == 0).any():
-        return -np.inf, 0.0, 0.0
-    half = np.abs(modes) / 2
-    x = beta * half
-    csch = -2 * np.exp(-x) / np.expm1(-2 * x)
-    log = np.sum(x + np.log(-np.expm1(-2 * x)))
-    return float(log), float(np.sum(half / np.tanh(x))), -float(half**2 @ csch**2)
+    return float(log), -float(half @ np.tanh(x)), float(half**2 @ sech**2)

@@ -2,8 +2,11 @@
 
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+
+from qnat.experiment.errors import RefusedError
+from qnat.experiment.reading import json_of, reading, shown, text_of
 
 Counts = dict[str, dict[str, int]]
 """{setting: {bit string: count}}: letter q of a setting is the axis along which wire q was measured, character q of a
@@ -19,26 +22,20 @@ def read_counts(path: str | pathlib.Path) -> Counts:
     sum of its counts, so that a lost or doubled line does not pass unseen. Bit strings that never came may be left out.
 
     Raises:
-        ValueError: one sentence naming the file, the setting, and what is wanted.
+        RefusedError: one sentence naming the file, the setting, and what is wanted.
     """
-    path = pathlib.Path(path)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repetition)
-    except OSError as error:
-        raise ValueError(f"Cannot read the counts file {path}: {error.strerror or error}; give a JSON file.") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"The counts file {path} is not text; give JSON such as {_EXAMPLE}.") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {error.lineno}: this is not valid JSON ({error.msg}).") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    settings = document.get("settings") if isinstance(document, dict) else None
-    if not isinstance(settings, dict) or not settings:
-        raise ValueError(f'{path}: the counts need an object "settings", such as {_EXAMPLE}.')
-    first = next(iter(settings))
-    return {
-        setting: _checked(f"{path}, setting '{setting}'", setting, first, given) for setting, given in settings.items()
-    }
+    name = shown(path, 4096)
+    with reading(path, "the counts file", f"give JSON such as {_EXAMPLE}"):
+        document = json_of(text_of(path))
+        settings = document.get("settings") if isinstance(document, dict) else None
+        if not isinstance(settings, dict) or not settings:
+            raise RefusedError(f'{name}: the counts need an object "settings", such as {_EXAMPLE}.')
+        _check_keys(name, document, ("settings",))
+        first = next(iter(settings))
+        return {
+            setting: _checked(f"{name}, setting '{shown(setting, 60)}'", setting, first, given)
+            for setting, given in settings.items()
+        }
 
 
 def write_counts(path: str | pathlib.Path, counts: Mapping[str, Mapping[str, int]]) -> None:
@@ -69,35 +66,35 @@ def check_measured(strings: Iterable[str], settings: Iterable[str]) -> None:
         )
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, whose keys must differ: the standard library would silently keep the last of two."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"'{twice}' stands twice in one object; add its counts up, and write it once.")
-    return found
+def _check_keys(place: str, found: Mapping[str, Any], known: Collection[str]) -> None:
+    if unknown := [key for key in found if key not in known]:
+        raise RefusedError(f"{place}: unknown key '{shown(unknown[0], 40)}'; the keys are {', '.join(known)}.")
 
 
 def _checked(place: str, setting: str, first: str, given: Any) -> dict[str, int]:
     if not setting or not set("XYZ").issuperset(setting):
-        raise ValueError(f"{place}: a setting is one letter X, Y or Z for each qubit.")
+        raise RefusedError(f"{place}: a setting is one letter X, Y or Z for each qubit.")
     if len(setting) != len(first):
-        raise ValueError(f"{place}: it measures {len(setting)} qubits, but the first setting '{first}' {len(first)}.")
+        raise RefusedError(
+            f"{place}: it measures {len(setting)} qubits, but the first setting '{shown(first, 60)}' {len(first)}."
+        )
     counts, shots = (given.get("counts"), given.get("shots")) if isinstance(given, dict) else (None, None)
     if not isinstance(counts, dict) or not _whole(shots):
-        raise ValueError(f'{place}: it needs "shots", a whole number, and "counts", such as {{"0110": 579}}.')
+        raise RefusedError(f'{place}: it needs "shots", a whole number, and "counts", such as {{"0110": 579}}.')
+    _check_keys(place, given, ("shots", "counts"))
     for bits, count in counts.items():
         if len(bits) != len(setting) or not set("01").issuperset(bits):
-            raise ValueError(f"{place}: '{bits}' is not a string of {len(setting)} bits.")
+            raise RefusedError(f"{place}: '{shown(bits, 60)}' is not a string of {len(setting)} bits.")
         if not _whole(count):
-            raise ValueError(f"{place}: the count of '{bits}' is {count!r}; it must be a whole number of at least 0.")
+            said = f"the count of '{shown(bits, 60)}' is {shown(repr(count), 60)}"
+            raise RefusedError(f"{place}: {said}; it must be a whole number of at least 0 and at most 2^53.")
     if (total := sum(counts.values())) != shots:
-        raise ValueError(f"{place}: its counts add up to {total}, but its shots are {shots}; the two must agree.")
+        raise RefusedError(f"{place}: its counts add up to {total}, but its shots are {shots}; the two must agree.")
     if not shots:
-        raise ValueError(f"{place}: it has no shots; leave a setting out that was not measured.")
+        raise RefusedError(f"{place}: it has no shots; leave a setting out that was not measured.")
     return dict(counts)
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    """Whether a value is a number of copies; above 2^53 double precision does not count singly."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2**53

@@ -2,8 +2,8 @@
 
 import functools
 import pathlib
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ from jaxtyping import Array, ArrayLike, Complex, Float, Inexact, Int
 from . import expectations
 from . import planes as pauli_planes
 from .hamiltonian_file import read_terms
+from .terms import ROUNDING
 
 
 def masks(string: str) -> tuple[int, int]:
@@ -27,6 +28,14 @@ def row_phases(x: int, z: int, n: int) -> Complex[np.ndarray, " d"]:
     """Phases with (P v)[r] = phase[r] v[r ^ x] for the Pauli string of masks (x, z) on n qubits, d = 2^n."""
     parity = np.bitwise_count(np.arange(2**n, dtype=np.uint64) & np.uint64(z)) & 1
     return (-1j) ** (x & z).bit_count() * (1.0 - 2.0 * parity)
+
+
+def _floating(coefficients: Any) -> Any:
+    """Numbers as an array of floating or complex ones; what stands in for them inside JAX passes."""
+    if not isinstance(coefficients, jax.Array | np.ndarray | list | tuple):
+        return coefficients
+    array = jnp.asarray(coefficients)
+    return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(float)
 
 
 @functools.partial(jax.jit, static_argnames=("n", "is_real"))
@@ -50,15 +59,31 @@ def as_coefficients(values: Sequence[float | Float[Array, ""]]) -> Float[Array, 
     return jnp.asarray(np.array(values, float) if known else values, float)
 
 
+def _real(coefficients: Mapping[str, Any]) -> list[float | Float[Array, ""]]:
+    """The coefficients without imaginary parts that are rounding; real ones may be traced."""
+    known = [abs(c.real) for c in coefficients.values() if not isinstance(c, jax.core.Tracer)]
+    largest, found = max(known, default=0.0), []
+    for string, coefficient in coefficients.items():
+        if np.iscomplexobj(coefficient):
+            if isinstance(coefficient, jax.core.Tracer) or not abs(coefficient.imag) <= ROUNDING * largest:
+                raise ValueError(
+                    f"The coefficient {coefficient} of '{string}' is complex; a Hamiltonian needs real ones."
+                )
+            coefficient = coefficient.real  # noqa: PLW2901
+        found.append(coefficient)
+    return found
+
+
 class PauliSum(eqx.Module):
     """H = Σⱼ cⱼ Pⱼ, a Hermitian sum of Pauli strings on n qubits.
 
     Attributes:
-        coefficients: (T,) real, the cⱼ; the only array, so that couplings may be traced.
+        coefficients: (T,) real, the cⱼ; the only array, so that couplings may be traced. Whole numbers become floating
+            ones, in the default precision.
         strings: T Pauli strings such as "ZZII"; letter q acts on wire q, wire 0 the leftmost Kronecker factor.
     """
 
-    coefficients: Float[Array, " T"]
+    coefficients: Float[Array, " T"] = eqx.field(converter=_floating)
     strings: tuple[str, ...] = eqx.field(static=True)
 
     def __check_init__(self) -> None:
@@ -69,18 +94,26 @@ class PauliSum(eqx.Module):
             raise ValueError(f"Pauli strings need equal lengths and the letters I, X, Y, Z; got {self.strings[:4]}.")
         if len(set(self.strings)) != len(self.strings):
             raise ValueError("Each Pauli string may stand once; PauliSum.from_terms adds up equal ones.")
+        if not hasattr(self.coefficients, "shape"):
+            return
+        if jnp.iscomplexobj(self.coefficients):
+            raise ValueError("The coefficients of a PauliSum are complex; a Hamiltonian needs real ones.")
+        if self.coefficients.shape != (len(self.strings),):
+            raise ValueError(
+                f"{len(self.strings)} Pauli strings need coefficients of shape ({len(self.strings)},); these have "
+                f"{self.coefficients.shape}."
+            )
 
     @classmethod
     def from_terms(cls, terms: Iterable[tuple[str, float]]) -> Self:
-        """The sum of (Pauli string, real coefficient) pairs; equal strings add up."""
+        """The sum of (Pauli string, real coefficient) pairs; equal strings add up.
+
+        Imaginary parts below 1e-12 of the largest coefficient are rounding, and dropped.
+        """
         total: dict[str, float] = {}
         for string, coefficient in terms:
-            if np.iscomplexobj(coefficient):
-                raise ValueError(
-                    f"The coefficient {coefficient} of '{string}' is complex; a Hamiltonian needs real ones."
-                )
             total[string] = total.get(string, 0.0) + coefficient
-        return cls(as_coefficients(list(total.values())), tuple(total))
+        return cls(as_coefficients(_real(total)), tuple(total))
 
     @classmethod
     def from_strings(cls, strings: Sequence[str]) -> Self:
@@ -88,9 +121,9 @@ class PauliSum(eqx.Module):
         return cls.from_terms((string, 1.0) for string in strings)
 
     @classmethod
-    def from_file(cls, path: str | pathlib.Path) -> Self:
+    def from_file(cls, path: str | pathlib.Path, n: int | None = None) -> Self:
         """Reads a text or JSON file of terms; see `qnat.quantum.operators.hamiltonian_file.read_terms`."""
-        return cls.from_terms(read_terms(path))
+        return cls.from_terms(read_terms(path, n))
 
     @property
     def n(self) -> int:

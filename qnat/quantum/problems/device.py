@@ -12,6 +12,7 @@ from qnat.experiment.task import Reference, Task
 from qnat.geometry.metric import AbstractMetric
 
 from ..circuits.circuit import Circuit
+from ..methods.state import ThermalState
 from ..models import LatentGibbs
 from ..models.latent import Params
 from ..operators.pauli import PauliSum
@@ -40,7 +41,7 @@ class DeviceThermalTask(Task):
     """
 
     name = "gibbs"
-    measures, panels, costs = ThermalTask.measures, ThermalTask.panels, ThermalTask.costs
+    measures, units, panels, costs = ThermalTask.measures, ThermalTask.units, ThermalTask.panels, ThermalTask.costs
     exact: ThermalTask
     hamiltonian: PauliSum
     device: Device
@@ -81,6 +82,9 @@ class DeviceThermalTask(Task):
     @property
     def reference(self) -> Mapping[str, Reference]:
         return self.exact.reference
+
+    def trained(self, params: Params) -> ThermalState:
+        return self.exact.trained(params)
 
     def artifacts(self, params: Params) -> dict[str, Array | Artifact]:
         """As `ThermalTask.artifacts`."""

@@ -9,15 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Inexact, PRNGKeyArray, PyTree
 
-from qnat.experiment.measures import Artifact, Measure
+from qnat.experiment.measures import ERROR, EXACT, Artifact, Measure, Panel
 from qnat.experiment.task import Reference, Task
-from qnat.geometry.divergence import fidelity_from_spectra, relative_entropy_from_spectra, trace_distance_from_spectra
+from qnat.geometry.distances import fidelity_from_spectra, trace_distance_from_spectra
+from qnat.geometry.divergence import relative_entropy_from_spectra
 from qnat.geometry.hermitian import dot, log_trace_exp
 from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.mirror import AbstractMirrorMap
 
 from ..measure.counts import Moments, exact_moments
 from ..methods.likelihood import maximum_likelihood, pretrain, sandwich
+from ..methods.state import ThermalState
 from ..models import GibbsFamily, LatentGibbs
 from ..models.latent import real_overlaps
 from ..models.metrics import monotone_metrics
@@ -40,10 +42,12 @@ class LearningTask(Task):
         entropy: S(σ) if σ is the data, else 0. theta_true: (P,) the θ of σ if it is known.
         start: (P,) where to begin, such as `pretrain` gives; None begins at random. ridge: μ.
         least: the loss of the maximum-likelihood state. copies: how many the moments cost; 0 for exact ones.
+        beta: inverse temperature of σ, by which θ = −β × couplings are told as energies; None if it is not known.
     """
 
     name = "learning"
     measures: ClassVar[tuple[Measure, ...]] = (Measure("relative_entropy", "nats", exact=True),)
+    panels: ClassVar[tuple[Panel, ...]] = (Panel("points", "couplings"),)
     model: GibbsFamily | LatentGibbs
     moments: Float[Array, " P"] | None
     covariance: Float[Array, "P P"] | None
@@ -54,6 +58,7 @@ class LearningTask(Task):
     ridge: Float[Array, ""]
     least: Float[Array, ""] | None
     copies: Float[Array, ""]
+    beta: Float[Array, ""] | None
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class LearningTask(Task):
         theta_true: Float[ArrayLike, " P"] | None = None,
         subset: tuple[int, ...] | None = None,
         ridge: float = 0.0,
+        beta: float | None = None,
     ) -> None:
         """A task from data.
 
@@ -74,6 +80,7 @@ class LearningTask(Task):
             theta_true: the parameters of σ, if it belongs to the family: for the evaluation only.
             subset: indices of the generators of a GibbsFamily on which it is pre-trained; None for no pre-training.
             ridge: μ ≥ 0.
+            beta: inverse temperature of σ, if it is known; 0 tells nothing of couplings.
 
         Raises:
             ValueError: data that do not belong to the model, a matrix that is not a state, or moments without a
@@ -87,6 +94,7 @@ class LearningTask(Task):
         self.entropy = jnp.zeros(()) if exact is None else exact.entropy
         self.theta_true = None if theta_true is None else jnp.asarray(theta_true, float)
         self.copies = jnp.zeros(())
+        self.beta = jnp.asarray(beta, float) if beta else None
         self.moments = self.covariance = self.start = self.least = None
         if isinstance(model, LatentGibbs):
             if exact is None:
@@ -170,22 +178,34 @@ class LearningTask(Task):
 
     @eqx.filter_jit
     def artifacts(self, params: PyTree[Array]) -> dict[str, Artifact]:
-        """Spectrum of the trained state and of σ; θ of a GibbsFamily, its standard errors, and its true value."""
+        """Spectra of the trained state and of σ; θ and couplings of a GibbsFamily, standard errors and true values.
+
+        The couplings are −θ/β, energies; or −θ, in nats, where β is not known.
+        """
         log_p, _ = self.model.spectrum(params)
         spectra, thetas = {"modular_spectrum": jnp.sort(-log_p)}, {}
         if self.target is not None:
             spectra["exact_modular_spectrum"] = jnp.sort(-self.target.log_p)
         if self.covariance is not None:
             fisher = self.metric("bkm").at(params).as_matrix()
-            thetas = {"theta": params}
-            thetas["theta_error"] = jnp.sqrt(jnp.diagonal(sandwich(fisher, self.covariance, self.ridge)))
-            if self.theta_true is not None:
-                thetas["theta_true"] = self.theta_true
+            error = jnp.sqrt(jnp.diagonal(sandwich(fisher, self.covariance, self.ridge)))
+            thetas = {"": params, ERROR: error} | ({} if self.theta_true is None else {EXACT: self.theta_true})
         generators = getattr(self.model, "generators", None)
         along = {"generator": generators.strings} if isinstance(generators, PauliSum) else {}
-        return {name: Artifact(each, ("eigenstate",), unit="nats") for name, each in spectra.items()} | {
-            name: Artifact(each, ("generator",), along) for name, each in thetas.items()
-        }
+        found = {name: Artifact(each, ("eigenstate",), unit="nats") for name, each in spectra.items()}
+        beta, unit = (1.0, "nats") if self.beta is None else (self.beta, "energy")
+        for which, each in thetas.items():
+            before, behind = (EXACT, "") if which == EXACT else ("", which)
+            sign = 1 if which == ERROR else -1
+            found[f"{before}theta{behind}"] = Artifact(each, ("generator",), along, "nats")
+            found[f"{before}couplings{behind}"] = Artifact(
+                sign * each / beta, ("generator",), along, unit, "coupling" if self.beta is not None else "β × coupling"
+            )
+        return found
+
+    def trained(self, params: PyTree[Array]) -> ThermalState:
+        """The state, thermal for its own Hamiltonian, −log ρ/β, or −log ρ at β = 1 where β is not known."""
+        return ThermalState(self.model, params, beta=1.0 if self.beta is None else self.beta)
 
 
 def _moments_of(family: GibbsFamily, data: Moments | Target) -> Moments:

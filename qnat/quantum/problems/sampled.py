@@ -19,6 +19,7 @@ from ..backends import AbstractBackend, Statevector
 from ..measure.measurement import Measurement
 from ..methods.sampled_metric import SampledMetric, bitstring_counts
 from ..methods.shift import shift_gradient, shifts
+from ..methods.state import ThermalState
 from ..models import Frame, LatentGibbs
 from ..models.latent import Params
 from ..operators.pauli import PauliSum
@@ -46,7 +47,7 @@ class SampledThermalTask(Task):
     """
 
     name = "gibbs"
-    measures, panels, costs = ThermalTask.measures, ThermalTask.panels, ThermalTask.costs
+    measures, units, panels, costs = ThermalTask.measures, ThermalTask.units, ThermalTask.panels, ThermalTask.costs
     exact: ThermalTask
     backend: AbstractBackend
     measurement: Measurement
@@ -149,6 +150,9 @@ class SampledThermalTask(Task):
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
         """As `ThermalTask.evaluate`, exact; and the shots of a step."""
         return self.exact.evaluate(params) | {"shots": jnp.asarray(self.shots_per_step, dtype=float)}
+
+    def trained(self, params: PyTree[Array]) -> ThermalState:
+        return self.exact.trained(params)
 
     def artifacts(self, params: PyTree[Array]) -> dict[str, Array | Artifact]:
         return self.exact.artifacts(params)

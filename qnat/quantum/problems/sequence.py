@@ -30,6 +30,7 @@ class SequenceTask(LearningTask):
 
     name = "sequence"
     measures = (*LearningTask.measures, Measure("true_relative_entropy", "nats", exact=True))
+    panels = ()
     true: Target
 
     def __init__(

@@ -40,7 +40,7 @@ def simulated(
     """
     sigma = gibbs_state(-beta * hamiltonian.matrix())
     if not isinstance(model, GibbsFamily):
-        return LearningTask(model, sigma)
+        return LearningTask(model, sigma, beta=beta)
     assert isinstance(model.generators, PauliSum)
     strings, key = model.generators.strings, jax.random.fold_in(jax.random.key(seed), _DATA_STREAM)
     couplings = dict(zip(hamiltonian.strings, np.asarray(hamiltonian.coefficients), strict=True))
@@ -54,7 +54,7 @@ def simulated(
             least = f"the {len(settings)} settings that cover the model need at least two each"
             raise ValueError(f"shots is {shots}; {least}.")
         known = estimate(measure(sigma, settings, shots // len(settings), key=key), strings)
-    return LearningTask(model, known, truth=sigma, theta_true=theta, **fit)
+    return LearningTask(model, known, truth=sigma, theta_true=theta, beta=beta, **fit)
 
 
 def first_fitted(

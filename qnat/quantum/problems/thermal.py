@@ -1,5 +1,6 @@
 """Variational Gibbs sampling: the free energy of a model against a Hamiltonian."""
 
+import types
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -12,15 +13,28 @@ from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
 from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Reference, Task
-from qnat.geometry.divergence import fidelity_from_spectra, relative_entropy_from_spectra, trace_distance_from_spectra
+from qnat.geometry.distances import fidelity_from_spectra, trace_distance_from_spectra
+from qnat.geometry.divergence import relative_entropy_from_spectra
 from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.mirror import AbstractMirrorMap
+from qnat.geometry.spin_families import BoltzmannMachine
 
 from ..exact.dense import thermal
 from ..methods.observables import thermal_observables
+from ..methods.state import ThermalState
 from ..models import GibbsFamily, LatentGibbs
 from ..models.metrics import monotone_metrics
 from ..operators.pauli import PauliSum
+
+_CALLED = {
+    "energy_density": ("units of H", "energy per site"),
+    "specific_heat": ("", "specific heat per site"),
+    "magnetisation_x": ("", "magnetisation x"),
+    "magnetisation_z": ("", "magnetisation z"),
+    "susceptibility_x": ("1/energy", "susceptibility x"),
+    "susceptibility_z": ("1/energy", "susceptibility z"),
+}
+"""Units and names of the observables that are numbers."""
 
 
 class ThermalTask(Task):
@@ -36,7 +50,20 @@ class ThermalTask(Task):
 
     name = "gibbs"
     measures = (Measure("relative_entropy", "nats", exact=True),)
-    panels = (Panel("levels", "spectrum"), Panel("matrix", "correlations_zz"))
+    units = types.MappingProxyType(
+        {
+            "fidelity": "",
+            "trace_distance": "",
+            "energy": "energy",
+            "entropy": "nats",
+            "free_energy": "energy",
+            "beta_free_energy": "nats",
+        }
+    )
+    panels = (
+        Panel("levels", "spectrum", against="energies"),
+        Panel("matrix", "correlations_zz", "correlations ⟨ZᵢZⱼ⟩"),
+    )
     costs = ("shots",)
     model: LatentGibbs | GibbsFamily
     hamiltonian: Inexact[Array, "d d"]
@@ -113,23 +140,51 @@ class ThermalTask(Task):
             "trace_distance": trace_distance_from_spectra(log_p, exact.log_p, amplitudes),
             "energy": energy,
             "entropy": entropy,
-            "free_energy": self.beta * energy - entropy,
+            "free_energy": energy - entropy / self.beta,
+            "beta_free_energy": self.beta * energy - entropy,
         }
 
     @property
     def reference(self) -> Mapping[str, Reference]:
-        log_z = thermal(self.energies, self.beta).log_z
-        return {
-            "exact_free_energy": Reference(-log_z, "−log Z by exact diagonalisation", 1e-12),
-            "log_z_exact": Reference(log_z, "log Z by exact diagonalisation", 1e-12),
+        exact = thermal(self.energies, self.beta)
+        known = {
+            "energy": exact.energy,
+            "entropy": exact.entropy,
+            "free_energy": -exact.log_z / self.beta,
+            "beta_free_energy": -exact.log_z,
+            "log_z_exact": exact.log_z,
         }
+        return {name: Reference(value, "exact diagonalisation", 1e-12) for name, value in known.items()}
+
+    def trained(self, params: PyTree[Array]) -> ThermalState:
+        """The state, to be measured, sampled or exported."""
+        return ThermalState(self.model, params, self.hamiltonian, self.beta)
 
     @eqx.filter_jit
     def artifacts(self, params: PyTree[Array]) -> dict[str, Array | Artifact]:
-        """Of the trained and the exact state: spectra, for n ≤ 6 density matrices, and observables if wanted."""
+        """The spectrum of H; of the trained and the exact state spectra, for n ≤ 6 density matrices, observables.
+
+        Of a model whose latent energy is a sum over sets of spins, also the energies; of a GibbsFamily of Pauli strings
+        its θ.
+        """
         exact = thermal(self.energies, self.beta)
-        trained = self._of_state(*self.model.spectrum(params))
-        return trained | {f"exact_{name}": found for name, found in self._of_state(exact.log_p, self.levels).items()}
+        trained = self._of_state(*self.model.spectrum(params)) | self._named(params)
+        energies = Artifact(self.energies, ("eigenstate",), unit="units of H", long_name="energy of the level")
+        return {
+            "energies": energies,
+            **trained,
+            **{f"exact_{name}": found for name, found in self._of_state(exact.log_p, self.levels).items()},
+        }
+
+    def _named(self, params: PyTree[Array]) -> dict[str, Artifact]:
+        """Parameters whose names say what they are."""
+        if isinstance(self.model, LatentGibbs) and isinstance(self.model.latent, BoltzmannMachine):
+            along = {"interaction": self.model.latent.names}
+            return {"latent_energies": Artifact(params["latent"], ("interaction",), along, "nats", "latent energy")}
+        if isinstance(self.model, GibbsFamily) and isinstance(self.model.generators, PauliSum):
+            along = {"generator": self.model.generators.strings}
+            return {"theta": Artifact(params, ("generator",), along, "nats")}
+        return {}
 
     def _of_state(self, log_p: Float[Array, " d"], basis: Inexact[Array, "d d"]) -> dict[str, Array | Artifact]:
         p, n = jnp.exp(log_p), log_p.size.bit_length() - 1
@@ -146,4 +201,5 @@ class ThermalTask(Task):
             for name, dims in (("correlations_zz", ("site_i", "site_j")), ("bloch_vectors", ("site", "axis"))):
                 along = {dim: list("XYZ") if dim == "axis" else range(n) for dim in dims}
                 found[name] = Artifact(found[name], dims, along)
+            found |= {name: Artifact(found[name], (), {}, *label) for name, label in _CALLED.items()}
         return found

@@ -6,10 +6,13 @@ from pydantic import Field, model_validator
 
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.words.parts import Only
+from qnat.experiment.words.values import EXACT
 
 from .variational import Natural, VariationalSpec
 
-Shots = Annotated[int | None, Only("model", ("qhbm",)), Only("optimizer", ("natural", "adam", "sgd")), Field(ge=1)]
+Shots = Annotated[
+    int | None, Only("model", ("qhbm",)), Only("optimizer", ("natural", "adam", "sgd")), Field(ge=1, le=EXACT)
+]
 
 
 class GibbsSpec(VariationalSpec):
@@ -20,6 +23,8 @@ class GibbsSpec(VariationalSpec):
 
     task_name: ClassVar[str] = "gibbs"
     ladder: ClassVar[str | None] = "beta"
+    titled = ("hamiltonian", "periodic", "n", "beta", "model", "optimizer", "shots")
+    axis = "β (1/energy)"
     trains = "qnat.quantum.problems:ThermalTask"
 
     beta: float = Field(1.0, ge=0, description="inverse temperature, in inverse units of energy")
@@ -40,6 +45,9 @@ class GibbsSpec(VariationalSpec):
         modest = {"learning_rate": 0.3, "damping": 1.0}
         self._set(**{name: modest[name] for name in modest.keys() - self.optimizer.model_fields_set})
         return self
+
+    def multiplied(self) -> dict[str, float]:
+        return super().multiplied() | {"energies times beta": self.beta}
 
     def warm_start(self, params: Any, previous: Self, how: str) -> Any:
         """The state of `previous`, its log-density scaled by the ratio of the betas or as it is.

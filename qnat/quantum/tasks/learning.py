@@ -2,18 +2,21 @@
 
 import hashlib
 import json
+import math
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.words.parts import Part
+from qnat.experiment.words.spec import check_memory
+from qnat.experiment.words.values import EXACT
 
 from ..measure.counts_file import read_counts
 from .variational import Family, Qhbm, VariationalSpec
 
 Beta = Annotated[float, Field(ge=0, description="inverse temperature, in inverse units of energy")]
-Shots = Annotated[int, Field(ge=1, description="copies that counts or shadows use up, in all")]
+Shots = Annotated[int, Field(ge=1, le=EXACT, description="copies that counts or shadows use up, in all")]
 
 
 class Exact(Part):
@@ -97,10 +100,15 @@ class LearningSpec(VariationalSpec):
 
     task_name: ClassVar[str] = "learning"
     ladder: ClassVar[str | None] = "beta"
+    titled = ("hamiltonian", "periodic", "n", "beta", "data", "shots", "model", "optimizer")
+    axis = "β (1/energy)"
     trains = "qnat.quantum.problems:LearningTask"
 
     data: Exact | Counts | Shadows | CountsFile = Exact()
     model: LearnedFamily | Qhbm = LearnedFamily()
+
+    def multiplied(self) -> dict[str, float]:
+        return super().multiplied() | ({} if self.beta is None else {"energies times beta": self.beta})
 
     def qubits(self) -> int | None:
         given, data = super().qubits(), self.data
@@ -116,6 +124,10 @@ class LearningSpec(VariationalSpec):
         data = self.data.name
         if self.model.name == "qhbm" and data != "exact":
             raise ValueError(f"data {data} is not used with model qhbm, which needs exact data; choose gibbs.")
+        if isinstance(self.data, Shadows):  # numbers of every copy: its axes and bits, and values of all strings
+            numbers = 2 * (12 * self.n + self.size().terms) + 6 * self.n + 4
+            bits = math.log2(8 * self.data.shots * numbers)
+            check_memory(bits, f"The record of shots = {self.data.shots} shadows", "choose fewer shots")
         return self
 
     def record(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The spec of sequences of states."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
@@ -7,12 +8,16 @@ from pydantic import Field, ValidationError, model_validator
 
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.spec import Rung
-from qnat.experiment.words.wording import sentence
+from qnat.experiment.words.sentence import sentence
+from qnat.experiment.words.spec import Rung, check_memory, check_record, check_time
 
+from ..operators.sizes import dense_bits
 from .system import Size, SystemSpec
 from .variational import VariationalSpec
 
+_DAY = 86400.0
+_TRAJECTORY_SECONDS = 1e-3
+_RADIANS, _TURNS = 1e15, 1e4
 _SHAPE = ("rows", "columns")
 _OPTIONS = [name for name, option in SystemSpec.options().items() if option.choice and name not in _SHAPE]
 
@@ -102,6 +107,7 @@ class SequenceSpec(VariationalSpec):
     task_name: ClassVar[str] = "sequence"
     ladder: ClassVar[str | None] = "element"
     figure: ClassVar[Literal["comparison", "sequence"]] = "sequence"
+    titled = ("hamiltonian", "periodic", "n", "kind", "data", "model", "optimizer")
     trains = "qnat.quantum.problems:SequenceTask"
 
     kind: Ladder | Quench | Open = Ladder()
@@ -111,6 +117,10 @@ class SequenceSpec(VariationalSpec):
     )
     first_steps: int | None = Field(None, ge=0, description="optimiser steps of the first state (default: steps)")
     element: int | None = Field(None, ge=0, description="fit this state alone, from a random start (default: all)")
+
+    def multiplied(self) -> dict[str, float]:
+        coldest = self.kind.beta_max if isinstance(self.kind, Ladder) else self.kind.beta
+        return super().multiplied() | {"energies times beta": coldest}
 
     def size(self) -> Size:
         size = super().size()
@@ -141,10 +151,17 @@ class SequenceSpec(VariationalSpec):
             raise ValueError(
                 f"ansatz real makes real states, and those of kind {self.kind.name} are not; choose hea_ring."
             )
+        chains = self.seeds if self.data == "recursive" else 1
+        runs = (self.elements * (1 + (self.start == "both")) - (self.start == "both")) * chains
+        what = f"To make {runs} runs, for elements = {self.elements}, a second each,"
+        check_time(runs, 1.0, what, "choose fewer elements", most=_DAY)
         if self.kind.name == "quench":
             self._check_quench()
+        if isinstance(self.kind, Evolution):
+            self._check_times(self.kind)
         if "first_steps" not in self.model_fields_set:
             self._set(first_steps=self.steps)
+        check_record(self.first_steps or 0, self.seeds)
         if self.element is not None and self.element >= self.elements:
             raise ValueError(f"element is {self.element}; it must be less than elements = {self.elements}.")
         if self.element and self.data == "recursive" and self.first_steps is not None:  # those of `rungs` have none
@@ -158,6 +175,25 @@ class SequenceSpec(VariationalSpec):
         if self.after.hamiltonian == self.hamiltonian:
             raise ValueError(f"quench {self.quench} changes nothing; give another value.")
 
+    def _check_times(self, kind: Evolution) -> None:
+        """Refuses times over which nothing is known any more, or that a solver does not reach."""
+        bits = math.log2(3 * self.elements) + dense_bits(self.n)
+        check_memory(bits, f"The states of elements = {self.elements}", "choose fewer elements")
+        energy = max(self.size().energy, self.after.size().energy if kind.name == "quench" else 0.0)
+        if not (phase := energy * kind.time_step * self.elements) <= _RADIANS:
+            raise ValueError(
+                f"Energies times the last time reach {phase:.3g}, and double precision knows no angle above "
+                f"{_RADIANS:.0e}; choose a smaller time_step."
+            )
+        if isinstance(kind, Open):
+            if not (turns := (energy + self.n * kind.decay) * kind.time_step) <= _TURNS:
+                raise ValueError(
+                    f"Energies and decay times time_step reach {turns:.3g}, and the solver takes at most "
+                    f"{_TURNS:.0e} between two states; choose a smaller time_step."
+                )
+            what = f"The data of trajectories = {kind.trajectories}"
+            check_time(kind.trajectories or 1, _TRAJECTORY_SECONDS, what, "choose fewer")
+
     def rungs(self) -> list[Rung] | None:
         """A run for each state and start, in their order; None if this is one of them.
 
@@ -166,6 +202,7 @@ class SequenceSpec(VariationalSpec):
         if self.element is not None:
             return None
         chains: Sequence[dict[str, int]] = [{}]
+        places = self.places
         if self.data == "recursive":
             chains = [{"seed": self.seed + k, "seeds": 1} for k in range(self.seeds)]
         starts = ("previous", "random") if self.start == "both" else (self.start,)
@@ -174,12 +211,12 @@ class SequenceSpec(VariationalSpec):
             labels = {"seed": chain["seed"]} if self.seeds > 1 and chain else {}
             for start in starts:
                 before: str | None = None
-                for k in range(self.elements):
+                for k, position in enumerate(places):
                     how = start if k else "random"
                     names = {"element": k} | labels
                     folder = "_".join(f"{name}={value}" for name, value in (names | {"start": how}).items())
                     follows = start == "previous" or self.data == "recursive"
-                    title = f"{self.kind.symbol} = {self.places[k]:.4g}"
+                    title = f"{self.kind.symbol} = {position:.4g}"
                     one = Rung(folder, self._one(k, chain), names, before if follows else None, how, title)
                     found.setdefault(folder, one)
                     before = folder

@@ -8,19 +8,25 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.spec import RunSpec
+from qnat.experiment.words.spec import RunSpec, check_memory
+from qnat.experiment.words.values import COUNTS, check_finite
 
-from ..operators.hamiltonian_file import read_terms
-from ..operators.sizes import lattice, num_bonds
+from ..operators.hamiltonian_file import read_sum
+from ..operators.sizes import dense_bits, lattice, num_bonds
+from ..operators.terms import full, is_full, is_identity, qubits
 
 
 class Size(NamedTuple):
-    """Qubits, terms beside the identity, whether the matrix is real, as far as words tell, and words that follow."""
+    """Qubits, terms beside the identity, whether the matrix is real, as far as words tell, and words that follow.
+
+    `energy`: the largest that a state can have, about; infinite where the sum of the terms overflows.
+    """
 
     n: int
     terms: int
     is_real: bool = True
     words: Mapping[str, int] = types.MappingProxyType({})
+    energy: float = 0.0
 
 
 class Hamiltonian(Part):
@@ -35,6 +41,10 @@ class Hamiltonian(Part):
     def build(self, n: int) -> Any:
         """The `PauliSum` on n qubits."""
         raise NotImplementedError
+
+
+_MANY = 10**9
+"""More sites than any Hamiltonian that fits into memory has: numbers above it would not fit into a float."""
 
 
 def _fixed(n: int, qubits: int, what: str, *, given: bool) -> int:
@@ -62,7 +72,11 @@ class Tfim(Hamiltonian):
         n = n if given else (self.rows or 0) * (self.columns or 0) or n
         rows, columns = lattice(n, self.rows, self.columns)
         bonds = num_bonds(rows, columns, periodic=self.periodic)
-        return Size(n, n + (3 if self.name == "xxz" else 1) * bonds, words={"rows": rows, "columns": columns})
+        words, energy = {"rows": rows, "columns": columns}, self._energy(float(min(bonds, _MANY)), float(min(n, _MANY)))
+        return Size(n, n + (3 if self.name == "xxz" else 1) * bonds, words=words, energy=energy)
+
+    def _energy(self, bonds: float, sites: float) -> float:
+        return bonds * abs(self.coupling) + sites * abs(self.field)
 
     def build(self, n: int) -> Any:
         from ..operators import hamiltonians
@@ -79,6 +93,9 @@ class Xxz(Tfim):
     anisotropy: float = Field(1.0, description="Δ: strength of ZZ in units of J; 1 is Heisenberg's")
     field: float = Field(0.0, description="longitudinal field, an energy")
 
+    def _energy(self, bonds: float, sites: float) -> float:
+        return super()._energy(bonds * (2 + abs(self.anisotropy)), sites)
+
 
 class Hubbard(Hamiltonian):
     """The Fermi–Hubbard chain."""
@@ -93,7 +110,8 @@ class Hubbard(Hamiltonian):
     def size(self, n: int, *, given: bool) -> Size:
         if n % 2:
             raise ValueError(f"n is {n}; hubbard has two qubits a site, so give an even number.")
-        return Size(n, 3 * n // 2 + 4 * num_bonds(1, n // 2, periodic=self.periodic))
+        energy = float(min(n, _MANY)) * sum(map(abs, (2 * self.hopping, self.interaction, self.chemical_potential)))
+        return Size(n, 3 * n // 2 + 4 * num_bonds(1, n // 2, periodic=self.periodic), energy=energy)
 
     def build(self, n: int) -> Any:
         from ..operators.hamiltonians import fermi_hubbard
@@ -107,12 +125,13 @@ class Random(Hamiltonian):
     quench = "instance=1"
     name: Literal["random"] = "random"
     locality: int = Field(2, ge=1, description="most qubits in a term")
-    instance: int = Field(0, ge=0, lt=2**31, description="which random Hamiltonian")
+    instance: int = Field(0, ge=0, lt=COUNTS, description="which random Hamiltonian")
 
     def size(self, n: int, *, given: bool) -> Size:
         if self.locality > n:
             raise ValueError(f"locality is {self.locality}; it can be at most n = {n}.")
-        return Size(n, sum(3**k * math.comb(n, k) for k in range(1, self.locality + 1)), is_real=False)
+        check_memory(dense_bits(n), f"The matrix of n = {n} qubits", "choose a smaller n")  # before they are counted
+        return Size(n, sum(3**k * math.comb(n, k) for k in range(1, self.locality + 1)), is_real=False, energy=n)
 
     def build(self, n: int) -> Any:
         import jax
@@ -127,10 +146,10 @@ class H2(Hamiltonian):
 
     quench = "bond_length=2"
     name: Literal["h2"] = "h2"
-    bond_length: float = Field(1.401, gt=0, description="distance of the nuclei in bohr")
+    bond_length: float = Field(1.401, gt=0, le=1e6, description="distance of the nuclei in bohr")
 
     def size(self, n: int, *, given: bool) -> Size:
-        return Size(_fixed(n, 4, "h2 in its minimal basis", given=given), 14)
+        return Size(_fixed(n, 4, "h2 in its minimal basis", given=given), 14, energy=2 + 1 / self.bond_length)
 
     def build(self, n: int) -> Any:
         from ..backends.pennylane import molecule
@@ -139,22 +158,24 @@ class H2(Hamiltonian):
 
 
 class Terms(Hamiltonian):
-    """Pauli terms: lines such as 'ZZII -1.0', or JSON"""
+    """Pauli terms: lines such as 'ZZII -1.0' or 'X0 Z3 -0.5', OpenFermion's, or JSON"""
 
-    contents = ("terms", read_terms)
+    contents = ("terms", read_sum)
     name: str
     terms: list[tuple[str, float]]
 
     def size(self, n: int, *, given: bool) -> Size:
-        strings = [string for string, _ in self.terms]
-        n = _fixed(n, len(strings[0]), f"the Hamiltonian in {self.name}", given=given)
+        strings, least = [string for string, _ in self.terms], qubits(self.terms)
+        if not given or n < least or is_full(strings[0]):  # of a sparse list more qubits may be given
+            n = _fixed(n, least, f"the Hamiltonian in {self.name}", given=given)
         is_real = all(string.count("Y") % 2 == 0 for string in strings)
-        return Size(n, sum(set(string) != {"I"} for string in strings), is_real)
+        energy = sum(abs(coefficient) for _, coefficient in self.terms)
+        return Size(n, sum(not is_identity(string) for string in strings), is_real, energy=energy)
 
     def build(self, n: int) -> Any:
         from ..operators.pauli import PauliSum
 
-        return PauliSum.from_terms(self.terms)
+        return PauliSum.from_terms(full(self.terms, n))
 
 
 class SystemSpec(RunSpec):
@@ -172,8 +193,14 @@ class SystemSpec(RunSpec):
         """Refuses what does not fit together, and fills in what follows from it."""
         qubits = self.qubits()
         found = self.hamiltonian.size(qubits or self.n, given=qubits is not None)
+        for what, factor in self.multiplied().items():
+            check_finite(found.energy * factor, what)
         self._set(n=found.n, **found.words)
         return self
+
+    def multiplied(self) -> dict[str, float]:
+        """What must stay finite, and the factor of the energies in it."""
+        return {"energies": 1.0}
 
     def size(self) -> Size:
         """That of the Hamiltonian."""

@@ -8,10 +8,11 @@ from pydantic import Field, model_validator
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.optimisers import Adam, Mirror, Sgd
 from qnat.experiment.words.parts import Only, Part
-from qnat.experiment.words.spec import check_memory
+from qnat.experiment.words.spec import check_memory, check_time
 from qnat.experiment.words.values import Damping, Metric, Trust
 
 from ..circuits.sizes import angles_per_layer, default_layers
+from ..operators.sizes import dense_bits
 from .optimisers import Qbang, QnSpsa, Qpmd
 from .system import Size, SystemSpec
 
@@ -19,6 +20,8 @@ _LATENT = "energy of the latent distribution: of single spins, of products of sp
 _ORDER = "spins in an interaction of kobe (default n up to 4 qubits, then 4)"
 _ANSATZ = "circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms"
 _LAYERS = "layers of the circuit (default: up to 4 qubits enough to reach every eigenframe, then 16)"
+_SMALLER = "choose a smaller n, fewer layers or fewer seeds"
+_ANGLE_SECONDS = 1e-4
 _BLOCKS = (
     "circuit block of the metric: full, a block a layer, its diagonal, or none (latent: plain descent on the angles)"
 )
@@ -118,15 +121,30 @@ class VariationalSpec(SystemSpec):
             raise ValueError("optimizer mirror needs a mirror map, which model qhbm has not; choose model gibbs.")
         if "steps" not in self.model_fields_set:
             self._set(steps=self.optimizer.steps)
-        parameters = 12 * self.n
+        size, latent = self.size(), 0
+        parameters = 12 * self.n + size.terms
         if isinstance(self.model, Qhbm):
-            found, parameters = self.model.sized(self.size())
+            found, parameters = self.model.sized(size)
             self._set(**found)
+            latent = (self.n + 2) * (self.hidden or 0)
+        self._check_memory(parameters, latent)
+        return self
+
+    def _check_memory(self, parameters: int, latent: int) -> None:
+        """Refuses more than this machine holds: parameters with a matrix each, and those of the latent energies."""
         # about twelve dense matrices, and one a parameter (three for a metric)
         matrices = (3 if self.optimizer.name == "natural" else 1) * (parameters + 12)
-        bits = math.log2(16 * matrices) + 2 * self.n
-        check_memory(bits, f"The dense path of n = {self.n} qubits", "choose a smaller n or fewer layers")
-        return self
+        bits = math.log2(matrices * self.seeds) + dense_bits(self.n)
+        seeds = f", seeds = {self.seeds}," if self.seeds > 1 else ""
+        check_memory(bits, f"The dense path{seeds} of n = {self.n} qubits", _SMALLER)
+        # energies of all bitstrings, and a few moments
+        bits = math.log2(8 * self.seeds * max(latent, 1)) + math.log2(4 * 2**self.n + 8)
+        check_memory(bits, f"The latent energy of {latent} parameters", "choose fewer hidden units")
+        if self.model.name == "qhbm":
+            check_time(parameters, _ANGLE_SECONDS, f"To compile {parameters} angles", "choose fewer layers")
+        if self.optimizer.name not in ("adam", "sgd"):
+            bits = math.log2(32 * self.seeds * max(parameters + latent, 1) ** 2)
+            check_memory(bits, f"The metric of {parameters + latent} parameters", _SMALLER)
 
     def states(self, operator: Any) -> Any:
         """The family of states."""

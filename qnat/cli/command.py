@@ -14,18 +14,27 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from qnat.experiment.console import note, ready, say
-from qnat.experiment.errors import NonFiniteError, RefusedError
-from qnat.experiment.registry import find_spec, task_names
+from qnat.experiment.errors import NonFiniteError, RefusedError, missing
+from qnat.experiment.registry import find_spec, stem, task_names
 from qnat.experiment.stopwatch import account
-from qnat.experiment.store.files import read_run
+from qnat.experiment.store.files import FIGURE, FORMATS, figure_files, read_run
 from qnat.experiment.store.place import check_writable, next_free, standing
 from qnat.experiment.sweep.plan import check_data, check_tunable, plan, sweep_standing
-from qnat.experiment.words.options import Parser, add_fields, values_of
+from qnat.experiment.words.options import values_of
+from qnat.experiment.words.references import entries as references
 from qnat.experiment.words.spec import Rung
 from qnat.experiment.words.wording import build
+
+from .completion import script
+from .folders import finish, list_runs, say_progress, show_unfinished, table_of, to_finish
+from .parser import parse
+
+if TYPE_CHECKING:
+    from qnat.experiment.store.result import Result
+    from qnat.experiment.words.spec import RunSpec
 
 INTERRUPTED = 130
 _RUNS = pathlib.Path("runs")
@@ -39,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _command(list(sys.argv[1:] if arguments is None else arguments))
     except RefusedError as error:
         return _complain(error, 2)
+    except ModuleNotFoundError as error:
+        return _complain(missing(error), 2)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         return 1
     except (NonFiniteError, OSError) as error:
@@ -53,67 +64,16 @@ def _complain(error: object, status: int) -> int:
 
 
 def _command(arguments: list[str]) -> int:
-    parser = Parser(prog="qnat", description="Information geometry for quantum-classical hybrid simulation.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("list", help="the tasks")
-    # the task's own options need the task's spec, which only that task's command loads
-    name = arguments[1] if len(arguments) > 1 and not arguments[1].startswith("-") else None
-    if arguments[:1] in (["run"], ["sweep"]) and name is None and not {"-h", "--help"}.intersection(arguments):
-        raise RefusedError(
-            f"The task comes first: 'qnat {arguments[0]} TASK [options]'; the tasks are {', '.join(task_names())}."
-        )
-    for command, words in (("run", "train once"), ("sweep", "train every combination of comma-separated values")):
-        trainer = commands.add_parser(command, help=words, description=words[0].upper() + words[1:] + ".")
-        tasks = trainer.add_subparsers(dest="task", required=True, metavar="TASK", help=", ".join(task_names()))
-        if arguments[:1] != [command] or name is None:
-            continue
-        spec = find_spec(name)
-        text = (spec.__doc__ or "").strip()
-        many = " Every option takes comma-separated values; their product is run." if command == "sweep" else ""
-        options = tasks.add_parser(name, help=text, description=text + many)
-        add_fields(options, spec)
-        _add_common(options, command, spec.ladder)
-    compare = commands.add_parser("compare", help="table and figure of finished runs or sweeps")
-    compare.add_argument("runs", nargs="+", metavar="RUN", type=pathlib.Path, help="folder of a run or of a sweep")
-    compare.add_argument("--figure", type=pathlib.Path, default="compare.png", help="(default %(default)s)")
-    compare.add_argument(
-        "--thresholds", metavar="X,...", help="values of the main curve to get below (default: 0.1,0.01,0.001)"
-    )
-    compare.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    cite = commands.add_parser("cite", help="BibTeX entries of the methods of a run")
-    cite.add_argument("run", metavar="RUN", type=pathlib.Path, help="folder of a run")
-    chosen, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        where = " ".join(filter(None, (chosen.command, getattr(chosen, "task", None))))
-        raise RefusedError(f"Unknown option '{unknown[0]}'; 'qnat {where} --help' lists those of {where}.")
-    return {"list": _list, "run": _run, "sweep": _sweep, "compare": _compare, "cite": _cite}[chosen.command](chosen)
+    handlers = {"list": _list, "show": _show, "finish": _finish, "completion": _completion}
+    handlers |= {"run": _run, "sweep": _sweep, "compare": _compare, "cite": _cite}
+    chosen = parse(arguments)
+    return handlers[chosen.command](chosen)
 
 
-def _add_common(options: argparse.ArgumentParser, command: str, ladder: str | None) -> None:
-    options.add_argument(
-        "--spec", type=pathlib.Path, metavar="FILE", help="TOML file of options; options given here win"
-    )
-    options.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="(default: the next free one in runs/)")
-    options.add_argument("--resume", action="store_true", help="continue what is in FOLDER, start it if nothing is")
-    options.add_argument("--force", action="store_true", help="replace what is in FOLDER")
-    options.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    if command == "sweep":
-        options.add_argument(
-            "--tune",
-            action="store_true",
-            help="first choose each learning rate by trials on a seed that the sweep does not use: 1000, or the next",
-        )
-    if command == "sweep" and ladder is not None:
-        options.add_argument(
-            "--warm-start",
-            nargs="?",
-            const="scaled",
-            metavar="HOW",
-            help=f"start each {ladder} from the previous one: scaled (default), plain, or both, comma-separated",
-        )
-
-
-def _list(_: argparse.Namespace) -> int:
+def _list(chosen: argparse.Namespace) -> int:
+    if chosen.what == "runs":
+        list_runs(chosen.folder)
+        return 0
     for name in task_names():
         try:
             help_line = (find_spec(name).__doc__ or "").strip().splitlines()[0]
@@ -125,20 +85,26 @@ def _list(_: argparse.Namespace) -> int:
 
 def _run(chosen: argparse.Namespace) -> int:
     _check_place(chosen)
+    formats = _formats(chosen.format)
     spec = build(find_spec(chosen.task), values_of(chosen, find_spec(chosen.task)))
     if (rungs := spec.rungs()) is not None:
-        return _train_all(chosen, rungs, chosen.task, tune=False)
+        return _train_all(chosen, rungs, stem(chosen.task), tune=False)
     found = chosen.out and standing(chosen.out, spec.record(), resume=chosen.resume, force=chosen.force)
     if found == "finished":
-        from qnat.experiment.store.result import Run
+        from qnat.experiment.finished import Run
 
         run = Run.load(chosen.out)
+        _draw_missing(run, chosen.out, formats)
     else:
         spec.check_data()
-        out = chosen.out or next_free(_RUNS, chosen.task)
+        out = chosen.out or next_free(_RUNS, stem(chosen.task))
         with _interruptible(out, made=chosen.out is None):
-            _prepare_jax()
-            run = spec.run(out, resume=chosen.resume, force=chosen.force)
+            _prepare_jax(spec)
+            run = spec.run(out, resume=chosen.resume, force=chosen.force, formats=formats)
+    return _print(chosen, run)
+
+
+def _print(chosen: argparse.Namespace, run: "Result") -> int:
     from qnat.experiment.show.report import print_json, print_run
 
     if chosen.json:
@@ -148,6 +114,58 @@ def _run(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _show(chosen: argparse.Namespace) -> int:
+    """Prints what a run or a sweep printed when it ended; of one that has not, how far it is."""
+    if (table := table_of(chosen.run)) is not None:
+        from qnat.experiment.show.report import print_sweep
+
+        print_sweep(table, chosen.run, account(), as_json=chosen.json)
+        if not chosen.json:
+            say_progress(table)
+        return 0
+    if read_run(chosen.run)["status"] != "finished":
+        show_unfinished(chosen.run, as_json=chosen.json)
+        return 0
+    from qnat.experiment.show.compare import declared
+    from qnat.experiment.store.result import Result
+
+    return _print(chosen, declared([Result.load(chosen.run)])[0])
+
+
+def _finish(chosen: argparse.Namespace) -> int:
+    """Makes what an interrupted run has come to its result."""
+    spec = to_finish(chosen.run)
+    spec.check_data()
+    with _interruptible(chosen.run, made=False):
+        _prepare_jax(spec)
+        run = finish(spec, chosen.run)
+    return _print(chosen, run)
+
+
+def _completion(chosen: argparse.Namespace) -> int:
+    say(script(chosen.shell))
+    return 0
+
+
+def _formats(words: str) -> list[str]:
+    """The formats of figures in a list of words."""
+    formats = words.split(",")
+    if strange := [word for word in formats if word not in FORMATS]:
+        raise RefusedError(
+            f"format is '{strange[0]}'; it must be {', '.join(FORMATS)}, or several of them with commas."
+        )
+    return formats
+
+
+def _draw_missing(run: "Result", path: pathlib.Path, formats: Collection[str]) -> None:
+    """The figure of a finished run in formats in which it does not stand there yet."""
+    if absent := [file for file in figure_files(path, FIGURE, formats) if not file.exists()]:
+        from qnat.experiment.show.figure import draw_run
+
+        for file in absent:
+            draw_run(run, file)
+
+
 def _sweep(chosen: argparse.Namespace) -> int:
     _check_place(chosen)
     spec = find_spec(chosen.task)
@@ -155,22 +173,24 @@ def _sweep(chosen: argparse.Namespace) -> int:
     if chosen.tune:
         check_tunable(spec, values)
     rungs = plan(spec, values, getattr(chosen, "warm_start", None))
-    return _train_all(chosen, rungs, f"{chosen.task}-sweep", tune=chosen.tune)
+    return _train_all(chosen, rungs, f"{stem(chosen.task)}-sweep", tune=chosen.tune)
 
 
 def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, tune: bool) -> int:
     """Trains every run in a folder of its own, inside one."""
+    formats = _formats(chosen.format)
     finished: Collection[str] = ()
     if chosen.out is not None:
         finished = sweep_standing(chosen.out, rungs, tune=tune, resume=chosen.resume, force=chosen.force)
+    if len({_precision(rung.spec) for rung in rungs}) > 1:
+        raise RefusedError("precision is one for all runs of a process; sweep each precision in a folder of its own.")
     check_data(rungs, finished)
     out = chosen.out or next_free(_RUNS, stem)
     with _interruptible(out, made=chosen.out is None):
-        if tune or len(finished) < len(rungs):
-            _prepare_jax()
+        _prepare_jax(*(rung.spec for rung in rungs))
         from qnat.experiment.sweep.sweep import run_sweep
 
-        table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force)
+        table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force, formats=formats)
     from qnat.experiment.show.report import print_sweep
 
     print_sweep(table, out, account(), as_json=chosen.json)
@@ -196,7 +216,8 @@ def _interruptible(out: pathlib.Path, *, made: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"{str(error) or 'Stopped.'} {advice}") from None
-    except RefusedError:  # found out late, in a file of data for example; the folder made for the run is still empty
+    # found out late, in a file of data for example; the folder made for the run is still empty
+    except (RefusedError, ModuleNotFoundError):
         if made:
             with contextlib.suppress(OSError):
                 out.rmdir()
@@ -218,13 +239,21 @@ def _compare(chosen: argparse.Namespace) -> int:
     from qnat.experiment.show.compare import check_figures, check_runs, load_runs
     from qnat.experiment.show.report import print_comparison
 
-    if chosen.figure.suffix != ".png" or not check_writable(chosen.figure.parent):
-        raise RefusedError(f"The figure cannot be {chosen.figure}; give the name of a .png file in an existing folder.")
+    suffix = chosen.figure.suffix.removeprefix(".")
+    formats = [suffix] if chosen.format is None else _formats(chosen.format)
+    if formats[0] not in FORMATS or not check_writable(chosen.figure.parent):
+        raise RefusedError(
+            f"The figure cannot be {chosen.figure}; give the name of a .png, .pdf or .svg file in an existing folder."
+        )
+    stem = chosen.figure.with_suffix("") if suffix in FORMATS else chosen.figure
+    first, *others = (stem.with_name(f"{stem.name}.{kind}") for kind in formats)
     thresholds = None if chosen.thresholds is None else _numbers(chosen.thresholds)
     check_runs(chosen.runs)
     entries = load_runs(chosen.runs)
-    check_figures(entries, chosen.figure)
-    print_comparison(entries, chosen.figure, thresholds=thresholds, as_json=chosen.json)
+    figures = [first, *others]
+    for figure in figures:
+        check_figures(entries, figure)
+    print_comparison(entries, figures, thresholds=thresholds, as_json=chosen.json)
     return 0
 
 
@@ -241,23 +270,31 @@ def _numbers(words: str) -> list[float]:
 
 def _cite(chosen: argparse.Namespace) -> int:
     document = read_run(chosen.run)
-    entries = find_spec(document["task"]).bibliography()
+    try:
+        entries = find_spec(document["task"]).bibliography()
+    except RefusedError:  # of a task that has gone we know what is in our own references
+        entries = references()
     say("\n\n".join(entries[key] for key in document.get("citations", ()) if key in entries))
     return 0
 
 
-def _prepare_jax() -> None:
-    """Double precision, and a cache of compiled programs that outlives the process."""
+def _prepare_jax(*specs: "RunSpec") -> None:
+    """The precision that runs ask for, or double; and a cache of compiled programs that outlives the process."""
     import warnings
 
     import jax
 
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", _precision(specs[0]) == "double")
     if (cache := _cache()) is not None:
         jax.config.update("jax_compilation_cache_dir", str(cache / f"jax-{jax.__version__}"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     # its writes are not atomic: a damaged entry is compiled anew; a full disk takes none
     warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
+
+
+def _precision(spec: "RunSpec") -> str:
+    """Double, where the task leaves no choice."""
+    return getattr(spec, "precision", "double")
 
 
 def _cache() -> pathlib.Path | None:

@@ -1,0 +1,7 @@
+"""`python -m qnat` is the command `qnat`."""
+
+import sys
+
+from qnat.cli import main
+
+sys.exit(main())

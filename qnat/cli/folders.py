@@ -1,0 +1,208 @@
+"""Folders of runs and sweeps, as they are: listed, shown, finished."""
+
+import fcntl
+import json
+import os
+import pathlib
+import statistics
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qnat.experiment.console import note, say
+from qnat.experiment.errors import RefusedError
+from qnat.experiment.store.files import (
+    CHECKPOINT,
+    LOCK,
+    LOG,
+    PREVIOUS,
+    RUN,
+    TABLE,
+    TUNING,
+    jsonable,
+    read_json,
+    read_run,
+)
+from qnat.experiment.words.wording import rebuild
+
+if TYPE_CHECKING:
+    from qnat.experiment.store.result import Result
+    from qnat.experiment.words.spec import RunSpec
+
+_TAIL = 2**16
+"""Bytes at the end of a log in which its last row is looked for."""
+
+
+class Standing(NamedTuple):
+    """A run as its folder tells it.
+
+    Attributes:
+        task: its name. status: "running" only if a process holds the folder; one that was killed is "interrupted".
+        steps: made so far. wanted: asked for. values: the last of every curve in the log, medians over seeds.
+        judge: the measure, with its unit, or the loss; how good it is now is None before the first row.
+    """
+
+    task: str
+    status: str
+    steps: int
+    wanted: int
+    values: dict[str, float]
+    judge: tuple[str, str]
+
+    @property
+    def measured(self) -> str:
+        """How good it is, in words."""
+        name, unit = self.judge
+        value = self.values.get(name)
+        words = name.replace("_", " ")
+        return "" if value is None else f"{words} {value:.3g}" + (f" {unit}" if unit else "")
+
+    @property
+    def progress(self) -> str:
+        """Steps made, and of how many if not all."""
+        return str(self.steps) if self.steps == self.wanted else f"{self.steps} of {self.wanted}"
+
+
+def standing_of(path: pathlib.Path) -> Standing:
+    """What the folder of a run says, without reading its result.
+
+    Raises:
+        RefusedError: it is not the folder of a run, or damaged.
+    """
+    document = read_run(path)
+    try:
+        return _standing(path, document)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise RefusedError(f"{path / RUN} is damaged; give the folder of a run.") from None
+
+
+def _standing(path: pathlib.Path, document: Mapping[str, Any]) -> Standing:
+    status, spec = str(document["status"]), document["spec"]
+    if status == "finished":
+        steps, last = int(document["steps"]), document["final"]
+    else:
+        status = "interrupted" if status == "running" and not _held(path) else status
+        last = _last_row(path / LOG)
+        steps = int(last.pop("step", 0))
+    values = {name: float(statistics.median(map(float, v if isinstance(v, list) else [v]))) for name, v in last.items()}
+    measures = document.get("measures") or ()
+    judge = next(((one["name"], one.get("unit", "")) for one in measures if one["name"] in values), ("loss", ""))
+    return Standing(str(document["task"]), status, steps, int(spec.get("steps", steps)), values, judge)
+
+
+def _held(path: pathlib.Path) -> bool:
+    """Whether a process writes the folder now."""
+    try:
+        with (path / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _last_row(path: pathlib.Path) -> dict[str, Any]:
+    """The last whole row of a log with what is measured seldom added from those before it; empty if there is none."""
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        lines = file.read().split(b"\n")[:-1]
+    row: dict[str, Any] = {}
+    for line in reversed(lines):
+        try:
+            row = json.loads(line) | row
+        except ValueError:  # the first of these is not whole
+            continue
+    return row
+
+
+def runs_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The folders of runs in a folder and in the sweeps in it, tuning trials left out; links are not followed."""
+    for place, inside, files in os.walk(folder):
+        inside.sort()
+        inside[:] = [] if RUN in files else [name for name in inside if name != TUNING and not name.startswith(".")]
+        if RUN in files:
+            yield pathlib.Path(place)
+
+
+def list_runs(folder: pathlib.Path) -> None:
+    """Prints a table of the runs in a folder; those that cannot be read are named after it.
+
+    Raises:
+        RefusedError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise RefusedError(f"{folder} is not a folder; give one that holds runs.")
+    rows, unreadable = [], []
+    for path in runs_below(folder):
+        try:
+            one = standing_of(path)
+        except (RefusedError, OSError) as error:
+            unreadable.append(str(error))
+            continue
+        rows.append((str(path), one.task, one.status, one.progress, one.measured))
+    heads = ("folder", "task", "status", "steps", "measure")
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    if rows:
+        for row in (heads, *rows):
+            say("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    elif not unreadable:
+        say(f"No runs in {folder}.")
+    for sentence in unreadable:
+        note(sentence)
+
+
+def table_of(path: pathlib.Path) -> dict[str, Any] | None:
+    """table.json of a sweep; None if the folder is not one of a sweep."""
+    if (path / RUN).exists() or not (path / TABLE).exists():
+        return None
+    return read_json(path / TABLE, "task", "runs")
+
+
+def say_progress(table: Mapping[str, Any]) -> None:
+    """A line on a sweep that has not finished."""
+    statuses = [row["status"] for row in table["runs"]]
+    counts = {status: statuses.count(status) for status in dict.fromkeys(statuses)}
+    if counts.keys() != {"finished"}:
+        said = ", ".join(f"{count} {status}" for status, count in counts.items())
+        say(f"\nOf {len(statuses)} runs: {said}. The same command with --resume goes on.")
+
+
+def show_unfinished(path: pathlib.Path, *, as_json: bool) -> None:
+    """Prints how far a run is that has not finished."""
+    one = standing_of(path)
+    if as_json:
+        document = {"status": one.status, "steps": one.steps, **one.values, "out": str(path)}
+        say(json.dumps(jsonable(document), allow_nan=False))
+        return
+    width = max(map(len, one.values), default=0)
+    for name, value in one.values.items():
+        say(f"{name:{width}}  {value:.6g}")
+    advice = "" if one.status == "running" else f" --resume continues it, 'qnat finish {path}' ends it here."
+    say(f"\n{path} is {one.status} at step {one.steps} of {one.wanted}.{advice}")
+
+
+def to_finish(path: pathlib.Path) -> "RunSpec":
+    """The spec of a run that `finish` may finish.
+
+    Raises:
+        RefusedError: there is nothing to finish.
+    """
+    if table_of(path) is not None:
+        raise RefusedError(f"{path} is the folder of a sweep; finish its runs one by one, or --resume it.")
+    if (document := read_run(path))["status"] == "finished":
+        raise RefusedError(f"The run in {path} has finished; 'qnat show {path}' prints it.")
+    if _held(path):
+        raise RefusedError(f"Another process is writing {path}; wait for it, or stop it first.")
+    if not any((path / name).exists() for name in (CHECKPOINT, PREVIOUS)):
+        raise RefusedError(f"The run in {path} made no checkpoint, so there is nothing to finish; --resume starts it.")
+    return rebuild(document["spec"])
+
+
+def finish(spec: "RunSpec", path: pathlib.Path) -> "Result":
+    """The run in a folder with the steps that it has: its last good checkpoint, evaluated and stored as the end."""
+    try:
+        return spec.run(path, resume=True, until=lambda _: True)
+    except ValueError as error:  # such as data that are made from the run before it
+        raise RefusedError(str(error)) from None
