@@ -83,7 +83,7 @@ def read_json(path: pathlib.Path, *keys: str) -> dict[str, Any]:
     Raises:
         RefusedError: it is not ours, or it is damaged.
     """
-    with reading(path, "the damaged file", "give the folder of a run"):
+    with reading(path, "the damaged file", "give another folder"):
         document = json.loads(content_of(path).decode())
         ours = isinstance(document, dict) and document.keys() >= set(keys)
         if ours:

@@ -2,11 +2,11 @@
 
 import contextlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..console import literal, note, watched
-from ..errors import NonFiniteError
+from ..errors import NonFiniteError, RefusedError
 from ..show.compare import comparable, declared
 from ..show.cost import main_curve
 from ..show.lines import Entry, entries_of
@@ -23,9 +23,11 @@ from ..store.files import (
     figure_files,
     jsonable,
     read_table,
+    replace_file,
     reported,
     write_json,
 )
+from ..store.opened import content_of
 from ..store.place import clear, inside, locked
 from ..store.result import Result, outcome
 from ..words.spec import Rung, RunSpec
@@ -59,7 +61,7 @@ def run_sweep(
     """
     path = pathlib.Path(out)
     check_data(rungs, sweep_standing(path, rungs, tune=tune, resume=resume, force=force))
-    with locked(path):
+    with locked(path), _untouched_if_refused(path, resume=resume):
         finished = sweep_standing(path, rungs, tune=tune, resume=resume, force=force)
         drawn = _drawn(path, rungs, formats) if len(finished) == len(rungs) else []
         if force:
@@ -102,6 +104,18 @@ def run_sweep(
             table[DRAWN] = _draw(path, list(done.values()), entries, formats)
         _write(path, table)
     return table
+
+
+@contextlib.contextmanager
+def _untouched_if_refused(path: pathlib.Path, *, resume: bool) -> Iterator[None]:
+    """Puts the table of a sweep back that cannot go on, because a checkpoint is damaged for example."""
+    before = content_of(path / TABLE) if resume and (path / TABLE).exists() else None
+    try:
+        yield
+    except RefusedError:
+        if before is not None:
+            replace_file(path / TABLE, lambda file: file.write(before))
+        raise
 
 
 def _tuned(rungs: Sequence[Rung], path: pathlib.Path, table: dict[str, Any], progress: bool | None) -> list[Rung]:
