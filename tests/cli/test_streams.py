@@ -14,14 +14,13 @@ import pytest
 from matplotlib.figure import Figure
 
 from qnat.cli import main
-from qnat.experiment import Measure, Reference, console
+from qnat.experiment import Measure, Reference, Run, console
 from qnat.experiment.loop.progress import display
 from qnat.experiment.show.lines import Entry
 from qnat.experiment.show.literal import take_literally
 from qnat.experiment.show.report import print_run
 from qnat.experiment.show.style import STYLE, save_figure
 from qnat.experiment.show.tables import print_table
-from qnat.experiment import Run
 
 _TINY = "run gibbs --n 2 --layers 1 --optimizer sgd --steps 3 --out r"
 _PROGRAM = f'"{sys.executable}" -c "import sys; from qnat.cli import main; sys.exit(main())" '

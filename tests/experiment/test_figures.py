@@ -5,12 +5,11 @@ import optax
 import pytest
 from matplotlib.figure import Figure
 
-from qnat.experiment import Artifact, Measure, Panel, run
+from qnat.experiment import Artifact, Measure, Panel, Run, run
 from qnat.experiment.show import curves, style, titles
 from qnat.experiment.show.comparison import draw_comparison
 from qnat.experiment.show.figure import draw_run
 from qnat.experiment.show.lines import Line
-from qnat.experiment import Run
 from qnat.optim import with_rate
 
 SGD = optax.with_extra_args_support(optax.identity())
@@ -217,6 +216,18 @@ def test_marks_of_thresholds_stand_on_their_curve():
     without = draw_comparison([Line(stored({"loss": losses}, 4), "", "a", None)], thresholds=())
     ends = [line.get_xdata()[0] for line in without.axes[0].lines if len(line.get_xdata()) == 1]
     assert ends == [20]
+
+
+def test_powers_along_an_axis_are_shown_as_powers(tmp_path):
+    found = stored(
+        {"loss": np.geomspace(1.0, 1e-9, 5)}, spent=dict.fromkeys(("compile", "train", "write", "draw"), 1e-3)
+    )
+    figure = draw_comparison([Line(found, "", "", None)], tmp_path / "a.png")
+    labels = [text for axis in (figure.axes[2].xaxis, figure.axes[0].yaxis) for text in axis.get_ticklabels()]
+    powers = [text for text in labels if "10^" in text.get_text()]
+    assert len(powers) > 4
+    assert all(text.get_parse_math() for text in powers)
+    assert any(text.get_text() == r"$\mathdefault{0}$" for text in labels)
 
 
 def test_many_values_of_a_ladder_stand_below_each_other():

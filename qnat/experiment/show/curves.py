@@ -144,8 +144,4 @@ def cost_axis(axes: Axes, least: float, end: float) -> None:
     axes.set_xticks([k * 10.0**power for power in range(first, last + 1) for k in between], minor=True)
     axes.set_xlim(0, end)
     plain = first >= -1 and last <= 3
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}") if plain else FuncFormatter(_power))
-
-
-def _power(value: float, _: int) -> str:
-    return f"$10^{{{round(math.log10(value))}}}$" if value else "0"
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}") if plain else LogFormatterMathtext())
