@@ -17,7 +17,7 @@ sys.path.insert(0, str(HERE))
 PROFILE = tempfile.TemporaryDirectory()
 (pathlib.Path(PROFILE.name) / "profile_default").mkdir()
 (pathlib.Path(PROFILE.name) / "profile_default" / "ipython_kernel_config.py").write_text(
-    'c = get_config()\nc.InlineBackend.figure_formats = {"svg"}\n'
+    'c = get_config()\nc.IPKernelApp.matplotlib = "inline"\nc.InlineBackend.figure_formats = {"svg"}\n'
 )
 os.environ |= {"IPYTHONDIR": PROFILE.name, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 

@@ -41,6 +41,7 @@ class Summary(Autosummary):
         lines = [f"~{module}.{name}" for name in sorted(names_of(module), key=str.lower)]
         self.content = StringList(lines, self.get_source_info()[0])
         self.options["nosignatures"] = None
+        self.env.ref_context.pop("py:module", None)  # of the table before; the names are whole
         return super().run()
 
 
