@@ -69,7 +69,7 @@ examples: $(PACKAGE)  ## run every example script
 
 .PHONY: docs
 docs: $(PACKAGE)  ## build docs/_build/html, snippets executed, warnings as errors
-	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -j auto -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 ## Environment

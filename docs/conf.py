@@ -17,7 +17,7 @@ sys.path.insert(0, str(HERE))
 PROFILE = tempfile.TemporaryDirectory()
 (pathlib.Path(PROFILE.name) / "profile_default").mkdir()
 (pathlib.Path(PROFILE.name) / "profile_default" / "ipython_kernel_config.py").write_text(
-    'c = get_config()\nc.InlineBackend.figure_formats = {"svg"}\n'
+    'c = get_config()\nc.IPKernelApp.matplotlib = "inline"\nc.InlineBackend.figure_formats = {"svg"}\n'
 )
 os.environ |= {"IPYTHONDIR": PROFILE.name, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
@@ -90,9 +90,15 @@ def skip_field(app, what, name, obj, skip, options):
     return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
+NAMED = re.compile(r"<m([io])(?: movablelimits=\"true\")?>([A-Za-z]{2,}|arg&#x02009;min)</m\1>")
+
+
 def mathml(node, **options):
-    """A formula as MathML; a command that the converter does not know is a warning, or it would be printed."""
-    found = convert(node.astext(), **options)
+    """A formula as MathML; a command that the converter does not know is a warning, or it would be printed.
+
+    Named functions get a thin space on both sides: the converter gives some a wide one and some none.
+    """
+    found = NAMED.sub(r'<mo lspace="0.12em" rspace="0.12em">\2</mo>', convert(node.astext(), **options))
     if "\\" in re.sub(r"<[^>]*>", "", found) or "&#x0005C;" in found:
         logging.getLogger(__name__).warning("unknown command in the formula %s", node.astext(), location=node)
     return found

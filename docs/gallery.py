@@ -1,5 +1,7 @@
 """The examples as pages: percent scripts are read as notebooks, and a page shows them all with their pictures."""
 
+import re
+
 import nbformat
 from docutils import nodes
 from nbformat import v4
@@ -7,6 +9,7 @@ from sphinx.util.docutils import SphinxDirective
 
 FOLDER = "examples/"
 _CELL, _TEXT = "# %%", " [markdown]"
+_REMARK = re.compile(r"  # noqa.*")
 
 
 def read(text: str) -> nbformat.NotebookNode:
@@ -18,7 +21,7 @@ def read(text: str) -> nbformat.NotebookNode:
             lines = (line.removeprefix("#").removeprefix(" ") for line in body.strip().splitlines())
             cells.append(v4.new_markdown_cell("\n".join(lines)))
         else:
-            cells.append(v4.new_code_cell(body.strip()))
+            cells.append(v4.new_code_cell(_REMARK.sub("", body.strip())))
     return v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
 
 

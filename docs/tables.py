@@ -1,7 +1,6 @@
 """Tables that the code itself fills: the names of a room, and the options of a command."""
 
 import importlib
-import inspect
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -11,6 +10,7 @@ from sphinx.util.docutils import SphinxDirective
 from qnat.experiment.registry import find_spec
 from qnat.experiment.words.flat import choices
 from qnat.experiment.words.options import described, grouped
+from qnat.geometry import Kernel
 
 _KINDS = {"N": "a whole number", "X": "a number", "NAME": "a word or a path", "VALUE": "a word or a number"}
 _SIGNS = {"; < 2147483648": "", "; <= 9.007199255e+15": "", ">=": "≥", "<=": "≤", "; ": ", "}
@@ -22,12 +22,12 @@ def names_of(module):
     found = importlib.import_module(module)
     listed = getattr(found, "__all__", None)
     names = [name for name, value in vars(found).items() if _own(name, value, module)] if listed is None else listed
-    return [name for name in names if not inspect.ismodule(getattr(found, name))]
+    return [name for name in names if callable(getattr(found, name)) and not isinstance(getattr(found, name), Kernel)]
 
 
 def _own(name, value, module):
-    defined = inspect.isclass(value) or inspect.isroutine(value)
-    return defined and not name.startswith("_") and value.__module__ == module and bool(value.__doc__)
+    defined = callable(value) and getattr(value, "__module__", "") == module
+    return defined and not name.startswith("_") and bool(value.__doc__)
 
 
 class Summary(Autosummary):
@@ -41,6 +41,7 @@ class Summary(Autosummary):
         lines = [f"~{module}.{name}" for name in sorted(names_of(module), key=str.lower)]
         self.content = StringList(lines, self.get_source_info()[0])
         self.options["nosignatures"] = None
+        self.env.ref_context.pop("py:module", None)  # of the table before; the names are whole
         return super().run()
 
 
@@ -55,7 +56,7 @@ class Options(SphinxDirective):
         for title, options in grouped(spec).items():
             found.append(nodes.rubric(text=title))
             rows = [_row(spec, name) for name in options]
-            found.append(_table(("option", "default", "values", "what it says"), rows))
+            found.append(_table(("option", "default", "values", "meaning"), rows))
         return found
 
 

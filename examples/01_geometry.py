@@ -8,6 +8,7 @@
 # %%
 import jax
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 
 from qnat import geometry as g
@@ -59,3 +60,16 @@ own = g.monotone_metric(mirror.log_density, theta, lambda r: 1 / jnp.cosh(r / 2)
 np.testing.assert_allclose(own.as_matrix(), g.monotone_metric(mirror.log_density, theta, "sld").as_matrix(), atol=1e-13)
 g.laws.check_kernel(lambda r: 1 / jnp.cosh(r / 2), key=jax.random.key(0))
 print("a kernel of one's own passes the laws")
+
+# %% [markdown]
+# A kernel is all that tells two of these metrics apart: the weight of a coherence between two levels, by the difference
+# r of their log-probabilities.
+
+# %%
+r = np.linspace(-8, 8, 201)
+figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
+for kernel in (g.sld, g.wigner_yanase, g.bkm, g.geometric, g.harmonic):
+    axes.semilogy(r, jax.vmap(kernel)(r), label=kernel.name)
+axes.set(xlabel="r", ylabel="k(r)", title="Monotone metrics")
+axes.legend(frameon=False)
+plt.show()

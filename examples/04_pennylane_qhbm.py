@@ -9,6 +9,7 @@
 # %%
 import jax
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import pennylane as qml
 
@@ -74,5 +75,16 @@ def level(bits):
 
 
 levels = sorted(float(level(np.array(bits))) for bits in np.ndindex(*(2,) * n))
+spectrum = np.linalg.eigvalsh(hamiltonian.matrix())
 print("energies of the eight eigenstates:", np.round(levels, 2))
-print("spectrum of H:                    ", np.round(np.linalg.eigvalsh(hamiltonian.matrix()), 2))
+print("spectrum of H:                    ", np.round(spectrum, 2))
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(7, 3.2), layout="constrained")
+axes[0].semilogy(curve)
+axes[0].set(xlabel="step", ylabel="D(ρ‖ρ_β) (nats)")
+axes[1].plot(spectrum, "_", markersize=24, label="spectrum of H")
+axes[1].plot(levels, "o", markersize=4, label="trained circuit")
+axes[1].set(xlabel="level", ylabel="energy")
+axes[1].legend(frameon=False)
+plt.show()

@@ -43,4 +43,6 @@ print("    by PennyLane", by_pennylane())
 print(state.to_openqasm()[:99], "...")
 
 # %%
-print(Run.load(f"{place}/learning").summary().to_dataframe())
+learned = Run.load(f"{place}/learning")
+print(learned.summary().to_dataframe())
+learned.plot(f"{place}/couplings.png")
