@@ -304,7 +304,7 @@ def test_runs_that_different_measures_judge_are_told_apart(capsys):
         _run(spec={"task": "other"}),  # two losses of two tasks
     ]
     entries = [Entry(each, {}, None) for each in runs]
-    print_comparison(entries, pathlib.Path("c.png"), as_json=False)
+    print_comparison(entries, [pathlib.Path("c.png")], as_json=False)
     tables = re.split(r"c(?:-\d)?\.png\n+", capsys.readouterr().out)[:-1]
     assert [table.split(" at the first")[0] for table in tables] == ["test loss", "gap", "loss", "loss"]
     assert [" ".join(line.split()) for line in tables[0].splitlines()[1:4]] == [
@@ -315,7 +315,7 @@ def test_runs_that_different_measures_judge_are_told_apart(capsys):
     assert "gap below 0.1" in tables[1]
     assert "below" not in tables[0] + tables[2] + tables[3]
     assert sorted(path.name for path in pathlib.Path().iterdir()) == ["c-2.png", "c-3.png", "c-4.png", "c.png"]
-    print_comparison(entries, pathlib.Path("c.png"), as_json=True)
+    print_comparison(entries, [pathlib.Path("c.png")], as_json=True)
     rows = json.loads(capsys.readouterr().out)["runs"]
     assert [(row["measure"], row["figure"]) for row in rows] == [
         ("test_loss", "c.png"),

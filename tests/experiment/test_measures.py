@@ -163,7 +163,7 @@ def test_tables_and_comparisons_speak_of_its_measures(tmp_path, capsys, drawn):
     first = int(np.flatnonzero(lags < 0.1)[0])
     assert printed[2].split()[3:5] == [f"{lags[-1] + 1:.3g}", str(first)]
     drawn.clear()
-    print_comparison(entries, tmp_path / "c.png", as_json=False)
+    print_comparison(entries, [tmp_path / "c.png"], as_json=False)
     printed = capsys.readouterr().out
     for threshold in ("0.1", "0.01", "0.001"):
         assert f"lag below {threshold}" in printed
@@ -172,7 +172,7 @@ def test_tables_and_comparisons_speak_of_its_measures(tmp_path, capsys, drawn):
     assert [axis.get_title() for axis in axes[:2]] == ["γ = 1.0", "γ = 2.0"]
     assert [axis.get_xlabel() for axis in axes[::2]] == ["steps", "gradient evaluations", "sips", "time of a seed (s)"]
     assert axes[0].get_ylabel() == "lag (furlongs)"
-    print_comparison(entries, tmp_path / "c.png", thresholds=[2.0], as_json=True)
+    print_comparison(entries, [tmp_path / "c.png"], thresholds=[2.0], as_json=True)
     reached = json.loads(capsys.readouterr().out)["runs"][0]["reached"][0]
     assert reached["sips"]["median"] == 5 * np.flatnonzero(lags < 2)[0]
 
@@ -185,7 +185,7 @@ def test_where_higher_is_better_thresholds_are_climbed(tmp_path, capsys, drawn):
     assert printed.startswith("harmony at the first and the last step\n")  # no decades: zero is not its goal
     assert " lag " in printed.splitlines()[1]
     entries = load_runs([tmp_path / "s"])
-    print_comparison(entries, tmp_path / "c.png", thresholds=[0.5], as_json=False)
+    print_comparison(entries, [tmp_path / "c.png"], thresholds=[0.5], as_json=False)
     printed = capsys.readouterr().out
     assert "harmony above 0.5" in printed
     fast, slow = (score(entry.run) for entry in entries[:2])

@@ -19,7 +19,7 @@ WRONG = [
     (OSError(5, "Input/output error"), "Input/output error"),
     (EOFError(), "EOFError"),
     (KeyError("X"), "'X'"),
-    (ZeroDivisionError("escape \x1b[2J"), r"escape \\x1b\[2J"),
+    (ZeroDivisionError("escape \x1b[2J"), r"escape \\u001b\[2J"),
 ]
 
 
@@ -101,7 +101,7 @@ def test_json_is_what_json_is(text, said):
 
 def test_words_of_others_are_shown_on_one_line():
     assert shown("β [bold]") == "β [bold]"
-    assert shown("a\n\x1b\ud800\u2028") == r"a\n\x1b\ud800\u2028"
+    assert shown("a\n\x1b\ud800\u2028") == r"a\u000a\u001b\ud800\u2028"
     assert shown("x" * 300) == "x" * 197 + "..."
 
 

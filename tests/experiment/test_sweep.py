@@ -101,7 +101,7 @@ def test_a_sweep_from_first_rung_to_table_and_figure(spec_class, tmp_path, capsy
     lines = entries_of(entries, "stiffness")
     assert {line.column for line in lines} == {"stiffness = 1.0", "stiffness = 2.0", "stiffness = 4.0"}
     assert {line.series for line in lines} == {"0.1", "0.2"}
-    print_comparison(entries, tmp_path / "compare.png", as_json=False)
+    print_comparison(entries, [tmp_path / "compare.png"], as_json=False)
     assert "stiffness" in capsys.readouterr().out
     assert (tmp_path / "compare.png").exists()
     # nothing left to do: no run is touched, no figure drawn anew
