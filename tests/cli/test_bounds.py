@@ -195,4 +195,4 @@ def test_whatever_is_given_is_taken_or_refused_in_a_sentence(task):
         for word, value in ((word, value) for word in option.fields for value in ODD):
             said = refusal(kind, ({option.choice: word} if word else {}) | {name: value})
             assert said.isprintable(), name
-            assert len(said) < 1000, name
+            assert len(said) <= 2000, name  # a path may be long

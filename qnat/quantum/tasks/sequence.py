@@ -138,8 +138,8 @@ class SequenceSpec(VariationalSpec):
         name, _, value = (self.quench or "").partition("=")
         if name not in _OPTIONS or not value:
             raise ValueError(
-                f"quench is '{shown(self.quench, 60)}'; it must be an option of the Hamiltonian with its new value, "
-                "as in field=2."
+                f"quench is '{shown(self.quench, 60)}'; it must be an option of the Hamiltonian with its new "
+                "value, as in field=2."
             )
         before = {word: value for word, value in self.words().items() if word in (*_SHAPE, *_OPTIONS)}
         try:
