@@ -1,20 +1,32 @@
-"""Sphinx: `make docs` executes every notebook page and turns warnings into errors."""
+"""Sphinx: `make docs` executes every notebook page and example and turns warnings into errors."""
 
 import os
 import pathlib
 import re
+import sys
+import tempfile
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx.util import logging
 
-os.environ.setdefault("MPLBACKEND", "Agg")
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+# figures of executed cells are SVG
+PROFILE = tempfile.TemporaryDirectory()
+(pathlib.Path(PROFILE.name) / "profile_default").mkdir()
+(pathlib.Path(PROFILE.name) / "profile_default" / "ipython_kernel_config.py").write_text(
+    'c = get_config()\nc.InlineBackend.figure_formats = {"svg"}\n'
+)
+os.environ |= {"IPYTHONDIR": PROFILE.name, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 project = "qnat"
 author = copyright = "The qnat developers"
-release = re.search(r'__version__ = "(.+)"', pathlib.Path("../qnat/__init__.py").read_text()).group(1)
+release = re.search(r'__version__ = "(.+)"', (HERE.parent / "qnat" / "__init__.py").read_text()).group(1)
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "_generated"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "gallery", "tables"]
+exclude_patterns = ["_build", "_generated", "*.py"]
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
@@ -22,6 +34,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True
+nb_custom_formats = {".py": "gallery.read"}
 
 default_role = "code"
 autodoc_default_options = {"members": True, "member-order": "bysource"}
@@ -77,16 +90,24 @@ def skip_field(app, what, name, obj, skip, options):
     return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
+def mathml(node, **options):
+    """A formula as MathML; a command that the converter does not know is a warning, or it would be printed."""
+    found = convert(node.astext(), **options)
+    if "\\" in re.sub(r"<[^>]*>", "", found) or "&#x0005C;" in found:
+        logging.getLogger(__name__).warning("unknown command in the formula %s", node.astext(), location=node)
+    return found
+
+
 def visit_math(self, node):
     """Formulas as MathML, which browsers draw themselves: pages need no script and no network."""
-    self.body.append(convert(node.astext()))
+    self.body.append(mathml(node))
     raise nodes.SkipNode
 
 
 def visit_math_block(self, node):
     """The same on a line of their own; Sphinx wraps several lines in `split`, which `aligned` already does."""
     self.body.append(self.starttag(node, "div", CLASS="math"))
-    self.body.append(convert(node.astext(), display="block") + "</div>")
+    self.body.append(mathml(node, display="block") + "</div>")
     raise nodes.SkipNode
 
 

@@ -10,7 +10,7 @@ from qnat.experiment.errors import RefusedError
 from qnat.experiment.registry import find_spec, task_names
 from qnat.experiment.store.files import FORMATS
 from qnat.experiment.suggest import suggestion
-from qnat.experiment.words.options import Parser, add_fields
+from qnat.experiment.words.options import Parser, add_fields, check_once
 
 TRAINERS = {"run": "train once", "sweep": "train every combination of comma-separated values"}
 _FORMATS = "of the figures: png, pdf, svg or several with commas"
@@ -34,6 +34,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             f"Unknown command '{arguments[0]}'{suggestion(arguments[0], COMMANDS)}; "
             f"the commands are {', '.join(COMMANDS)}."
         )
+    check_once(arguments)
     chosen, unknown = parser.parse_known_args(arguments)
     if unknown:
         where = " ".join(filter(None, (chosen.command, getattr(chosen, "task", None))))

@@ -85,8 +85,9 @@ class Run(Result):
     def summary(self) -> "xr.Dataset":
         """What was learned as a table: estimates, their standard errors and true values along named axes.
 
-        These are the arrays NAME, NAME_error and exact_NAME of `tables`, with an axis over seeds if there are several. `to_dataframe()` makes a pandas DataFrame of it, where pandas is installed. The
-        attributes are the title and the final values of all curves.
+        These are the arrays NAME, NAME_error and exact_NAME of `tables`, with an axis over seeds if there are several.
+        `to_dataframe()` makes a pandas DataFrame of it, where pandas is installed. The attributes are the title and the
+        final values of all curves.
         """
         import xarray as xr
 

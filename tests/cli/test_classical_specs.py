@@ -13,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 
+from classical.tasks.boltzmann import BoltzmannSpec
 from classical.tasks.helmholtz import HelmholtzSpec
 from classical.tasks.network import NetworkSpec
 from qnat.cli import main
@@ -161,6 +162,22 @@ def test_what_does_not_fit_is_refused_in_a_sentence(arguments, message, bits, tm
     before = sorted(tmp_path.iterdir())
     assert re.search(message, refusal(arguments.split(), capsys))
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_run_knows_its_data_by_their_bytes(bits, tmp_path, capsys):
+    run = ["run", "network", "--layers", "3", "--batch", "5", "--steps", "2", "--json", "--out", "r", "--resume"]
+    assert main([*run, "--data", bits]) == 0
+    assert len(Run.load(tmp_path / "r").spec["data_sha256"]) == 64
+    (tmp_path / bits).rename("moved.npy")
+    assert main([*run, "--data", "moved.npy"]) == 0
+    np.save("moved.npy", 1 - np.load("moved.npy"))
+    capsys.readouterr()
+    assert main([*run, "--data", "moved.npy"]) == 2
+    assert "r holds another run: its data_sha256 is" in capsys.readouterr().err
+    for spec in (HelmholtzSpec(data="moved.npy", batch=2), BoltzmannSpec(data="moved.npy")):
+        assert len(spec.record()["data_sha256"]) == 64
+        assert type(spec).restored(spec.record()) == spec
+    assert not any("data_sha256" in spec.record() for spec in (HelmholtzSpec(), BoltzmannSpec(), NetworkSpec()))
 
 
 def write_mnist(folder, part, images, labels):

@@ -21,7 +21,7 @@ from qnat.experiment.show.literal import take_literally
 from qnat.experiment.show.report import print_run
 from qnat.experiment.show.style import STYLE, save_figure
 from qnat.experiment.show.tables import print_table
-from qnat.experiment.store.result import Run
+from qnat.experiment.store.result import Result
 
 _TINY = "run gibbs --n 2 --layers 1 --optimizer sgd --steps 3 --out r"
 _PROGRAM = f'"{sys.executable}" -c "import sys; from qnat.cli import main; sys.exit(main())" '
@@ -197,7 +197,7 @@ def _run(**changes):
         "steps": 2,
         "spent": dict.fromkeys(("compile", "train", "write", "draw"), 0.0),
     }
-    return Run(**(known | changes))
+    return Result(**(known | changes))
 
 
 def _harmless(text: str) -> bool:
@@ -221,7 +221,7 @@ def test_the_end_of_a_run_shows_names_as_they_are(capsys, name):
     print_run(_run(path=pathlib.Path("r") / (name or "x"), final={f"loss {name}": 1.0}, reference=known), "")
     printed = capsys.readouterr().out
     assert _harmless(printed)
-    assert f"r/{console.literal(name or 'x')}/figure.png" in printed
+    assert f"r/{console.literal(name or 'x')}" in printed
 
 
 @pytest.mark.parametrize("name", _NAMES)
@@ -305,7 +305,7 @@ def test_runs_that_different_measures_judge_are_told_apart(capsys):
         _run(spec={"task": "other"}),  # two losses of two tasks
     ]
     entries = [Entry(each, {}, None) for each in runs]
-    print_comparison(entries, pathlib.Path("c.png"), as_json=False)
+    print_comparison(entries, [pathlib.Path("c.png")], as_json=False)
     tables = re.split(r"c(?:-\d)?\.png\n+", capsys.readouterr().out)[:-1]
     assert [table.split(" at the first")[0] for table in tables] == ["test loss", "gap", "loss", "loss"]
     assert [" ".join(line.split()) for line in tables[0].splitlines()[1:4]] == [
@@ -316,7 +316,7 @@ def test_runs_that_different_measures_judge_are_told_apart(capsys):
     assert "gap below 0.1" in tables[1]
     assert "below" not in tables[0] + tables[2] + tables[3]
     assert sorted(path.name for path in pathlib.Path().iterdir()) == ["c-2.png", "c-3.png", "c-4.png", "c.png"]
-    print_comparison(entries, pathlib.Path("c.png"), as_json=True)
+    print_comparison(entries, [pathlib.Path("c.png")], as_json=True)
     rows = json.loads(capsys.readouterr().out)["runs"]
     assert [(row["measure"], row["figure"]) for row in rows] == [
         ("test_loss", "c.png"),

@@ -40,16 +40,15 @@ def draw_run(run: Result, path: str | pathlib.Path | None = None) -> Figure:
     if len(pairs := scalar_pairs(run)) > 1:
         draws.append(functools.partial(draw_scalars, run=run, names=pairs))
     draws = draws[:_MOST]
-    across = len(draws) if len(draws) <= 3 else (len(draws) + 1) // 2
-    down = -(-len(draws) // across)
+    down = 1 if len(draws) <= 3 else 2
+    across = -(-len(draws) // down)
     with mpl.rc_context(STYLE):
         size = (WIDTH / 2 if across == 1 else WIDTH, 0.3 + (2.5 if across < 3 else 2.2) * down)
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False).ravel()
-        for axes, draw in zip(panels, draws, strict=False):
-            draw(axes)
-        for axes in panels[len(draws) :]:
-            axes.set_axis_off()
+        rows = figure.subfigures(down, 1, squeeze=False)[:, 0]  # each lays its panels out by itself
+        for row, part in zip(rows, (draws[:across], draws[across:]), strict=False):
+            for axes, draw in zip(row.subplots(1, len(part), squeeze=False)[0], part, strict=True):
+                draw(axes)
         put_title(figure, headline([run]))
         if path is not None:
             save_figure(figure, pathlib.Path(path))

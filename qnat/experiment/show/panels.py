@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from ..measures import ERROR, EXACT, Artifact, Panel
 from ..store.result import Result
 from .curves import round_ticks, scale_of, set_scale
-from .style import COLOURS, GREY, figure_of, in_words, label_values, legend_above, title_of, width_of
+from .style import COLOURS, GREY, figure_of, in_words, label_values, legend_above, size_of, title_of
 
 _ACROSS = 8
 _AXES = {"levels": 1, "points": 1, "images": 3, "matrix": 2}
@@ -120,7 +120,7 @@ def _draw_points(
         bars = None if errors is None else np.where(np.isfinite(errors[seed]), errors[seed], 0.0)
         axes.errorbar(moved, values, yerr=bars, elinewidth=0.9, ecolor=COLOURS[0], alpha=_alpha(seeds), **_DOT)
     axes.axhline(0, color=GREY, lw=0.6, zorder=0)
-    every = -(-count // max(1, int(width_of(axes) / _LETTER)))
+    every = -(-count // max(1, int(size_of(axes)[0] / _LETTER)))
     lengthy = count > 6 or max(map(len, names)) > 4
     axes.set_xticks(places[::every], names[::every], rotation=90 if lengthy else 0, fontsize=6.5)
     axes.set_xlim(-0.7, count - 0.3)

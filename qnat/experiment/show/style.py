@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 
 from ..measures import Panel
@@ -90,21 +89,18 @@ def figure_of(axes: Axes) -> Figure:
     return figure
 
 
-def width_of(axes: Axes) -> float:
-    """Of a panel without its labels, about, in points: it is laid out later."""
-    return 72 * (figure_of(axes).get_figwidth() / _grid(axes).ncols - 0.5)
-
-
-def _grid(axes: Axes) -> GridSpec:
-    grid = axes.get_gridspec()
+def size_of(axes: Axes) -> tuple[float, float]:
+    """Width and height of a panel without its labels, about, in points: it is laid out later."""
+    row, grid = axes.get_figure(), axes.get_gridspec()
+    assert row is not None
     assert grid is not None
-    return grid
+    width, height = (72 * length / row.dpi for length in (row.bbox.width, row.bbox.height))
+    return width / grid.ncols - 36, height / grid.nrows - 50
 
 
 def label_values(axes: Axes, text: str) -> None:
     """The label of the vertical axis, on as many lines as it needs; a letter takes about 4.8 points."""
-    height = figure_of(axes).get_figheight() / _grid(axes).nrows - 0.7
-    axes.set_ylabel(textwrap.fill(text, max(12, int(72 * height / 4.8))))
+    axes.set_ylabel(textwrap.fill(text, max(12, int(size_of(axes)[1] / 4.8))))
 
 
 def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
@@ -113,7 +109,7 @@ def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
         handles=handles,
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=columns_within(width_of(axes), handles),
+        ncols=columns_within(size_of(axes)[0], handles),
         borderaxespad=0.2,
         borderpad=0.2,
     )

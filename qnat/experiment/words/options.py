@@ -6,7 +6,7 @@ import sys
 import tomllib
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from pydantic.fields import FieldInfo
 
@@ -35,24 +35,44 @@ class Parser(argparse.ArgumentParser):
         raise RefusedError(f"{message[0].upper()}{message[1:]}; '{self.prog} --help' lists what there is.")
 
 
-def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec]) -> None:
-    """One option a word, in a group a part; values stay words, because the spec converts and judges them."""
+class Described(NamedTuple):
+    """What is said of an option: its values, its description, for which words of its choice it is, range, default."""
+
+    values: str
+    text: str
+    users: str
+    range: str
+    default: str
+
+
+def grouped(spec: type[RunSpec]) -> dict[str, list[str]]:
+    """The words of a spec in groups: those of a part by its choice, what every run has in the last."""
     words = spec.options()
     own = [name for name in words if name not in RunSpec.model_fields]
-    groups: dict[str, Any] = {}
+    groups: dict[str, list[str]] = {}
     for name in (*own, *RunSpec.model_fields):
-        choice, fields, _ = words[name]
-        first = next(iter(fields.values()))
-        alone: Any = {"nargs": "?", "const": "true"} if bool in kinds(first) else {}
-        where = "" if len(fields) == len(choices(spec).get(choice, fields)) else choice
-        text = _help(where, fields)
-        metavar = _metavar(name, spec, fields)
+        choice = words[name].choice
         title = "run" if name in RunSpec.model_fields else choice or (name if name in choices(spec) else "task")
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
-        groups[title].add_argument(
-            f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, metavar=metavar, help=text, **alone
-        )
+        groups.setdefault(title, []).append(name)
+    return groups
+
+
+def add_fields(parser: argparse.ArgumentParser, spec: type[RunSpec]) -> None:
+    """One option a word, in a group a part; values stay words, because the spec converts and judges them."""
+    for title, names in grouped(spec).items():
+        group = parser.add_argument_group(title)
+        for name in names:
+            fields = spec.options()[name].fields
+            alone: Any = {"nargs": "?", "const": "true"} if bool in kinds(next(iter(fields.values()))) else {}
+            values, text, users, within, default = described(spec, name)
+            notes = "; ".join(filter(None, (users, within, default and f"default {default}")))
+            group.add_argument(
+                f"--{name.replace('_', '-')}",
+                default=argparse.SUPPRESS,
+                metavar=values,
+                help=(text + (f" ({notes})" if notes else "")).replace("%", "%%"),
+                **alone,
+            )
 
 
 def _metavar(name: str, spec: type[RunSpec], fields: Mapping[str, FieldInfo]) -> str:
@@ -63,25 +83,25 @@ def _metavar(name: str, spec: type[RunSpec], fields: Mapping[str, FieldInfo]) ->
     return "{" + ",".join(words) + "}" if words else plain.get(kinds(next(iter(fields.values())))[0], "VALUE")
 
 
-def _help(choice: str, fields: Mapping[str, FieldInfo]) -> str:
-    """Description, the members of the choice that have it if not all do, range and default."""
+def described(spec: type[RunSpec], name: str) -> Described:
+    """Values and description of an option, the members of its choice that have it if not all do, range, default."""
+    choice, fields, _ = spec.options()[name]
     symbols = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     first = next(iter(fields.values()))
-    notes = [f"{symbols[k]} {getattr(m, k):.10g}" for m in first.metadata for k in symbols if hasattr(m, k)]
+    bounds = [f"{symbols[k]} {getattr(m, k):.10g}" for m in first.metadata for k in symbols if hasattr(m, k)]
     defaults: dict[str, list[str]] = {}
     for word, field in fields.items():
         default = field.default.name if isinstance(field.default, Part) else field.default
         if default is not None:
             defaults.setdefault(f"{default:g}" if isinstance(default, float) else str(default), []).append(word)
     known = [word for words in defaults.values() for word in words]
-    if defaults:
-        alike = len(defaults) == 1 and len(known) == len(fields)
-        told = ", ".join(default if alike else f"{default} ({', '.join(words)})" for default, words in defaults.items())
-        notes.append(f"default {told}")
-    if choice and (len(defaults) < 2 or len(known) < len(fields)):
-        notes.insert(0, f"{choice} {', '.join(word or 'a file' for word in fields)}")
+    alike = len(defaults) == 1 and len(known) == len(fields)
+    told = (default if alike else f"{default} ({', '.join(words)})" for default, words in defaults.items())
+    users = ""
+    if len(fields) < len(choices(spec).get(choice, fields)) and (len(defaults) < 2 or len(known) < len(fields)):
+        users = f"{choice} {', '.join(word or 'a file' for word in fields)}"
     text = next((field.description for field in fields.values() if field.description), "")
-    return (text + (f" ({'; '.join(notes)})" if notes else "")).replace("%", "%%")
+    return Described(_metavar(name, spec, fields), text, users, "; ".join(bounds), ", ".join(told))
 
 
 def values_of(chosen: argparse.Namespace, spec: type[RunSpec], *, many: bool = False) -> dict[str, Any]:
