@@ -14,13 +14,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from qnat.cli import main
-from qnat.experiment import Measure, Reference, Run, console
+from qnat.experiment import Measure, Reference, console
 from qnat.experiment.loop.progress import display
 from qnat.experiment.show.lines import Entry
 from qnat.experiment.show.literal import take_literally
 from qnat.experiment.show.report import print_run
 from qnat.experiment.show.style import STYLE, save_figure
 from qnat.experiment.show.tables import print_table
+from qnat.experiment.store.result import Result
 
 _TINY = "run gibbs --n 2 --layers 1 --optimizer sgd --steps 3 --out r"
 _PROGRAM = f'"{sys.executable}" -c "import sys; from qnat.cli import main; sys.exit(main())" '
@@ -196,7 +197,7 @@ def _run(**changes):
         "steps": 2,
         "spent": dict.fromkeys(("compile", "train", "write", "draw"), 0.0),
     }
-    return Run(**(known | changes))
+    return Result(**(known | changes))
 
 
 def _harmless(text: str) -> bool:
@@ -220,7 +221,7 @@ def test_the_end_of_a_run_shows_names_as_they_are(capsys, name):
     print_run(_run(path=pathlib.Path("r") / (name or "x"), final={f"loss {name}": 1.0}, reference=known), "")
     printed = capsys.readouterr().out
     assert _harmless(printed)
-    assert f"r/{console.literal(name or 'x')}/figure.png" in printed
+    assert f"r/{console.literal(name or 'x')}" in printed
 
 
 @pytest.mark.parametrize("name", _NAMES)

@@ -26,7 +26,7 @@ _SIZE = {"seed": 3, "every": 3}
 def undrawn(monkeypatch):
     """Figures take most of the time of such runs."""
     monkeypatch.setattr(
-        "qnat.experiment.runs._draw", lambda result, path, _formats: (path / "figure.png").write_bytes(b"picture")
+        "qnat.experiment.runs._draw", lambda result, path, *_: (path / "figure.png").write_bytes(b"picture")
     )
 
 

@@ -25,7 +25,7 @@ CHOICES = ({}, {"resume": True}, {"force": True})
 def undrawn(monkeypatch):
     """Figures take most of the time of such runs."""
     monkeypatch.setattr(
-        "qnat.experiment.runs._draw", lambda result, path, _formats: (path / "figure.png").write_bytes(b"picture")
+        "qnat.experiment.runs._draw", lambda result, path, *_: (path / "figure.png").write_bytes(b"picture")
     )
 
 
@@ -114,7 +114,7 @@ def test_the_first_thing_written_says_whose_the_folder_is(train, tmp_path, monke
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path)
     monkeypatch.undo()
-    monkeypatch.setattr("qnat.experiment.runs._draw", lambda result, path, formats: None)
+    monkeypatch.setattr("qnat.experiment.runs._draw", lambda result, path, *_: None)
     assert train(tmp_path, resume=True).steps == 2
 
 
@@ -372,7 +372,7 @@ def test_a_comparison_is_drawn_over_one_of_ours(train, tmp_path, monkeypatch):
 
 
 def test_an_error_ends_the_status_running(train, quadratic, tmp_path, monkeypatch):
-    def broken(result, path, formats):
+    def broken(*_):
         raise RuntimeError("the printer is on fire")
 
     monkeypatch.setattr("qnat.experiment.runs._draw", broken)
@@ -380,5 +380,5 @@ def test_an_error_ends_the_status_running(train, quadratic, tmp_path, monkeypatc
         train(tmp_path / "r")
     document = json.loads((tmp_path / "r" / "run.json").read_text())
     assert (document["status"], document["message"]) == ("failed", "the printer is on fire")
-    monkeypatch.setattr("qnat.experiment.runs._draw", lambda result, path, formats: None)
+    monkeypatch.setattr("qnat.experiment.runs._draw", lambda result, path, *_: None)
     assert train(tmp_path / "r", resume=True).status == "finished"

@@ -294,6 +294,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
         patch.setattr("qnat.experiment.runs._draw", lambda *_, **__: None)
         patch.setattr("qnat.experiment.sweep.sweep._draw", lambda *_, **__: [])
         patch.setattr("qnat.experiment.show.comparison.draw_comparison", lambda *_, **__: None)
+        patch.setattr("qnat.experiment.show.style.save_figure", lambda *_: None)
         assert _answer([*RUN, *STEPS, "--out", "r"]).status == 0
         assert _answer([*SWEEP, *STEPS, "--out", "s"]).status == 0
         (folder / "outside").write_text("precious")
