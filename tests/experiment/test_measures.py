@@ -83,9 +83,15 @@ class ChoirSpec(RunSpec):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The comparisons that were saved."""
+    """The comparisons that were drawn."""
     figures = []
-    monkeypatch.setattr(comparison, "save_figure", lambda found, path: (figures.append(found), path.write_bytes(b"")))
+    draw = comparison.draw_comparison
+
+    def kept(*args, **options):
+        figures.append(draw(*args, **options))
+        return figures[-1]
+
+    monkeypatch.setattr(comparison, "draw_comparison", kept)
     return figures
 
 
