@@ -5,7 +5,7 @@ import pathlib
 import struct
 
 from qnat.experiment.errors import RefusedError
-from qnat.experiment.reading import opened, text_lines
+from qnat.experiment.reading import is_packed, opened, text_lines
 
 _WIDEST = 8
 
@@ -28,7 +28,7 @@ def idx_shape(path: pathlib.Path) -> tuple[int, ...]:
         lengths = file.read(4 * axes)
     whole = head[:3] == b"\0\0\x08" and len(lengths) == 4 * axes
     shape = struct.unpack(f">{axes}I", lengths) if whole else ()
-    if not whole or (path.suffix != ".gz" and path.stat().st_size != 4 + 4 * axes + math.prod(shape)):
+    if not whole or (not is_packed(path) and path.stat().st_size != 4 + 4 * axes + math.prod(shape)):
         raise ValueError(f"{path.name.removesuffix('.gz')} is not an IDX file of unsigned bytes")
     return shape
 
@@ -57,6 +57,6 @@ def numpy_shape(path: pathlib.Path) -> tuple[int, ...]:
         begin = file.tell()
     if dtype.kind not in "biuf" or dtype.itemsize > _WIDEST:
         raise ValueError(f"its values are of the type {dtype}, not numbers of at most 64 bits")
-    if path.suffix != ".gz" and path.stat().st_size < begin + math.prod(shape) * dtype.itemsize:
+    if not is_packed(path) and path.stat().st_size < begin + math.prod(shape) * dtype.itemsize:
         raise ValueError("its values end before the last item")
     return tuple(shape)

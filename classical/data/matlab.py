@@ -12,6 +12,7 @@ from qnat.experiment.reading import opened, present_memory
 if TYPE_CHECKING:
     import numpy as np
 
+CHILD = pathlib.Path(__file__).with_name("matlab_child.py")
 _SECONDS = 600
 
 
@@ -31,8 +32,7 @@ def matlab_values(*paths: pathlib.Path) -> "list[np.ndarray]":
 def _asked(how: str, paths: tuple[pathlib.Path, ...]) -> bytes:
     for path in paths:
         opened(path).close()  # refuses what is no regular file
-    child = pathlib.Path(__file__).with_name("matlab_child.py")
-    command = [sys.executable, "-I", str(child), how, str(present_memory() // 2), *map(str, paths)]
+    command = [sys.executable, "-I", str(CHILD), how, str(present_memory() // 2), *map(str, paths)]
     try:
         done = subprocess.run(  # noqa: S603 (a program of ours)
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False

@@ -142,7 +142,8 @@ def _numpy(path: pathlib.Path) -> Data:
     with opened(path) as file:
         items = np.lib.format.read_array(file, allow_pickle=False)
     scale = 255.0 if items.dtype == np.uint8 and items.max(initial=0) > 1 else 1.0
-    return Data(items[: split(len(items))] / scale, items[split(len(items)) :] / scale)
+    values = items.astype(float) / scale
+    return Data(values[: split(len(items))], values[split(len(items)) :])
 
 
 _READERS: dict[str, Callable[..., Data]] = {

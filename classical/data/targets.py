@@ -63,10 +63,10 @@ def pairs(data: Data, kind: Kind) -> Pairs:
 
 def _check_labels(data: Data) -> None:
     for part, items in ((data.train_labels, data.train), (data.test_labels, data.test)):
-        labels = np.asarray(part)
-        if labels.shape != (len(items),):
-            raise RefusedError(f"Labels of shape {labels.shape} do not fit {len(items)} items; give one label an item.")
-        if labels.dtype.kind not in "biuf":
+        known = np.asarray(part)
+        if known.shape != (len(items),):
+            raise RefusedError(f"Labels of shape {known.shape} do not fit {len(items)} items; give one label an item.")
+        if known.dtype.kind not in "biuf":
             raise RefusedError("Labels are not numbers; number the classes 0, 1, ....")
 
 

@@ -61,7 +61,7 @@ def check_pictures(layers: Sequence[HiddenLayer], width: int) -> None:
             raise ValueError(
                 "A convolution stands after a layer of units, which are no picture; put convolutions first."
             )
-        if side**2 != width and layer == layers[0]:
+        if before is None and side**2 != width:
             raise ValueError(f"Items of {width} values are no square pictures; leave convolutions out.")
         if layer.kernel > side:
             raise ValueError(f"Patches of side {layer.kernel} do not fit into {side} x {side}; choose smaller ones.")

@@ -40,7 +40,7 @@ class HelmholtzTask(Task):
 
     name = "helmholtz"
     measures = (Measure("test_negative_log_likelihood", "nats"),)
-    panels = (Panel("images", "samples"),)
+    panels = (Panel("images", "samples", "samples of the trained machine"),)
     machine: HelmholtzMachine
     x: Float[Array, "N n"]
     test_x: Float[Array, "M n"]

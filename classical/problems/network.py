@@ -37,8 +37,15 @@ class NetworkTask(Task):
     """
 
     name = "network"
-    measures = (Measure("test_loss"),)
-    panels = (Panel("images", "reconstructions"),)
+    measures = (
+        Measure("test_loss", "nats"),
+        Measure("test_accuracy", better="higher"),
+        Measure("test_rmse", "units of the target"),
+    )
+    panels = (
+        Panel("images", "reconstructions", "test items, each beside its reconstruction"),
+        Panel("matrix", "confusion", "confusion matrix"),
+    )
     network: Network
     x: Float[Array, "N D"]
     y: Float[Array, "N K"]
@@ -73,11 +80,19 @@ class NetworkTask(Task):
         return jax.value_and_grad(self.network.loss)(params, *batch)
 
     def evaluate(self, params: Weights) -> dict[str, Float[Array, ""]]:
-        """The losses of all training and all test items; the part of the test items that are classified rightly."""
+        """The losses of all training and all test items; how well the test items are classified, or regressed.
+
+        Of a classifier the accuracies, the parts of the training and of the test items that are classified rightly; of
+        a regression the root of the mean square error, in the units of the target.
+        """
         found = {"train_loss": self._mean(self._loss, params, self.x, self.y)}
         found["test_loss"] = self._mean(self._loss, params, self.test_x, self.test_y)
         if isinstance(self.network.family, Categorical):
+            found["train_accuracy"] = self._mean(self._right, params, self.x, self.y)
             found["test_accuracy"] = self._mean(self._right, params, self.test_x, self.test_y)
+        if isinstance(self.network.family, Normal):
+            found["train_rmse"] = jnp.sqrt(self._mean(self._square_error, params, self.x, self.y))
+            found["test_rmse"] = jnp.sqrt(self._mean(self._square_error, params, self.test_x, self.test_y))
         return found
 
     def _loss(self, params: Weights, x: Float[Array, " D"], y: Float[Array, " K"]) -> Float[Array, ""]:
@@ -86,6 +101,9 @@ class NetworkTask(Task):
     def _right(self, params: Weights, x: Float[Array, " D"], y: Float[Array, " K"]) -> Float[Array, ""]:
         return (jnp.argmax(self.network(params, x[None])[0]) == jnp.argmax(y)).astype(y.dtype)
 
+    def _square_error(self, params: Weights, x: Float[Array, " D"], y: Float[Array, " K"]) -> Float[Array, ""]:
+        return jnp.mean((self.network(params, x[None])[0] - y) ** 2)
+
     def _mean(self, measure: Any, params: Weights, x: Float[Array, "M D"], y: Float[Array, "M K"]) -> Float[Array, ""]:
         return jnp.mean(jax.lax.map(lambda item: measure(params, *item), (x, y), batch_size=_CHUNK))
 
@@ -93,8 +111,18 @@ class NetworkTask(Task):
         """The network with its weights, which predicts."""
         return TrainedNetwork(self.network, params)
 
+    def _confusion(self, params: Weights) -> Float[Array, "K K"]:
+        """How many test items of each class, a row each, are taken for which."""
+        count = self.test_y.shape[1]
+        taken = jax.lax.map(lambda x: jnp.argmax(self.network(params, x[None])[0]), self.test_x, batch_size=_CHUNK)
+        return jnp.zeros((count, count), int).at[jnp.argmax(self.test_y, axis=1), taken].add(1)
+
     def artifacts(self, params: Weights) -> dict[str, Artifact]:
-        """Of an autoencoder of square pictures the reconstructions: an item of the test set, what became of it, ...."""
+        """Of a classifier the confusion matrix; of an autoencoder test pictures, each before its reconstruction."""
+        if isinstance(self.network.family, Categorical):
+            classes = {dim: range(self.test_y.shape[1]) for dim in ("true_class", "predicted_class")}
+            label = Artifact(self._confusion(params), tuple(classes), classes, "test items", "confusion matrix")
+            return {"confusion": label}
         side = round(self.test_x.shape[1] ** 0.5)
         if not isinstance(self.network.family, Bernoulli) or self.test_y.shape[1] != side * side:
             return {}

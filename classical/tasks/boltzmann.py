@@ -60,6 +60,8 @@ class BoltzmannSpec(RunSpec):
 
     task_name: ClassVar[str] = "boltzmann"
     ladder: ClassVar[str | None] = "beta"
+    titled = ("data", "periodic", "n", "beta", "order", "optimizer")
+    axis = "β (1/energy)"
     cites = ("Ackley1985",)
     trains = "classical.problems.boltzmann:BoltzmannTask"
 

@@ -11,7 +11,7 @@ from qnat.experiment.reading import shown
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.parts import Part
 from qnat.experiment.words.spec import RunSpec, check_memory, check_time
-from qnat.experiment.words.values import COUNTS, Rate
+from qnat.experiment.words.values import COUNTS, Precision, Rate
 
 from ..data.headers import Header, check_batch, digest, header
 from ..models.layers import check_depth
@@ -156,7 +156,9 @@ class HelmholtzSpec(RunSpec):
     """
 
     task_name: ClassVar[str] = "helmholtz"
+    titled = ("data", "layers", "algorithm", "optimizer")
     trains = "classical.problems.helmholtz:HelmholtzTask"
+    added = ("precision",)
 
     data: Digits | File = Field(
         Digits(),
@@ -168,6 +170,7 @@ class HelmholtzSpec(RunSpec):
     likelihood_samples: int = Field(500, ge=1, description="draws an item of a test likelihood too large to sum")
     batch: int = Field(32, ge=1, description="items in a batch")
     optimizer: Natural | NaturalAdam | Sgd | Adam = Natural()
+    precision: Precision = "double"
     steps: int = Field(1380, ge=0, description="optimiser steps")
     every: int = Field(46, ge=1, lt=COUNTS, description="steps between evaluations")
 

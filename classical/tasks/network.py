@@ -9,7 +9,7 @@ from qnat.experiment.errors import RefusedError
 from qnat.experiment.words import optimisers as shared
 from qnat.experiment.words.parts import Part
 from qnat.experiment.words.spec import RunSpec, check_memory
-from qnat.experiment.words.values import COUNTS
+from qnat.experiment.words.values import COUNTS, Precision
 
 from ..data.headers import NO_LABELS, check_batch, digest, header
 from ..models.layers import IN_WORDS, HiddenLayer, check_pictures, checked, hidden, shapes
@@ -46,7 +46,9 @@ class NetworkSpec(RunSpec):
     """
 
     task_name: ClassVar[str] = "network"
+    titled = ("data", "kind", "layers", "activation", "optimizer")
     trains = "classical.problems.network:NetworkTask"
+    added = ("precision",)
 
     data: str = Field(
         "digits",
@@ -70,6 +72,7 @@ class NetworkSpec(RunSpec):
         | shared.Lamb
         | own.EntropySgd
     ) = own.Kfac()
+    precision: Precision = "double"
     steps: int = Field(450, ge=0, description="optimiser steps")
     every: int = Field(15, ge=1, lt=COUNTS, description="steps between evaluations")
 

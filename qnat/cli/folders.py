@@ -1,6 +1,5 @@
 """Folders of runs and sweeps, as they are: listed, shown, finished."""
 
-import fcntl
 import json
 import os
 import pathlib
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qnat.experiment.console import note, say
 from qnat.experiment.errors import RefusedError
+from qnat.experiment.reading import reading
 from qnat.experiment.store.files import (
     CHECKPOINT,
-    LOCK,
     LOG,
     PREVIOUS,
     RUN,
@@ -22,14 +21,13 @@ from qnat.experiment.store.files import (
     read_json,
     read_run,
 )
+from qnat.experiment.store.log import last_row
+from qnat.experiment.store.place import is_held
 from qnat.experiment.words.wording import rebuild
 
 if TYPE_CHECKING:
     from qnat.experiment.store.result import Result
     from qnat.experiment.words.spec import RunSpec
-
-_TAIL = 2**16
-"""Bytes at the end of a log in which its last row is looked for."""
 
 
 class Standing(NamedTuple):
@@ -69,10 +67,8 @@ def standing_of(path: pathlib.Path) -> Standing:
         RefusedError: it is not the folder of a run, or damaged.
     """
     document = read_run(path)
-    try:
+    with reading(path, "the damaged run in", "give the folder of a run"):
         return _standing(path, document)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise RefusedError(f"{path / RUN} is damaged; give the folder of a run.") from None
 
 
 def _standing(path: pathlib.Path, document: Mapping[str, Any]) -> Standing:
@@ -80,41 +76,13 @@ def _standing(path: pathlib.Path, document: Mapping[str, Any]) -> Standing:
     if status == "finished":
         steps, last = int(document["steps"]), document["final"]
     else:
-        status = "interrupted" if status == "running" and not _held(path) else status
-        last = _last_row(path / LOG)
+        status = "interrupted" if status == "running" and not is_held(path) else status
+        last = last_row(path / LOG)
         steps = int(last.pop("step", 0))
     values = {name: float(statistics.median(map(float, v if isinstance(v, list) else [v]))) for name, v in last.items()}
     measures = document.get("measures") or ()
     judge = next(((one["name"], one.get("unit", "")) for one in measures if one["name"] in values), ("loss", ""))
     return Standing(str(document["task"]), status, steps, int(spec.get("steps", steps)), values, judge)
-
-
-def _held(path: pathlib.Path) -> bool:
-    """Whether a process writes the folder now."""
-    try:
-        with (path / LOCK).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
-def _last_row(path: pathlib.Path) -> dict[str, Any]:
-    """The last whole row of a log with what is measured seldom added from those before it; empty if there is none."""
-    if not path.exists():
-        return {}
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _TAIL))
-        lines = file.read().split(b"\n")[:-1]
-    row: dict[str, Any] = {}
-    for line in reversed(lines):
-        try:
-            row = json.loads(line) | row
-        except ValueError:  # the first of these is not whole
-            continue
-    return row
 
 
 def runs_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -193,7 +161,7 @@ def to_finish(path: pathlib.Path) -> "RunSpec":
         raise RefusedError(f"{path} is the folder of a sweep; finish its runs one by one, or --resume it.")
     if (document := read_run(path))["status"] == "finished":
         raise RefusedError(f"The run in {path} has finished; 'qnat show {path}' prints it.")
-    if _held(path):
+    if is_held(path):
         raise RefusedError(f"Another process is writing {path}; wait for it, or stop it first.")
     if not any((path / name).exists() for name in (CHECKPOINT, PREVIOUS)):
         raise RefusedError(f"The run in {path} made no checkpoint, so there is nothing to finish; --resume starts it.")

@@ -8,10 +8,12 @@ from typing import Any
 from qnat import __version__
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.registry import find_spec, task_names
+from qnat.experiment.store.files import FORMATS
 from qnat.experiment.suggest import suggestion
-from qnat.experiment.words.options import Parser, add_fields
+from qnat.experiment.words.options import Parser, add_fields, check_once
 
 TRAINERS = {"run": "train once", "sweep": "train every combination of comma-separated values"}
+_FORMATS = "of the figures: png, pdf, svg or several with commas"
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -32,6 +34,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             f"Unknown command '{arguments[0]}'{suggestion(arguments[0], COMMANDS)}; "
             f"the commands are {', '.join(COMMANDS)}."
         )
+    check_once(arguments)
     chosen, unknown = parser.parse_known_args(arguments)
     if unknown:
         where = " ".join(filter(None, (chosen.command, getattr(chosen, "task", None))))
@@ -82,6 +85,7 @@ def _add_options(parser: argparse.ArgumentParser, command: str, spec: Any) -> No
         "--spec", type=pathlib.Path, metavar="FILE", help="TOML file of options; options given here win"
     )
     options.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="(default: the next free one in runs/)")
+    options.add_argument("--format", default=FORMATS[0], metavar="FORMATS", help=f"{_FORMATS} (default %(default)s)")
     options.add_argument("--resume", action="store_true", help="continue what is in FOLDER, start it if nothing is")
     options.add_argument("--force", action="store_true", help="replace what is in FOLDER")
     options.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -112,6 +116,7 @@ def _list(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
 def _compare(parser: argparse.ArgumentParser, _: Sequence[str]) -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN", type=pathlib.Path, help="folder of a run or of a sweep")
     parser.add_argument("--figure", type=pathlib.Path, default="compare.png", help="(default %(default)s)")
+    parser.add_argument("--format", metavar="FORMATS", help=f"{_FORMATS} (default: the suffix of the figure)")
     parser.add_argument(
         "--thresholds", metavar="X,...", help="values of the main curve to get below (default: 0.1,0.01,0.001)"
     )

@@ -13,6 +13,7 @@ from jaxtyping import Array, PyTree
 from .errors import RefusedError
 from .measures import ERROR, EXACT
 from .registry import find_spec
+from .show.titles import headline
 from .store.files import TABLE, jsonable, read_table
 from .store.result import Result
 from .store.save import name_of
@@ -84,9 +85,9 @@ class Run(Result):
     def summary(self) -> "xr.Dataset":
         """What was learned as a table: estimates, their standard errors and true values along named axes.
 
-        These are the arrays of the task's panels of kind "points": NAME, NAME_error and exact_NAME, with an axis over
-        seeds if there are several. `to_dataframe()` makes a pandas DataFrame of it, where pandas is installed. The
-        attributes are the title and the final values of all curves.
+        These are the arrays NAME, NAME_error and exact_NAME of `tables`, with an axis over seeds if there are several.
+        `to_dataframe()` makes a pandas DataFrame of it, where pandas is installed. The attributes are the title and the
+        final values of all curves.
         """
         import xarray as xr
 
@@ -102,7 +103,7 @@ class Run(Result):
                     dims = (*(["seed"] if self.seeds > 1 else []), *label.dims)
                     attributes = {key: text for key, text in texts.items() if text}
                     variables[each] = xr.Variable(dims, self.artifacts[each], attributes)
-        return xr.Dataset(variables, along, {"title": self.title or self.spec["task"], **self.final})
+        return xr.Dataset(variables, along, {"title": ", ".join(headline([self])), **self.final})
 
     def plot(self, path: str | pathlib.Path | None = None) -> "Figure":
         """The figure of the run; saved where `path` says, in the format of its suffix."""

@@ -46,17 +46,20 @@ class Artifact(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """How an artifact is drawn. The figure of a run shows the first panel whose arrays the run has.
+    """How an artifact is drawn. The figure of a run shows the panels whose arrays the run has, the first ones first.
 
     Attributes:
-        kind: "levels": a positive vector against its exact counterpart, level by level. "images": pictures (count,
-            rows, columns) side by side. "matrix": a real matrix; of a square one, sweeps along a ladder show the means
-            over the pairs i, j of equal distance |i − j|, against the exact ones. "points": estimates along a named
-            axis, with their standard errors and exact counterparts where there are any; also printed as a table.
+        kind: "levels": a vector and its exact counterpart, level by level. "points": estimates (P,), named by the
+            coordinates along their axis, with their standard errors and their exact counterpart if there are any;
+            they are also printed as a table. "images": pictures (count, rows, columns) side by side. "matrix": a real
+            matrix; of a square one, sweeps along a ladder show the means over the pairs i, j of equal distance
+            |i − j|, against the exact ones.
         artifact: its name; its exact counterpart is called `exact_` and that name, its standard errors that name and
             `_error`. title: "" takes the name in words.
+        against: of levels, the artifact along the horizontal axis, such as their energies; "" numbers the levels.
     """
 
-    kind: Literal["levels", "images", "matrix", "points"]
+    kind: Literal["levels", "points", "images", "matrix"]
     artifact: str
     title: str = ""
+    against: str = ""

@@ -95,10 +95,14 @@ def opened(path: str | os.PathLike[str], most: int | None = None) -> IO[bytes]:
     mode = place.stat().st_mode
     if not stat.S_ISREG(mode):
         raise ValueError(f"it is {next(name for is_one, name in _KINDS if is_one(mode))}, not a regular file")
-    with place.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    inner = gzip.open(place) if zipped else place.open("rb", buffering=0)  # noqa: SIM115 (what is returned closes it)
+    inner = gzip.open(place) if is_packed(place) else place.open("rb", buffering=0)  # noqa: SIM115 (what is returned closes it)
     return io.BufferedReader(_Bounded(inner, present_memory() // 2 if most is None else most))
+
+
+def is_packed(path: pathlib.Path) -> bool:
+    """Whether a file is gzipped, whatever it is called."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 class _Bounded(io.RawIOBase):

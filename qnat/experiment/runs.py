@@ -24,7 +24,7 @@ from .loop.job import Job
 from .loop.keep import Keep
 from .measures import Measure
 from .stopwatch import timed
-from .store.files import FIGURE, RESULT, read_run, reported
+from .store.files import FIGURE, FORMATS, RESULT, figure_files, read_run, reported
 from .store.folder import Folder, Memory
 from .store.place import clear, is_whole, locked, standing
 from .store.result import Result, declarations
@@ -54,7 +54,7 @@ def run(
     record: Mapping[str, Any] | None = None,
     citations: Sequence[str] = (),
     ladder: str | None = None,
-    title: str = "",
+    formats: Sequence[str] = FORMATS[:1],
     progress: bool | None = None,
 ) -> Run:
     """Iterates, records, stores.
@@ -82,7 +82,7 @@ def run(
         initial: parameters to start from, in the shape of `Run.params`; None asks `task.init`.
         record: what identifies the run, such as the words that made task and optimiser; None stores their repr.
         citations: keys of what the run cites. ladder: the name in the record along which such runs are ordered.
-        title: what is run, in words, for whoever reads what is printed or drawn.
+        formats: of the figure in `out`: png, pdf, svg.
         progress: show a bar on standard error; None does if that is a terminal.
 
     Raises:
@@ -103,13 +103,16 @@ def run(
     known |= {} if tolerance is None else {"tolerance": tolerance}
     if not isinstance(process, Process):
         process = descend(task.value_and_grad, process, traceable=task.traceable)
+    if strange := sorted(set(formats) - set(FORMATS)):
+        raise ValueError(f"formats has '{strange[0]}'; choose among {', '.join(FORMATS)}.")
     if out is None and (resume or force):
         raise ValueError("resume and force speak of a folder; give out=.")
     ends = _ends(tolerance, task.measures, until)
     with followed(callbacks) as audience:
-        job = Job(task, process, steps, seed, seeds, every, initial, keep, ends, ladder, audience, title)
+        job = Job(task, process, steps, seed, seeds, every, initial, keep, ends, ladder, audience)
         if out is not None:
-            found = _stored(job, known, pathlib.Path(out), tuple(citations), progress, resume=resume, force=force)
+            about: dict[str, Any] = {"citations": tuple(citations), "formats": formats, "progress": progress}
+            found = _stored(job, known, pathlib.Path(out), **about, resume=resume, force=force)
         else:
             found = _made(job, train(job, known, Memory(), progress))
         audience.run = found
@@ -164,9 +167,10 @@ def _stored(
     job: Job,
     record: dict[str, Any],
     path: pathlib.Path,
-    citations: tuple[str, ...],
-    progress: bool | None,
     *,
+    citations: tuple[str, ...],
+    formats: Sequence[str],
+    progress: bool | None,
     resume: bool,
     force: bool,
 ) -> Run:
@@ -181,10 +185,10 @@ def _stored(
             clear(path)
         elif (stored := read_run(path))["status"] == "finished" and not is_whole(path, stored):
             note(f"{path / RESULT} is missing or damaged; it is made again from the last checkpoint.")
-        folder = Folder(path, record, citations=citations, ladder=job.ladder, title=job.title, **declarations(job.task))
+        folder = Folder(path, record, citations=citations, ladder=job.ladder, **declarations(job.task))
         try:
             result = train(job, record, folder, progress)
-            _draw(result, path)
+            _draw(result, path, formats)
             folder.finish(result)
         except BaseException as error:
             folder.ended(error)
@@ -194,14 +198,15 @@ def _stored(
         return _made(job, result)
 
 
-def _draw(result: Result, path: pathlib.Path) -> None:
+def _draw(result: Result, path: pathlib.Path, formats: Sequence[str]) -> None:
     with reported(path), timed("draw", result.spent):
         try:
             from .show.figure import draw_run
         except ModuleNotFoundError as error:  # the numbers are worth more than their picture
             note(f"No figure is drawn: {missing(error)}")
         else:
-            draw_run(result, path / FIGURE)
+            for file in figure_files(path, FIGURE, formats):
+                draw_run(result, file)
 
 
 def _describe(task: Task, process: Process | optax.GradientTransformation) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 Solvers are lineax's: `lineax.linear_solve(operator, vector, solver, options={"y0": …, "preconditioner": …})`.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jaxtyping import Array, Inexact, PyTree
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Inexact, PyTree
 
 from .operators import BlockDiagonal
 from .structured import AbstractInverse, Shifted
@@ -82,15 +83,50 @@ class Blockwise(lx.AbstractLinearSolver[tuple[Any, ...]]):
         return self.solver.assume_full_rank()
 
 
+class _Dense(NamedTuple):
+    """The matrix of a positive semidefinite operator, or its diagonal if it has no more."""
+
+    matrix: Float[Array, "P ..."]
+
+
+def _least_squares(matrix: Float[Array, "P ..."], vector: Float[Array, " P"]) -> Float[Array, " P"]:
+    """A⁻¹ b by Cholesky, or, where A is singular up to rounding, the solution of least norm."""
+    rounding = 10 * vector.size * jnp.finfo(matrix.dtype).eps
+
+    def inverted(levels: Float[Array, " P"], components: Float[Array, " P"]) -> Float[Array, " P"]:
+        kept = levels > rounding * jnp.max(levels)
+        return jnp.where(kept, components / jnp.where(kept, levels, 1), 0)
+
+    if matrix.ndim == 1:
+        return inverted(matrix, vector)
+    factor = jnp.linalg.cholesky(matrix)
+
+    def least() -> Float[Array, " P"]:
+        levels, V = jnp.linalg.eigh(matrix)
+        return V @ inverted(levels, V.T @ vector)
+
+    # a pivot bounds the least eigenvalue from above; false for NaN
+    definite = jnp.min(jnp.diagonal(factor)) ** 2 > rounding * jnp.max(jnp.diagonal(matrix))
+    return jax.lax.cond(definite, lambda: jax.scipy.linalg.cho_solve((factor, True), vector), least)
+
+
 class Direct(lx.AbstractLinearSolver[Any]):
     """Solves with the operator's own inverse where it is a damped structured one, and as lineax chooses elsewhere.
 
     What `init` returns is the inverse: keep it to solve again with an old one.
+
+    Attributes:
+        singular: whether an operator without structure, positive semidefinite, may be singular: the solution is then
+            that of least squares and least norm.
     """
+
+    singular: bool = False
 
     def init(self, operator: lx.AbstractLinearOperator, options: dict[str, Any]) -> Any:
         if isinstance(operator, Shifted):
             return operator.operator.inverse(operator.shift)
+        if self.singular:
+            return _Dense(lx.diagonal(operator) if lx.is_diagonal(operator) else operator.as_matrix())
         return lx.AutoLinearSolver(well_posed=True).init(operator, options)
 
     def compute(
@@ -98,17 +134,20 @@ class Direct(lx.AbstractLinearSolver[Any]):
     ) -> tuple[PyTree[Array], lx.RESULTS, dict[str, Any]]:
         if isinstance(state, AbstractInverse):
             return state(vector), lx.RESULTS.successful, {}  # type: ignore[return-value] # typed as messages
+        if isinstance(state, _Dense):
+            flat, unravel = ravel_pytree(vector)
+            return unravel(_least_squares(state.matrix, flat)), lx.RESULTS.successful, {}  # type: ignore[return-value]
         return lx.AutoLinearSolver(well_posed=True).compute(state, vector, options)
 
     def transpose(self, state: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        if isinstance(state, AbstractInverse):
+        if isinstance(state, AbstractInverse | _Dense):
             return state, options
         return lx.AutoLinearSolver(well_posed=True).transpose(state, options)
 
     def conj(self, state: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        if isinstance(state, AbstractInverse):
+        if isinstance(state, AbstractInverse | _Dense):
             return state, options
         return lx.AutoLinearSolver(well_posed=True).conj(state, options)
 
     def assume_full_rank(self) -> bool:
-        return True
+        return not self.singular

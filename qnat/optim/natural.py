@@ -7,15 +7,14 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import optax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 from optax.tree_utils import tree_vdot
 
 from qnat.geometry.metric import AbstractMetric
-from qnat.geometry.solvers import Blockwise, Direct
 
 from .accept import ValueFn, acceptable, empty_window, needed, push, select
 from .damping import Damping, Rule, resolve
-from .precondition import Diagnostics, Preconditioner, no_diagnostics, recorded, solve
+from .precondition import Diagnostics, Preconditioner, direct, no_diagnostics, recorded, solve
 from .rate import Scalar, ScalarOrSchedule, Schedule, number, rate_at, scaled, traced_rate
 
 
@@ -85,7 +84,7 @@ class _NaturalGradient(eqx.Module):
             predicted = -(clip * tree_vdot(updates, direction) + clip**2 * curvature / 2)
             trial = value_fn(optax.apply_updates(params, change))
             accepted = usable & acceptable(window, trial, 1e-4 * predicted)
-            following = _next_radius(radius, clip * jnp.sqrt(curvature), (value - trial) / predicted, accepted)
+            following = _next_radius(radius, clip * jnp.sqrt(curvature), (value - trial) / predicted)
             radius = jnp.where(usable, following, radius)
             window = jnp.where(accepted, push(window, trial), window)
         change = select(accepted, change, jax.tree.map(jnp.zeros_like, change))
@@ -97,12 +96,15 @@ class _NaturalGradient(eqx.Module):
         )
 
 
-def _next_radius(radius: Scalar, length: Scalar, gain: Scalar, accepted: Bool[Array, ""]) -> Scalar:
-    """Doubles after a step that used the radius and was predicted well, halves the step's length after a bad one."""
+def _next_radius(radius: Scalar, length: Scalar, gain: Scalar) -> Scalar:
+    """Doubles after a step that used the radius and was predicted well, halves the step's length after a bad one.
+
+    Also after a bad one that was taken, and as often as it must: a radius that stopped at some length would let runs
+    circle, whose steps raise the loss and lower it in turns, wherever the metric falls short of the curvature.
+    """
     grown = jnp.where((gain > 0.75) & (length > 0.8 * radius), 2 * radius, radius)
-    shrunk = jnp.where(accepted, jnp.maximum(length / 2, 0.03), length / 2)
     poor = ~(gain >= 0.25) & jnp.isfinite(length)
-    return jnp.maximum(jnp.where(poor, shrunk, grown), 1e-6)
+    return jnp.maximum(jnp.where(poor, length / 2, grown), jnp.finfo(radius.dtype).eps)
 
 
 def natural_gradient(
@@ -132,23 +134,26 @@ def natural_gradient(
         learning_rate: η, a number or an optax schedule; 1 where the metric is the Hessian of the loss at its optimum.
         metric: G, evaluated at the parameters of every step; None takes `operator` of update, which
             `qnat.inference.descend` with `linearise` hands on.
-        damping: "adaptive", λ, a schedule, or a rule of `qnat.optim.damping`.
+        damping: "adaptive", λ, a schedule, or a rule of `qnat.optim.damping`. With λ = 0 a singular metric gives the
+            step of least squares; one with a structured inverse wants λ > 0.
         trust: first trust radius, in the length of the metric (√2·nats for relative entropies); None for no radius.
         box: largest change of one parameter in one step (0.8 rad keeps an angle within its local model); None for none.
         accept: "trust" tries steps; None always takes them, with a fixed radius.
-        solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block.
+        solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block,
+            and least squares where such a block is singular.
         preconditioner: makes one from G + λ for an iterative solver, as `qnat.geometry.jacobi` does.
         warm_start: start an iterative solver from the solution of the step before.
 
     Reference: S. Amari, Neural Comput. 10, 251 (1998); J. Nocedal, S. Wright, Numerical Optimization, ch. 4.
     """
+    rule = resolve(damping)
     method = _NaturalGradient(
         traced_rate(learning_rate),
         metric,
-        resolve(damping),
+        rule,
         number(jnp.inf if trust is None else trust),
         number(jnp.inf if box is None else box),
-        solver or Blockwise(Direct()),
+        solver or direct(rule),
         preconditioner,
         warm_start,
         accept is not None,

@@ -15,7 +15,7 @@ from qnat.geometry.operators import damped
 from qnat.geometry.solvers import Blockwise, Direct
 
 from .accept import select
-from .damping import Damping, Rule, resolve
+from .damping import Adaptive, Damping, Rule, resolve
 from .rate import Scalar
 
 Preconditioner = Callable[[lx.AbstractLinearOperator], lx.AbstractLinearOperator]
@@ -91,6 +91,11 @@ def solve(
     return Solution(solution.value, residual, jnp.asarray(cost, residual.dtype), usable)
 
 
+def direct(rule: Rule) -> lx.AbstractLinearSolver:
+    """The direct solver, block by block; adaptive damping is never so small that a metric stays singular."""
+    return Blockwise(Direct(singular=not isinstance(rule, Adaptive)))
+
+
 class ScaleByMetricState(NamedTuple):
     """step: steps so far. diagnostics: of the last step."""
 
@@ -130,8 +135,10 @@ def scale_by_metric(
     The raw direction, for chains of one's own; `natural_gradient` is the whole method. Zero where the solver fails.
 
     Args:
-        solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block.
+        solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block,
+            and least squares where such a block is singular.
         damping: λ, a schedule, or a rule of `qnat.optim.damping`.
     """
-    method = _ScaleByMetric(resolve(damping), solver or Blockwise(Direct()))
+    rule = resolve(damping)
+    method = _ScaleByMetric(rule, solver or direct(rule))
     return optax.GradientTransformationExtraArgs(method.init, method.update)

@@ -1,17 +1,23 @@
 """Readers of the usual file formats, and what becomes of the data; every file is made here."""
 
 import gzip
+import io
+import os
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 
-from classical.data.headers import check_batch, header
+from classical.data import matlab
+from classical.data.headers import check_batch, digest, header
 from classical.data.sets import Data, load
 from classical.data.targets import bits, pairs
 from qnat.experiment import RefusedError
 
 RNG = np.random.default_rng(0)
+BITS = np.random.default_rng(1).integers(0, 2, (6, 4))
 GREY = RNG.integers(0, 256, (6, 2, 2)).astype(np.uint8)
 
 
@@ -213,6 +219,137 @@ def test_complex_matrices_are_refused(tmp_path):
         load(str(tmp_path))
 
 
+def write_matlab(folder, write):
+    for part in ("train", "test"):
+        write(folder / f"toy_{part}.mat")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"Y": np.eye(3)}, "it has no variable X"),
+        ({"X": "text"}, "its X is of the type char, not of numbers"),
+        ({"X": np.array([1, "a"], object)}, "its X is of the type cell, not of numbers"),
+        ({"X": {"a": 1}}, "its X is of the type struct, not of numbers"),
+        ({"X": np.zeros((2, 2, 2))}, r"have the shape \(2, 2, 2\); one row an item is wanted"),
+    ],
+)
+def test_matrices_without_numbers_are_refused(tmp_path, found, message):
+    with pytest.raises(RefusedError, match=message):
+        load(write_matlab(tmp_path, lambda path: scipy.io.savemat(path, found)))
+
+
+def test_sparse_matrices_and_other_integers_are_read(tmp_path):
+    for made in (scipy.sparse.csc_matrix(BITS), BITS.astype(np.uint8), BITS.astype(np.float32), BITS.astype(bool)):
+        data = load(write_matlab(tmp_path, lambda path, made=made: scipy.io.savemat(path, {"X": made})))
+        np.testing.assert_array_equal(data.train, BITS)
+        assert data.train.dtype == float
+
+
+def write_hdf5(path, values):
+    """A file as MATLAB writes it since version 7.3: HDF5 behind a block of text, axes in the order of Fortran."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["X"] = np.asarray(values).T
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+
+
+def test_matlab_files_of_version_7_3_are_read_or_refused(tmp_path):
+    data = load(write_matlab(tmp_path, lambda path: write_hdf5(path, BITS)))
+    np.testing.assert_array_equal(data.train, BITS)
+    with pytest.raises(RefusedError, match="its values are no real numbers"):
+        load(write_matlab(tmp_path, lambda path: write_hdf5(path, 1j * BITS)))
+    with pytest.raises(RefusedError, match="Cannot read the data in"):
+        load(write_matlab(tmp_path, lambda path: path.write_bytes(path.read_bytes()[:700])))
+
+
+@pytest.mark.parametrize(("end", "message"), [("os.abort()", "it is damaged"), ("raise ValueError('odd')", r"\(odd\)")])
+def test_a_crash_of_the_reader_harms_nobody(tmp_path, monkeypatch, end, message):
+    write_matlab(tmp_path, lambda path: scipy.io.savemat(path, {"X": BITS}))
+    (tmp_path / "child.py").write_text(f"import os\n{end}\n")
+    monkeypatch.setattr(matlab, "CHILD", tmp_path / "child.py")
+    with pytest.raises(RefusedError, match=message):
+        load(str(tmp_path))
+
+
+def test_a_file_that_crashes_the_reader_of_scipy_is_one_sentence(tmp_path):
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"X": np.random.default_rng(1).integers(0, 2, (12, 4))})
+    content, rng = np.frombuffer(stream.getvalue(), np.uint8).copy(), np.random.default_rng(318)
+    places = rng.integers(124, len(content), size=3)
+    content[places] = rng.integers(256, size=3)
+    with pytest.raises(RefusedError, match=r"Cannot read the data in .* \(it is damaged\); give a whole file"):
+        load(write_matlab(tmp_path, lambda path: path.write_bytes(content.tobytes())))
+
+
+def pack(content):
+    stream = io.BytesIO()
+    np.savez(stream, content)
+    return stream.getvalue()
+
+
+WHOLE = RNG.random((6, 4))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (np.array(["a", "b"]), "its values are of the type <U1, not numbers"),
+        (np.array([[1, None]], object), "its values are of the type object, not numbers"),
+        (np.array(1.0), r"have the shape \(\)"),
+        (WHOLE.astype(np.longdouble), "its values are of the type float128, not numbers of at most 64 bits"),
+        (WHOLE * 1j, "its values are of the type complex128, not numbers"),
+        (np.full((6, 4), 1e308), r"hold values above 1e\+100, whose squares overflow"),
+        (pack(WHOLE), "the magic string is not correct"),
+        (gzip.compress(idx(GREY))[:-9], "ended before the end-of-stream marker"),
+    ],
+)
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_numpy_files_of_no_numbers_are_refused(tmp_path, content, message, packed):
+    if not isinstance(content, bytes):
+        stream = io.BytesIO()
+        np.save(stream, content)
+        content = stream.getvalue()
+    (tmp_path / "x.npy").write_bytes(packed(content))
+    with pytest.raises(RefusedError, match=message if packed is bytes or "ended" not in message else "Cannot read"):
+        load(str(tmp_path / "x.npy"))
+
+
+@pytest.mark.parametrize("dtype", ["f2", ">f4", "i8", "?", "u2"])
+def test_numbers_of_every_size_become_double(tmp_path, dtype):
+    np.save(tmp_path / "x.npy", BITS.astype(dtype))
+    data = load(str(tmp_path / "x.npy"))
+    assert data.train.dtype == float
+    np.testing.assert_array_equal(np.concatenate([data.train, data.test]), BITS)
+
+
+def test_texts_with_a_mark_are_read_and_other_encodings_refused(tmp_path):
+    (tmp_path / "x.test.data").write_bytes(b"\xef\xbb\xbf0,1\n")
+    (tmp_path / "x.train.data").write_bytes(b"\xef\xbb\xbf0,1\n1,1\n")
+    np.testing.assert_array_equal(load(str(tmp_path / "x")).train, [[0, 1], [1, 1]])
+    (tmp_path / "x.train.data").write_bytes("0,1\n1,1\n".encode("utf-16"))
+    with pytest.raises(RefusedError, match="it is not text in UTF-8, but in UTF-16"):
+        load(str(tmp_path / "x"))
+
+
+def test_pipes_are_no_data(tmp_path):
+    os.mkfifo(tmp_path / "x.npy")
+    with pytest.raises(RefusedError, match="Unknown data set"):
+        load(str(tmp_path / "x.npy"))
+
+
+def test_a_digest_knows_data_by_their_bytes(tmp_path):
+    np.save(tmp_path / "a.npy", BITS)
+    np.save(tmp_path / "b.npy", BITS)
+    first = digest(str(tmp_path / "a.npy"))
+    assert digest(str(tmp_path / "b.npy")) == first
+    assert len(first["data_sha256"]) == 64
+    np.save(tmp_path / "a.npy", 1 - BITS)
+    assert digest(str(tmp_path / "a.npy")) != first
+    assert digest("digits") == {}
+
+
 def test_targets_of_every_kind():
     labels = np.array([0, 1, 2, 0]), np.array([2, 1])
     data = Data(UNIT[:4], UNIT[4:], *labels)
@@ -228,6 +365,14 @@ def test_targets_of_every_kind():
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
+        (Data(UNIT[:2], UNIT[2:4], np.eye(2), np.eye(2)), "classify", r"Labels of shape \(2, 2\) do not fit 2 items"),
+        (Data(UNIT[:2], UNIT[2:4], np.eye(2), np.eye(2)), "regress", r"Labels of shape \(2, 2\) do not fit 2 items"),
+        (
+            Data(UNIT[:2], UNIT[2:4], np.array([0, 1]), np.array([0])),
+            "classify",
+            r"Labels of shape \(1,\) do not fit 2",
+        ),
+        (Data(UNIT[:2], UNIT[2:4], np.array(["a", "b"]), np.array([0, 1])), "regress", "Labels are not numbers"),
         (Data(UNIT[:4], UNIT[4:]), "classify", "no labels to classify"),
         (Data(2 * UNIT, UNIT), "autoencode", "outside"),
         (Data(UNIT[:2], UNIT[2:4], np.array([0, 9]), np.array([0, 9])), "classify", "2 classes go from 0 to 9"),

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from scipy.special import expit, log_softmax
+from sklearn.metrics import confusion_matrix
 
 from classical.data.batches import epochs
 from classical.models.helmholtz import HelmholtzMachine
@@ -69,10 +70,25 @@ def test_the_network_is_evaluated_on_all_items():
     logits = np.asarray(outputs(task.network, params, X))
     losses = -np.sum(LABELS * log_softmax(logits, axis=1), axis=1)
     right = logits.argmax(1) == LABELS.argmax(1)
-    wanted = {"train_loss": losses[:20].mean(), "test_loss": losses[20:].mean(), "test_accuracy": right[20:].mean()}
+    wanted = {"train_loss": losses[:20].mean(), "test_loss": losses[20:].mean()}
+    wanted |= {"train_accuracy": right[:20].mean(), "test_accuracy": right[20:].mean()}
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         assert float(found[name]) == pytest.approx(float(value), rel=1e-14), name
+    confusion = eqx.filter_jit(task.artifacts)(params)["confusion"]
+    classes = LABELS[20:].argmax(1), logits[20:].argmax(1)
+    np.testing.assert_array_equal(confusion.value, confusion_matrix(*classes, labels=[0, 1, 2]))
+    assert confusion.dims == ("true_class", "predicted_class")
+
+
+def test_a_regression_knows_its_error_in_the_units_of_the_target():
+    task = network_task("regress")
+    params = task.init(jax.random.key(6))
+    found = eqx.filter_jit(task.evaluate)(params)
+    wrong = np.asarray(outputs(task.network, params, X)) - X[:, :1]
+    for part, rows in (("train", slice(20)), ("test", slice(20, None))):
+        wanted = np.sqrt(np.mean(wrong[rows] ** 2))
+        assert float(found[f"{part}_rmse"]) == pytest.approx(wanted, rel=1e-14)
 
 
 def test_an_autoencoder_shows_items_beside_their_reconstructions():

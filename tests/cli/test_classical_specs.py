@@ -3,6 +3,8 @@
 import gzip
 import json
 import re
+import subprocess
+import sys
 
 import equinox as eqx
 import jax
@@ -11,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 
+from classical.tasks.boltzmann import BoltzmannSpec
 from classical.tasks.helmholtz import HelmholtzSpec
 from classical.tasks.network import NetworkSpec
 from qnat.cli import main
@@ -161,6 +164,22 @@ def test_what_does_not_fit_is_refused_in_a_sentence(arguments, message, bits, tm
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_run_knows_its_data_by_their_bytes(bits, tmp_path, capsys):
+    run = ["run", "network", "--layers", "3", "--batch", "5", "--steps", "2", "--json", "--out", "r", "--resume"]
+    assert main([*run, "--data", bits]) == 0
+    assert len(Run.load(tmp_path / "r").spec["data_sha256"]) == 64
+    (tmp_path / bits).rename("moved.npy")
+    assert main([*run, "--data", "moved.npy"]) == 0
+    np.save("moved.npy", 1 - np.load("moved.npy"))
+    capsys.readouterr()
+    assert main([*run, "--data", "moved.npy"]) == 2
+    assert "r holds another run: its data_sha256 is" in capsys.readouterr().err
+    for spec in (HelmholtzSpec(data="moved.npy", batch=2), BoltzmannSpec(data="moved.npy")):
+        assert len(spec.record()["data_sha256"]) == 64
+        assert type(spec).restored(spec.record()) == spec
+    assert not any("data_sha256" in spec.record() for spec in (HelmholtzSpec(), BoltzmannSpec(), NetworkSpec()))
+
+
 def write_mnist(folder, part, images, labels):
     folder.mkdir(exist_ok=True)
     for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
@@ -184,3 +203,18 @@ def test_a_run_from_words_to_figure(arguments, curve, pictures, bits, tmp_path, 
     run = Run.load(tmp_path / "r")
     assert run.artifacts[pictures].shape[1:] == (3, 3)
     assert run.curves[curve][0, -1] == found[curve]
+
+
+def test_precision_is_one_for_all_runs_of_a_process(tmp_path, capsys):
+    assert "precision" not in NetworkSpec().record()  # as before there was a choice
+    assert NetworkSpec(precision="single").record()["precision"] == "single"
+    assert main(["sweep", "network", "--precision", "single,double", "--steps", "1"]) == 2
+    assert "precision is one for all runs of a process" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_single_precision_is_single(tmp_path):
+    command = [sys.executable, "-m", "qnat", "run", "network", "--precision", "single", "--steps", "2", "--out", "run"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    assert {array.dtype for array in jax.tree.leaves(Run.load(tmp_path / "run").params)} == {np.dtype("float32")}

@@ -40,6 +40,25 @@ def test_a_run_prints_its_numbers_and_its_place(capsys):
     assert "runs/gibbs-2/figure.png" in capsys.readouterr().out
 
 
+def test_figures_come_in_the_formats_asked_for(tmp_path, capsys):
+    def formats(folder, name="figure"):
+        return sorted(path.suffix for path in (tmp_path / folder).glob(f"{name}.*"))
+
+    assert main(["run", "gibbs", *_TINY, "--out", "r", "--format", "pdf"]) == 0
+    assert formats("r") == [".pdf"]
+    assert main(["run", "gibbs", *_TINY, "--out", "r", "--resume", "--format", "svg,png"]) == 0  # finished, and drawn
+    assert formats("r") == [".pdf", ".png", ".svg"]
+    assert main(["sweep", "gibbs", *_TINY, "--beta", "1,2", "--out", "s", "--format", "pdf"]) == 0
+    assert formats("s") == formats("s/beta=1.0") == [".pdf"]
+    assert main(["sweep", "gibbs", *_TINY, "--beta", "1,2", "--out", "s", "--resume", "--format", "svg"]) == 0
+    assert formats("s") == [".pdf", ".svg"]
+    assert main(["compare", "r", "s", "--figure", "c.pdf"]) == 0
+    assert pathlib.Path("c.pdf").read_bytes().startswith(b"%PDF")
+    assert main(["compare", "r", "s", "--figure", "d.1", "--format", "png,svg"]) == 0
+    assert formats(".", "d.1") == [".png", ".svg"]
+    assert capsys.readouterr().err == ""
+
+
 def test_json_is_one_object_and_nothing_else(capfd):
     assert main(["run", "gibbs", *_TINY, "--json", "--out", "r"]) == 0
     printed = capfd.readouterr()
@@ -125,6 +144,32 @@ _REFUSED = [
     ("run gibbs --spec bad.toml", "Unknown key 'temperature'; the keys are"),
     ("run gibbs --spec broken.toml", "is not valid TOML"),
     ("run gibbs --spec no.toml", "Cannot read no.toml"),
+    ("run gibbs --spec true.toml", "n is True; in TOML it must be a number, without quotes"),
+    ("run gibbs --spec quoted.toml", "beta is '1'; in TOML it must be a number, without quotes"),
+    ("sweep gibbs --spec quoted.toml", "beta is '1'; in TOML it must be a number, without quotes"),
+    ("sweep gibbs --spec list.toml", "n is '3'; in TOML it must be a number, without quotes"),
+    ("run gibbs --spec date.toml", "beta is datetime.date(2026, 1, 1); in TOML it must be a number"),
+    ("run gibbs --spec one.toml", "periodic is 1; in TOML it must be true or false"),
+    ("run network --spec number.toml", "layers is 64; in TOML it must be a word in quotes"),
+    ("run gibbs --spec part.toml", "learning_rate is '0.1'; in TOML it must be a number, without quotes"),
+    ("run gibbs --spec deep.toml", "Cannot read deep.toml (it is nested too deeply); give a TOML file of options"),
+    ("run gibbs --spec wide.toml", "Cannot read wide.toml (it is not text in UTF-8, but in UTF-16)"),
+    ("run gibbs --spec mine", "Cannot read mine (it is a folder, not a regular file)"),
+    ("run gibbs --n 2 --n 3", "--n is given twice; give it once"),
+    ("run gibbs --n 2 --n=2", "--n is given twice; give it once"),
+    ("run gibbs --json --n 2 --json", "--json is given twice; give it once"),
+    ("sweep gibbs --beta 1,2 --beta 3", "--beta is given twice; give it once"),
+    ("compare mine --figure a.png --figure b.png", "--figure is given twice; give it once"),
+    ("run gibbs --hamiltonian pipe", "Cannot read the Hamiltonian file pipe (it is a pipe, not a regular file)"),
+    ("run gibbs --hamiltonian /dev/zero", "it is a device, not a regular file"),
+    ("run learning --data pipe", "Cannot read the counts file pipe (it is a pipe, not a regular file)"),
+    ("run gibbs --coupling 1e308", "The energies reach inf, and above 1e+100 they overflow"),
+    ("run sequence --elements 100000000", "199999999 runs, for elements = 100000000, a second each, would take"),
+    ("run network --layers 32-c8k3", "A convolution stands after a layer of units"),
+    ("run network --layers c4k3s2-16-c4k3s2", "A convolution stands after a layer of units"),
+    ("run network --data folder", "Unknown data set 'folder'"),
+    ("run network --data zipped.npy", "Cannot read the data in zipped.npy (the magic string is not correct"),
+    ("run network --data wide.train.data", "Unknown data set"),
     ("run gibbs --colour red", "Unknown option '--colour'; 'qnat run gibbs --help' lists"),
     ("run gibbs --beta", "expected one argument"),
     ("run gibbs --resume", "give --out FOLDER"),
@@ -178,7 +223,10 @@ _REFUSED = [
     ("compare bare", "table.json was not written by qnat"),
     ("compare other --thresholds 0.1,small", "thresholds is '0.1,small'; it must be finite numbers with commas"),
     ("compare other --thresholds nan", "finite numbers"),
-    ("compare other --figure a.pdf", "give the name of a .png file"),
+    ("compare other --figure a.gif", "give the name of a .png, .pdf or .svg file"),
+    ("compare other --format png,gif", "format is 'gif'; it must be png, pdf, svg"),
+    ("run gibbs --format jpg", "format is 'jpg'; it must be png, pdf, svg"),
+    ("sweep gibbs --format jpg", "format is 'jpg'; it must be png, pdf, svg"),
     ("compare other --figure no/a.png", "in an existing folder"),
     ("cite mine", "not the folder of a run"),
     ("cite bare/run", "run.json was not written by qnat"),
@@ -219,6 +267,9 @@ for task in ("boltzmann", "gibbs", "helmholtz", "learning", "network", "sequence
 json.dump([answers, sorted({"jax", "jaxlib", "matplotlib", "sklearn", "xarray"} & set(sys.modules))], sys.stderr)
 """
 
+_FINISHED = {"task": "gibbs", "status": "finished", "steps": 1, "spec": {"task": "gibbs", "steps": 1}, "final": {}}
+_FINISHED |= {"reference": {}, "seconds": 0.0, "compile_seconds": 0.0}
+
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
@@ -229,12 +280,21 @@ def answers(tmp_path_factory):
         "complex.txt": "ZZ 1j\n",
         "good.txt": "ZZ 1\n",
         "near.toml": "optimiser = 'adam'\n",
-        "done/run.json": '{"task": "gibbs", "status": "finished", "spec": {"task": "gibbs", "steps": 1}}',
+        "done/run.json": json.dumps(_FINISHED),
         "several/table.json": '{"task": "gibbs", "runs": []}',
         "foreign/run.json": '{"task": "else", "status": "interrupted", "spec": {"task": "else", "steps": 1}}',
         "foreign/checkpoint.npz": "",
         "bad.toml": "temperature = 1\n",
         "broken.toml": "n = = 4\n",
+        "true.toml": "n = true\n",
+        "quoted.toml": "beta = '1'\n",
+        "list.toml": "n = [2, '3']\n",
+        "date.toml": "beta = 2026-01-01\n",
+        "one.toml": "periodic = 1\n",
+        "number.toml": "layers = 64\n",
+        "part.toml": "[optimizer]\nname = 'adam'\nlearning_rate = '0.1'\n",
+        "deep.toml": "n = " + "[" * 5000,
+        "folder/empty": "",
         "mine/notes": "precious",
         "bare/table.json": "{}",
         "bare/run/run.json": '{"status": "finished"}',
@@ -245,6 +305,10 @@ def answers(tmp_path_factory):
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
+    os.mkfifo(folder / "pipe")
+    (folder / "wide.toml").write_bytes("n = 2\n".encode("utf-16"))
+    np.savez(folder / "zipped.npz", np.zeros((10, 4)))
+    (folder / "zipped.npz").rename(folder / "zipped.npy")
     np.save(folder / "grey.npy", np.linspace(0, 1, 50).reshape(10, 5))
     np.save(folder / "thin.npy", np.zeros((10, 1)))
     np.save(folder / "loud.npy", np.full((10, 4), 3.0))

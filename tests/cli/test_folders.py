@@ -12,6 +12,7 @@ import pytest
 
 from qnat.cli import main
 from qnat.experiment import Run
+from qnat.experiment.store.files import write_json
 from qnat.quantum.tasks.gibbs import GibbsSpec
 
 SMALL = {"n": 2, "layers": 1, "optimizer": "sgd"}
@@ -81,7 +82,7 @@ def test_runs_are_listed_and_what_cannot_be_read_is_named(here, capsys):
     errors = printed.err.splitlines()
     assert len(errors) == 2
     assert "runs/broken/run.json" in errors[0]
-    assert "runs/odd/run.json is damaged" in errors[1]
+    assert "the damaged file runs/odd/run.json" in errors[1]
 
 
 def test_an_empty_folder_has_no_runs(tmp_path, capsys):
@@ -112,7 +113,7 @@ def test_show_prints_a_sweep_again_and_says_what_is_left(here, capsys):
     assert "--resume" not in printed
     table = json.loads(pathlib.Path("runs/sweep/table.json").read_text())
     table["runs"][1]["status"] = "pending"
-    pathlib.Path("runs/sweep/table.json").write_text(json.dumps(table))
+    write_json(pathlib.Path("runs/sweep/table.json"), table)
     assert main(["show", "runs/sweep"]) == 0
     assert "Of 2 runs: 1 finished, 1 pending." in capsys.readouterr().out
 
@@ -126,7 +127,7 @@ def test_show_says_how_far_a_run_is(here, capsys):
     told = json.loads(capsys.readouterr().out)
     assert (told["status"], told["steps"]) == ("interrupted", 19)
     document = json.loads(pathlib.Path("runs/stopped/run.json").read_text())
-    pathlib.Path("runs/stopped/run.json").write_text(json.dumps(document | {"status": "running"}))
+    write_json(pathlib.Path("runs/stopped/run.json"), document | {"status": "running"})
     assert main(["show", "runs/stopped"]) == 0
     assert "is interrupted at step 19" in capsys.readouterr().out  # nobody writes it: its process was killed
     with pathlib.Path("runs/stopped/.lock").open("wb") as lock:
@@ -185,7 +186,7 @@ def test_a_tolerance_ends_a_run_and_says_so(here, capsys):
 def test_an_older_folder_has_no_tolerance(here, capsys):
     document = json.loads(pathlib.Path("runs/stopped/run.json").read_text())
     del document["spec"]["tolerance"]
-    pathlib.Path("runs/stopped/run.json").write_text(json.dumps(document))
+    write_json(pathlib.Path("runs/stopped/run.json"), document)
     given = ["run", "gibbs", *WORDS, "--every", "5", "--steps", "50", "--out", "runs/stopped", "--resume"]
     assert main([*given, "--tolerance", "1"]) == 2
     assert "its tolerance is null, not 1.0" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def test_a_thermal_state_comes_back(trained):
     assert float(model.beta) == 0.7
     assert model.to_openqasm().startswith("OPENQASM 3.0;")
     lines = printed.splitlines()
-    assert lines[0] == "gibbs: tfim, qhbm, n = 2, beta = 0.7, natural optimizer, seed 0"
+    assert lines[0] == "gibbs, tfim, n = 2, β = 0.7, qhbm, natural, seed 0"
     assert [line.partition("  ")[0] for line in lines[3:10]] == [
         *("relative entropy", "fidelity", "trace distance", "energy", "entropy", "free energy", "beta free energy")
     ]

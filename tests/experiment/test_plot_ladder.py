@@ -11,6 +11,7 @@ from pydantic import Field
 from qnat.experiment import Panel, Run, RunSpec, run_sweep
 from qnat.experiment.show import ladder as plot_ladder
 from qnat.experiment.show.lines import Entry
+from qnat.experiment.sweep.between import exact_scalars
 from qnat.experiment.sweep.plan import plan
 from qnat.optim import with_rate
 
@@ -44,19 +45,14 @@ def run(value, factor, shift, seeds=2):
 
 
 @pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    """Draws, and gives the panels by title, the figure having been written."""
+def drawn(tmp_path):
+    """Draws, and gives the panels, the figure having been written."""
 
-    def draw(entries, ladder="beta"):
-        figures = []
-        save = plot_ladder.save_figure
-        monkeypatch.setattr(
-            plot_ladder, "save_figure", lambda figure, path: (figures.append(figure), save(figure, path))
-        )
+    def draw(entries, ladder="beta", **more):
         path = tmp_path / "observables.png"
-        plot_ladder.draw_ladder(entries, ladder, path)
-        assert path.exists() == bool(figures)
-        return [axes for axes in figures[0].axes if axes.axison and axes.lines] if figures else []
+        figure = plot_ladder.draw_ladder(entries, ladder, path, **more)
+        assert path.exists() == (figure is not None)
+        return [axes for axes in figure.axes if axes.axison and axes.lines] if figure else []
 
     return draw
 
@@ -100,6 +96,22 @@ def test_series_with_exact_values_of_their_own_have_lines_of_their_own(drawn):
     assert overlaps.get_xlabel() == "distance |i − j|"  # their exact values are the same in both
 
 
+def test_exact_scalars_are_drawn_between_the_runs(drawn):
+    entries = [Entry(run(v, f, 0.1), {"beta": v, "field": f}, None) for f in (1.0, 3.0) for v in VALUES]
+
+    def exact(found, values):
+        factor = found.artifacts["exact_heat"][0] / found.spec["beta"]
+        return {"exact_heat": factor * np.asarray(values)}
+
+    heat = drawn(entries, exact=exact, axis="β (1/energy)")[0]
+    assert heat.get_xlabel() == "β (1/energy)"
+    for factor, line in zip((1.0, 3.0), [line for line in heat.lines if line.get_linestyle() == "-"], strict=True):
+        x, y = points(line).T
+        assert x.size > 20
+        assert set(VALUES) <= set(x)
+        np.testing.assert_allclose(y, factor * x)
+
+
 def test_overlaps_of_series_that_differ_have_panels_of_their_own(drawn):
     entries = [Entry(run(v, 1.0, 0.0), {"beta": v, "field": f}, None) for f in (1.0, 3.0) for v in VALUES]
     for entry in entries[3:]:
@@ -121,7 +133,7 @@ def test_without_a_ladder_or_pairs_nothing_is_drawn(drawn):
 def test_a_sweep_draws_its_ladder_and_removes_the_old_figure(quadratic, tmp_path):
     class Measured(type(quadratic())):
         def artifacts(self, params):
-            return {"energy_density": jnp.sum(params["x"]), "exact_energy_density": jnp.zeros(())}
+            return {"energy_density": jnp.sum(params["x"]), "exact_energy_density": self.curvature[0] ** 2}
 
     class MeasuredSpec(RunSpec):
         """Roll down a parabola and measure where."""
@@ -144,3 +156,6 @@ def test_a_sweep_draws_its_ladder_and_removes_the_old_figure(quadratic, tmp_path
 
     assert sweep("1", "2")
     assert not sweep("1")
+    found = exact_scalars(MeasuredSpec(), "stiffness", [1.0, 1.5, 3.0])
+    np.testing.assert_allclose(found.pop("exact_energy_density"), [1.0, 2.25, 9.0])
+    assert not found

@@ -163,6 +163,7 @@ T = np.arange(101.0)
         (made(10 - T / 20, tolerance=1e-3), r"Not within the tolerance 0\.001 after 100 steps: loss 5 still falls"),
         (made(T * 0, measure=1e-3 + T * 0, tolerance=1e-6), r"^Not within the tolerance 1e-06 after 100 steps\.$"),
         (made(np.ones(101), curves={"accepted": np.zeros((1, 101))}), r"None of the 100 steps was accepted; try"),
+        (made(40 + 5e4 * (T > 3) + RNG.normal(size=101)), r"loss 5e\+04 is worse than the 4\d of the start; try"),
         (made(T * 0, steps=300), r"^Ended after 100 of 300 steps\.$"),
         (made(np.stack([T * 0, T * 0]), measure=np.stack([T * 0, np.exp(-T / 40)])), r"nats of seed 1 still falls"),
     ],
@@ -182,6 +183,7 @@ def test_a_run_that_did_not_converge_says_so(found, wanted, capsys):
         made(1.0 + np.exp(-T / 5), curves={"accepted": (T < 50)[None].astype(float)}),  # rejects at its minimum
         made(20 + 24 / (1 + T / 10) + 0.3 * RNG.normal(size=101)),  # levels off
         made(RNG.normal(size=101)),
+        made(1.0 + 1e-3 * RNG.random(size=101) * (T > 0)),  # started where it rests
         made(10 - T / 20, every=50),  # too few rows to tell
         made(np.ones(1)),
     ],

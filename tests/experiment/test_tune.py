@@ -267,7 +267,7 @@ def test_a_comparison_tells_the_price_of_every_threshold(tmp_path, capsys):
     values = {"optimizer": ["plain", "fixed"], "height": ["1", "2"], "steps": ["8"], "seeds": ["3"]}
     run_sweep(plan(BowlSpec, values, None), tmp_path / "s")
     entries = load_runs([tmp_path / "s"])
-    print_comparison(entries, tmp_path / "a.png", as_json=True)
+    print_comparison(entries, [tmp_path / "a.png"], as_json=True)
     rows = json.loads(capsys.readouterr().out)["runs"]
     assert [reached["threshold"] for reached in rows[0]["reached"]] == [0.1, 0.01, 0.001]
     for row, entry in zip(rows, entries, strict=True):
@@ -279,7 +279,7 @@ def test_a_comparison_tells_the_price_of_every_threshold(tmp_path, capsys):
             assert reached["seeds"] == len(known)
             assert reached["steps"]["median"] == (known[1] if len(known) > 1 else None)
             assert reached["steps"]["most"] == (known[-1] if known else None)
-    print_comparison(entries, tmp_path / "a.png", thresholds=[0.5, 1e-9], as_json=False)
+    print_comparison(entries, [tmp_path / "a.png"], thresholds=[0.5, 1e-9], as_json=False)
     printed = capsys.readouterr().out
     assert "depth below 0.5" in printed
     assert "depth below 1e-09" in printed

@@ -12,6 +12,7 @@ import scipy.special
 from jax.flatten_util import ravel_pytree
 
 from qnat.geometry import (
+    DivergenceMetric,
     EuclideanMetric,
     HessianMetric,
     LogPartition,
@@ -267,6 +268,27 @@ def test_batches_reach_the_model(paulis):
 
     found, unscaled = matrices(np.ones(2), 0.5)
     np.testing.assert_allclose(found, np.asarray(unscaled) / 4, atol=1e-15)
+
+
+def test_complex_parameters_are_refused_by_the_name_of_the_metric():
+    """A metric is a real bilinear form; of complex parameters it would silently be something else."""
+
+    def log_density(p):
+        return jnp.sum(p["x"]).real * np.diag([1.0, -1.0])
+
+    def length(p, _=None):
+        return jnp.sum(jnp.abs(p["x"]) ** 2)
+
+    for made in (
+        MonotoneMetric(log_density),
+        PullbackMetric(log_density, petz("sld")),
+        HessianMetric(length),
+        DivergenceMetric(length),
+        EuclideanMetric(),
+    ):
+        for at in (made.at, jax.jit(lambda p, made=made: made.at(p).mv(p))):
+            with pytest.raises(ValueError, match=rf"{type(made).__name__} is a metric of real.*x.*complex128"):
+                at({"x": np.array([1.0, 1j])})
 
 
 def test_unknown_kind_is_refused_when_the_metric_is_made():

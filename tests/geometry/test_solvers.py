@@ -6,8 +6,10 @@ import jax.numpy as jnp
 import lineax as lx
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from qnat.geometry import BlockDiagonal, Blockwise, Gram, TruncatedCG, damped, jacobi
+from qnat.geometry.solvers import Direct
 
 PSD = lx.positive_semidefinite_tag
 solve, inverse_diagonal = eqx.filter_jit(lx.linear_solve), eqx.filter_jit(jacobi)
@@ -179,3 +181,30 @@ def test_blockwise_truncation_looks_at_each_block():
 
     assert residual(alone.value[1]) < 1e-3 < residual(together[1])
     assert 1 <= alone.stats["num_steps"] <= 3 + 1
+
+
+@pytest.mark.parametrize("rank", [6, 4, 0])
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_a_singular_operator_is_solved_in_the_sense_of_least_squares(rank, diagonal):
+    """Against NumPy's pseudo-inverse, on a pytree, with null spaces that rounding has filled."""
+    rng = np.random.default_rng(rank)
+    rows = rng.normal(size=(6, rank))
+    matrix = np.diag(np.arange(6.0) * (np.arange(6) >= 6 - rank)) if diagonal else rows @ rows.T
+    vector = {"a": rng.normal(size=4), "b": rng.normal(size=(2, 1))}
+
+    @jax.jit
+    def solved(matrix, vector):
+        structure = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), vector)
+        if diagonal:
+            parts = jnp.split(jnp.diagonal(matrix), [4])
+            operator = lx.DiagonalLinearOperator({"a": parts[0], "b": parts[1].reshape(2, 1)})
+        else:
+            _, unravel = ravel_pytree(vector)
+            operator = lx.FunctionLinearOperator(
+                lambda v: unravel(matrix @ ravel_pytree(v)[0]), structure, lx.positive_semidefinite_tag
+            )
+        return lx.linear_solve(damped(operator, 0.0), vector, Blockwise(Direct(singular=True))).value
+
+    found = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(solved(matrix, vector))])
+    flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(vector)])
+    np.testing.assert_allclose(found, np.linalg.pinv(matrix, rcond=1e-12, hermitian=True) @ flat, atol=1e-11)

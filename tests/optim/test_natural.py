@@ -8,7 +8,8 @@ import optax
 import pytest
 
 from qnat.geometry import EuclideanMetric, HessianMetric
-from qnat.optim import natural_gradient
+from qnat.optim import natural_gradient, proximal_newton
+from qnat.quantum import LatentGibbs, ThermalTask, real, tfim
 
 CURVATURE = np.array([100.0, 1.0])
 START = np.array([1.0, -0.5])
@@ -65,3 +66,63 @@ def test_the_damping_shortens_a_step():
     (held, _), _ = two_steps(natural_gradient(1.0, HessianMetric(loss), damping=1.0, trust=None, box=None), START)
     np.testing.assert_allclose(free, -START, rtol=1e-12)
     np.testing.assert_allclose(held, -START * CURVATURE / (CURVATURE + 1), rtol=1e-12)
+
+
+@eqx.filter_jit
+def descended(value_and_grad, optimizer, params, measure, steps):
+    """What is measured before every step, and whether it was taken."""
+
+    def step(carry, _):
+        params, state = carry
+        value, grads = value_and_grad(params)
+        updates, state = optimizer.update(grads, state, params, value=value, value_fn=lambda p: value_and_grad(p)[0])
+        return (optax.apply_updates(params, updates), state), (measure(params), state.diagnostics.accepted)
+
+    return jax.lax.scan(step, (params, optimizer.init(params)), None, length=steps)[1]
+
+
+@pytest.mark.parametrize("curvature", [3.0, 500.0, 1e6])
+def test_a_metric_that_falls_short_of_the_curvature_does_not_let_steps_circle(curvature):
+    """Steps of the length of the metric overshoot by that factor: the radius shrinks with them, as far as it must."""
+    weights = curvature * np.array([1.0, 0.3])
+
+    def value(x):
+        return jnp.sum(weights * x**2) / 2
+
+    values, _ = descended(jax.value_and_grad(value), natural_gradient(1.0, EuclideanMetric()), START, value, 200)
+    assert values[-1] < 1e-12 * values[0]
+
+
+def cold(n, beta):
+    """A thermal task whose state is nearly pure, and a start."""
+    task = ThermalTask(LatentGibbs(real(n, 3), order=n), tfim(1, n), beta=beta)
+    return task, task.init(jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    "make", [natural_gradient, pytest.param(proximal_newton, marks=pytest.mark.slow)], ids=lambda make: make.__name__
+)
+def test_cold_states_are_learnt(make):
+    """At β = 50 eigenvalues of the metric vanish; a radius held at some length circled at D = 4e-4 for ever."""
+    task, params = cold(3, 50.0)
+
+    def measure(params):
+        return task.evaluate(params)["relative_entropy"]
+
+    found, accepted = descended(task.value_and_grad, make(1.0, task.metric("bkm")), params, measure, 100)
+    assert found[-1] < (1e-6 if make is natural_gradient else 1e-5)
+    assert np.mean(accepted) > 0.5
+
+
+@pytest.mark.parametrize("damping", [0.0, 1e-300, 1e-18])
+def test_without_damping_a_singular_metric_gives_the_step_of_least_squares(damping):
+    """The angles of two qubits are more than the state has: their metric is singular, and Cholesky fails on it."""
+    task, params = cold(2, 1.0)
+
+    def measure(params):
+        return task.evaluate(params)["relative_entropy"]
+
+    optimizer = natural_gradient(1.0, task.metric("bkm"), damping=damping)
+    found, accepted = descended(task.value_and_grad, optimizer, params, measure, 30)
+    assert np.all(accepted[:5] == 1)
+    assert found[-1] < 1e-12

@@ -5,6 +5,7 @@ import math
 import pathlib
 
 import jax
+import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
@@ -64,3 +65,21 @@ def test_against_matrix_exponential():
     exact = thermal(np.linalg.eigvalsh(hamiltonian), 1.3)
     assert float(exact.log_z) == pytest.approx(math.log(np.trace(unnormalised)), rel=1e-13)
     assert float(exact.energy) == pytest.approx(np.trace(unnormalised @ hamiltonian) / np.trace(unnormalised))
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 30.0, 37.0, 600.0])
+@pytest.mark.parametrize("levels", [(-1.0, 0.0, 2.0), (-1.0, -1.0, 0.5)])
+def test_a_nearly_pure_state_keeps_the_digits_of_its_entropy(levels, beta):
+    """Against fifty digits; of the probability of the ground state the logarithm alone knows what is missing to 1."""
+    mpmath.mp.dps = 50
+    weights = [mpmath.exp(-beta * (mpmath.mpf(level) - min(levels))) for level in levels]
+    p = [weight / sum(weights) for weight in weights]
+    wanted = -sum(x * mpmath.log(x) for x in p)
+    found = thermal(np.array(levels), beta)
+    assert float(found.entropy) == pytest.approx(float(wanted), rel=1e-14)
+    assert float(found.log_z) == pytest.approx(float(mpmath.log(sum(weights)) - beta * min(levels)), rel=1e-15)
+
+
+def test_thermal_data_are_of_one_spectrum():
+    with pytest.raises(ValueError, match=r"energies must be one vector; its shape is \(2, 3\)"):
+        thermal(np.zeros((2, 3)), 1.0)

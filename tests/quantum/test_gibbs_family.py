@@ -75,3 +75,17 @@ def test_metrics_of_many_states_at_once(families):
     both = np.asarray(jax.jit(jax.vmap(alone))(points))
     for point, found in zip(points, both, strict=True):
         np.testing.assert_allclose(found, alone(point), atol=1e-14)
+
+
+def test_relative_entropies_have_digits_where_states_almost_agree(families):
+    strings, _, theta = families
+    change = np.array([1.0, -2.0, 0.5, 0.3, 1.0])
+
+    @jax.jit
+    def facts(theta):
+        found = [strings.relative_entropy(theta + h * change, theta) for h in (0.0, 1e-9)]
+        return jnp.stack(found), HessianMetric(strings.mirror).at(theta).mv(change) @ change
+
+    (none, small), curvature = map(np.asarray, facts(theta))
+    assert 0 <= none < 1e-30
+    assert small == pytest.approx(curvature / 2 * 1e-18, rel=1e-5)

@@ -149,6 +149,49 @@ def test_wrong_sums_are_refused():
         PauliSum.from_terms([("ZZ", 1j)])
 
 
+def test_coefficients_are_judged_when_the_sum_is_made():
+    for wrong in (np.ones(3), np.ones((2, 1)), np.ones((2, 2)), np.array(1.0), []):
+        with pytest.raises(ValueError, match=r"2 Pauli strings need coefficients of shape \(2,\)"):
+            PauliSum(wrong, ("ZZ", "XI"))
+    for wrong in (np.array([1.0, 1j]), jnp.array([1.0, 0j]), [1.0, 2j]):
+        with pytest.raises(ValueError, match="complex"):
+            PauliSum(wrong, ("ZZ", "XI"))
+        with pytest.raises(ValueError, match="complex"):
+            jax.jit(lambda c: PauliSum(c, ("ZZ", "XI")).matrix())(jnp.asarray(wrong))
+
+
+@pytest.mark.parametrize("coefficients", [[1, 2], (1.0, 2), np.array([1, 2]), np.array([1, 2], np.int32), "traced"])
+def test_whole_numbers_are_floating_ones_in_the_default_precision(coefficients):
+    given = jnp.array([1, 2]) if isinstance(coefficients, str) else coefficients
+    operator = PauliSum(given, ("Y", "X"))
+    assert operator.matrix().dtype == np.complex128
+    assert PauliSum(given, ("Z", "X")).matrix().dtype == np.float64
+    np.testing.assert_allclose(operator.matrix(), [[0, 2 - 1j], [2 + 1j, 0]], atol=1e-16)
+    assert PauliSum(np.array([1, 2], np.float32), ("Y", "X")).matrix().dtype == np.complex64
+
+
+def test_sums_pass_through_transformations():
+    """Tracers, batches of whole sums and what JAX puts in their place are no coefficients of a wrong shape."""
+    strings, couplings = ("ZZ", "XI"), np.array([[1.0, 2.0], [0.5, -1.0], [0.0, 3.0]])
+
+    def total(operator):
+        return jnp.sum(operator.matrix() ** 2)
+
+    @jax.jit
+    def facts(couplings):
+        many = jax.vmap(lambda c: PauliSum(c, strings))(couplings)
+        return jax.vmap(total)(many), jax.vmap(jax.grad(lambda c: total(PauliSum(c, strings))))(couplings)
+
+    values, slopes = facts(couplings)
+    np.testing.assert_allclose(values, 4 * np.sum(couplings**2, axis=1), atol=1e-13)
+    np.testing.assert_allclose(slopes, 8 * couplings, atol=1e-13)
+    operator = PauliSum(couplings[0], strings)
+    for leaf in (None, object(), jax.ShapeDtypeStruct((2,), float)):
+        assert jax.tree.map(lambda _, leaf=leaf: leaf, operator).coefficients is leaf
+    assert PauliSum(None, strings).coefficients is None
+    np.testing.assert_allclose(jax.grad(total)(operator).coefficients, 8 * couplings[0])
+
+
 def letter_by_letter(operator: PauliSum, states: np.ndarray) -> np.ndarray:
     """H on complex states (batch, d), one wire after another."""
     total = np.zeros(states.shape, complex)

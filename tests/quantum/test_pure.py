@@ -133,3 +133,22 @@ def test_wrong_bits_are_refused():
         PureState(Circuit(2, (hadamard(0),)), (0, 1, 1))
     with pytest.raises(ValueError, match="as many bits"):
         PureState(Circuit(2, (hadamard(0),)), (0, 2))
+
+
+def test_an_infidelity_is_a_square():
+    """Never negative, and with digits where 1 − |⟨φ|ψ⟩|² has none."""
+    circuit = real(3, 2)
+    model = PureState(circuit)
+    angles = np.random.default_rng(0).normal(size=circuit.num_angles)
+
+    @jax.jit
+    def facts(angles, change):
+        found = [model.infidelity({"angles": angles + h * change}, {"angles": angles}) for h in (0.0, 1e-9, 1e-4)]
+        return jnp.stack(found), PureMetric(model).at({"angles": angles}).as_matrix()
+
+    change = np.random.default_rng(1).normal(size=angles.size)
+    found, metric = map(np.asarray, facts(angles, change))
+    curvature = change @ metric @ change / 4
+    assert 0 <= found[0] < 1e-30
+    assert found[1] == pytest.approx(curvature * 1e-18, rel=1e-5)
+    assert found[2] == pytest.approx(curvature * 1e-8, rel=1e-3)

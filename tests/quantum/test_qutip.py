@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import qutip
+from qutip.solver.integrator import IntegratorException
 
 from qnat.quantum import PauliSum, tfim
 from qnat.quantum.backends.laws import check_backend, dense_pauli
@@ -128,3 +129,13 @@ def test_results_without_states_are_refused():
         states_from_mcsolve(qutip.mcsolve(H, ket, TIMES, jumps, e_ops=z, ntraj=2, seeds=0, options=QUIET))
     with pytest.raises(ValueError, match="at least one collapse operator"):
         evolve(H, ket, TIMES, trajectories=5, key=jax.random.key(0))
+
+
+def test_a_solver_that_does_not_arrive_says_so(monkeypatch):
+    def stuck(*_, **__):
+        raise IntegratorException("Excess work done on this call.")
+
+    for name, more in (("mesolve", {}), ("mcsolve", {"trajectories": 5, "key": jax.random.key(0)})):
+        monkeypatch.setattr(qutip, name, stuck)
+        with pytest.raises(ValueError, match=r"does not solve the dynamics \(Excess work .*\); choose shorter times"):
+            evolve(from_pauli_sum(tfim(1, 1)), qutip.basis([2], [0]), TIMES, [sigma_minus(0, 1)], **more)

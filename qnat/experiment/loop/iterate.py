@@ -255,6 +255,5 @@ def _result(work: Work, state: State, steps: int) -> Result:
         measures=job.task.measures,
         panels=job.task.panels,
         costs=job.task.costs,
-        title=job.title,
         units=units_of(job.task),
     )

@@ -26,7 +26,6 @@ class Job(NamedTuple):
     until: Until | None
     ladder: str | None
     audience: Audience
-    title: str = ""
 
     @property
     def traceable(self) -> bool:

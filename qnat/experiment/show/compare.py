@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,8 @@ from .lines import Entry, ordered
 if TYPE_CHECKING:
     from ..task import Task
 
-_HEAD = 2000
-"""Bytes in which a picture says who drew it."""
+_OWN = re.compile(rb"Software\0qnat|/Creator \(qnat\)|<dc:title>qnat</dc:title>")
+"""How a PNG, a PDF and an SVG file say who drew them."""
 
 
 def check_runs(paths: Sequence[pathlib.Path]) -> None:
@@ -61,7 +62,7 @@ def _check_figure(path: pathlib.Path) -> None:
         raise RefusedError(f"{part} is in the way; remove it, or give another name with --figure.")
     check_regular(path)
     with reading(path, instead="give another name with --figure"):
-        if path.exists() and b"Software\0qnat" not in path.open("rb").read(_HEAD):
+        if path.exists() and not _OWN.search(path.read_bytes()):
             raise RefusedError(f"{path} is there already, and not drawn by qnat; give another name with --figure.")
 
 

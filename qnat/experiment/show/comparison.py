@@ -1,8 +1,8 @@
 """Runs side by side, against what they cost."""
 
-import math
+import itertools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -11,40 +11,106 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from .cost import costs, decades, label_of, main_curve, prices, spread
+from .curves import FLOOR, below_handle, cost_axis, draw_curve, scale_of, set_scale
 from .lines import Line
-from .style import COLOURS, DASHES, DOTS, GREY, STYLE, draw_curve, in_words, least_of, save_figure
+from .style import (
+    COLOURS,
+    DASHES,
+    DOTS,
+    GREY,
+    MARKS,
+    STYLE,
+    WIDTH,
+    columns_within,
+    heading,
+    in_words,
+    label_values,
+    put_title,
+    save_figure,
+)
+from .tables import beyond
+from .titles import headline
 
 _PLAIN = ("plain", "previous")
 """Starts from the state before, as it was."""
+_ACROSS = 4
+"""Most values of the ladder side by side; further ones stand below."""
 
 
-def draw_comparison(lines: Sequence[Line], path: pathlib.Path, thresholds: Sequence[float] | None = None) -> None:
+def draw_comparison(
+    lines: Sequence[Line],
+    path: str | pathlib.Path | None = None,
+    thresholds: Sequence[float] | None = None,
+) -> Figure:
     """The main curves against everything that they cost, a row a cost, and what it cost to get below the thresholds.
 
-    A column a value of the ladder (one row of all costs if there is one value), a colour a series; solid lines started
-    cold or scaled, dashed ones plain. A dot is the median over seeds of the first time below a threshold (by default
-    the decades), its bar goes from the least to the most of the seeds that get there; no dot where most do not.
+    A column a value of the ladder (one row of all costs if there is one value), a colour and a mark a series; solid
+    lines started cold or scaled, dashed ones plain. A mark stands on the curve where the median over seeds first gets
+    below a threshold (by default the decades, dotted), its bar goes from the least to the most of the seeds that get
+    there; there is no mark where most do not.
+
+    Args:
+        lines: the runs. path: where the figure is saved, in the format of its suffix; None saves nothing.
+        thresholds: of the main curve; None takes its decades.
     """
     columns = list(dict.fromkeys(line.column for line in lines))
     series = list(dict.fromkeys(line.series for line in lines))
+    judge = main_curve(lines[0].run)[0]
     levels = decades(lines[0].run) if thresholds is None else thresholds
     names = list(dict.fromkeys(name for line in lines for name in costs(line.run)))
+    scale = scale_of(main_curve(line.run)[1] for line in lines)
     with mpl.rc_context(STYLE):
-        down, across = (len(names), len(columns)) if len(columns) > 1 else (1, len(names))
-        figure = Figure(figsize=(1.2 + 2.5 * max(across, 2), 0.6 + 2.4 * down), layout="constrained")
-        axes = figure.subplots(down, across, sharey=True, squeeze=False).reshape(len(names), len(columns))
+        figure, panels = _panels(columns, names)
+        for axes in panels.values():
+            set_scale(axes, scale._replace(log=scale.log and judge.better == "lower"))
+            _draw_levels(axes, levels, scale.low, scale.high)
+        below = False
+        ends: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for line in lines:
             look = _look(series.index(line.series), plain=line.start in _PLAIN)
+            shade = 0.15 if len(series) <= 4 else 0.07
             for name, spent in costs(line.run).items():
-                axis = axes[names.index(name), columns.index(line.column)]
-                draw_curve(axis, spent, main_curve(line.run)[1], shade=0.15 if len(series) <= 4 else 0.07, **look)
-                for level in levels:
-                    _draw_price(axis, level, prices(line.run, level)[name], look["colour"])
-        _dress(axes, columns, names, label_of(main_curve(lines[0].run)[0]), [main_curve(line.run)[1] for line in lines])
-        _legend(figure, series, {line.start for line in lines})
-        save_figure(figure, path)
+                axes = panels[name, line.column]
+                drawn = draw_curve(axes, spent, main_curve(line.run)[1], shade=shade, **look)
+                found = [prices(line.run, level)[name] for level in levels]
+                ends[name].append(drawn[0])
+                below |= _draw_marks(axes, drawn, found, look, MARKS[series.index(line.series) % len(MARKS)])
+        _dress(panels, columns, names, label_of(judge), ends)
+        put_title(figure, headline([line.run for line in lines]))
+        handles = _handles(lines, series)
+        if levels:
+            words = f"median first {beyond(judge)} " + ", ".join(f"{level:g}" for level in levels)
+            handles.append(Line2D([], [], color=GREY, marker="o", mec="white", mew=0.5, linestyle="none", label=words))
+        if any(line.run.seeds > 1 for line in lines):
+            handles.append(Patch(color=GREY, alpha=0.25, lw=0, label="range over seeds"))
+        _legend(figure, [*handles, *([below_handle()] if below else [])])
+        if path is not None:
+            save_figure(figure, pathlib.Path(path))
+    return figure
+
+
+def _panels(columns: Sequence[str], names: Sequence[str]) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """Axes by cost and value of the ladder: a row a cost, below them those of further values."""
+    if len(columns) == 1:
+        figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+        row = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+        return figure, {(name, columns[0]): axes for name, axes in zip(names, row, strict=True)}
+    blocks = -(-len(columns) // _ACROSS)
+    across = -(-len(columns) // blocks)
+    down = blocks * len(names)
+    figure = Figure(figsize=(max(WIDTH, 0.8 + 2.0 * across), 0.9 + 1.9 * down), layout="constrained")
+    grid = figure.subplots(down, across, sharey=True, squeeze=False)
+    places = {
+        (name, column): grid[number // across * len(names) + row, number % across]
+        for row, name in enumerate(names)
+        for number, column in enumerate(columns)
+    }
+    for axes in set(grid.flat) - set(places.values()):
+        axes.set_visible(False)
+    return figure, places
 
 
 def _look(number: int, *, plain: bool) -> dict[str, Any]:
@@ -53,47 +119,75 @@ def _look(number: int, *, plain: bool) -> dict[str, Any]:
     return {"colour": COLOURS[number % len(COLOURS)], "linestyle": line, "zorder": 2 if plain else 3}
 
 
-def _draw_price(axes: Axes, level: float, price: Float[np.ndarray, " seeds"], colour: str) -> None:
-    """A dot at the median, a bar from the least to the most."""
-    found = spread(price)
-    if found.median is None or found.least is None or found.most is None:
-        return
-    axes.plot([found.least, found.most], [level, level], color=colour, lw=1.0, zorder=4)
-    axes.plot(found.median, level, "o", color=colour, mec="white", mew=0.7, ms=5, zorder=5)
+def _draw_levels(axes: Axes, levels: Iterable[float], low: float, high: float) -> None:
+    for level in levels:
+        if low <= level <= high:
+            axes.axhline(level, color=GREY, lw=0.7, linestyle=DOTS, zorder=1)
 
 
-def _dress(axes: np.ndarray, columns: list[str], names: list[str], judged: str, curves: list[np.ndarray]) -> None:
+def _draw_marks(
+    axes: Axes,
+    drawn: tuple[np.ndarray, np.ndarray],
+    found: Sequence[Float[np.ndarray, " seeds"]],
+    look: dict[str, Any],
+    mark: str,
+) -> bool:
+    """A mark on the curve at each median price, a bar from the least to the most; whether the curve becomes too small.
+
+    Without prices the mark stands at the end, so that it tells the series apart in print.
+    """
+    x, y = drawn
+    if not len(x):
+        return False
+    log, shown = axes.get_yscale() == "log", np.maximum(y, FLOOR / 100)  # lines are straight on the paper
+    style: Any = {"color": look["colour"], "marker": mark, "mec": "white", "mew": 0.5, "ms": 5.5}
+    for price in map(spread, found):
+        if price.median is not None and price.least is not None and price.most is not None:
+            height = np.exp(np.interp(price.median, x, np.log(shown))) if log else np.interp(price.median, x, y)
+            axes.plot([price.least, price.most], [height, height], color=look["colour"], lw=1.0, zorder=4)
+            axes.plot(price.median, height, zorder=5, linestyle="none", **style)
+    if not found:
+        axes.plot(x[-1], y[-1], zorder=5, linestyle="none", clip_on=False, **style)
+    return log and bool(y[-1] <= FLOOR)
+
+
+def _dress(
+    panels: dict[tuple[str, str], Axes],
+    columns: Sequence[str],
+    names: Sequence[str],
+    judged: str,
+    spent: dict[str, list[np.ndarray]],
+) -> None:
     """Titles, labels and scales. Step 0 counts: horizontal axes are linear up to the least cost, logarithmic beyond."""
-    positive = min(map(least_of, curves)) >= 0
-    for row, name in enumerate(names):
-        ends = [line.get_xdata() for axis in axes[row] for line in axis.lines]
-        least = min((x[x > 0].min() for x in map(np.asarray, ends) if (x > 0).any()), default=1.0)
-        end = max(least, 1.3 * max(axis.dataLim.x1 for axis in axes[row]))
-        for axis in axes[row]:
-            axis.set_xlim(0, end)
-            axis.set_xscale("symlog", linthresh=10.0 ** math.floor(math.log10(least)), linscale=0.35)
-            if axis.get_subplotspec().is_first_col():
-                axis.set_ylabel(judged)
-            axis.set_xlabel(in_words(name) + (" of a seed" if name == "seconds" else ""))
-            if positive:
-                axis.set_yscale("log")
-    for axis, column in zip(axes[0], columns, strict=True):
-        axis.set_title(column)
+    for name in names:
+        row = [panels[name, column] for column in columns]
+        least = min((x[x > 0].min() for x in spent[name] if (x > 0).any()), default=1.0)
+        end = max((1.1 * x.max() for x in spent[name] if x.size), default=least)
+        for axes in row:
+            cost_axis(axes, least, max(least, end))
+            if (place := axes.get_subplotspec()) is not None and place.is_first_col():
+                label_values(axes, judged)
+            axes.set_xlabel("time of a seed (s)" if name == "seconds" else in_words(name))
+    for column in columns:
+        panels[names[0], column].set_title(column)
 
 
-def _legend(figure: Figure, series: list[str], starts: set[str | None]) -> None:
+def _handles(lines: Sequence[Line], series: Sequence[str]) -> list[Any]:
     looks = [_look(i, plain=False) for i in range(len(series))]
-    handles = [
-        Line2D([], [], color=look["colour"], linestyle=look["linestyle"], label=in_words(name))
-        for look, name in zip(looks, series, strict=True)
+    handles = [heading(lines[0].names)] if len(series) > 1 and lines[0].names else []
+    handles += [
+        Line2D([], [], color=look["colour"], linestyle=look["linestyle"], marker=mark, label=in_words(name))
+        for look, mark, name in zip(looks, itertools.cycle(MARKS), series, strict=False)
         if name
     ]
-    if not starts.isdisjoint(_PLAIN):
+    if not {line.start for line in lines}.isdisjoint(_PLAIN):
         handles.append(Line2D([], [], color=GREY, label="cold or scaled start"))
         handles.append(Line2D([], [], color=GREY, linestyle=DASHES, label="plain warm start"))
+    return handles
+
+
+def _legend(figure: Figure, handles: Sequence[Any]) -> None:
     if handles:
-        # in points: a letter takes about 4.5, a line and the gaps 36
-        widest = max(4.5 * len(str(handle.get_label())) + 36 for handle in handles)
-        columns = min(len(handles), max(1, int(72 * figure.get_figwidth() / widest)))
-        figure.set_figheight(figure.get_figheight() + 0.18 * (math.ceil(len(handles) / columns) - 1))
-        figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+        columns = columns_within(72 * figure.get_figwidth(), handles)
+        figure.set_figheight(figure.get_figheight() + 0.17 * (-(-len(handles) // columns) - 1))
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns)

@@ -18,12 +18,13 @@ class Entry(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A run as a figure shows it: in which column, of which series, started how."""
+    """A run as a figure shows it: in which column, of which series (options called `names`), started how."""
 
     run: Result
     column: str
     series: str
     start: str | None
+    names: str = ""
 
 
 def symbol_of(name: str) -> str:
@@ -47,10 +48,12 @@ def _place(value: Any) -> tuple[float, str]:
 def entries_of(entries: Sequence[Entry], ladder: str | None) -> list[Line]:
     """Where each run goes in a figure: the ladder makes the columns, from small to large, the rest the series."""
     lines = []
+    told = dict.fromkeys(name for entry in entries for name in entry.labels if name != ladder)
+    names = ", ".join(name.replace("_", " ") for name in told)
     for run, labels, start, _ in ordered(entries, ladder):
         column = f"{symbol_of(ladder)} = {labels[ladder]}" if ladder in labels else ""
         rest = {name: value for name, value in labels.items() if name != ladder and value is not None}
         alone = len({name for entry in entries for name in entry.labels} - {ladder}) == 1
         words = (str(v) if alone or isinstance(v, str) else f"{name} {v}" for name, v in rest.items())
-        lines.append(Line(run, column, ", ".join(words), start))
+        lines.append(Line(run, column, ", ".join(words), start, names))
     return lines

@@ -1,23 +1,26 @@
 """Final arrays as panels of the figure of a run, a function a kind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.lines import Line2D
 
-from ..measures import EXACT, Artifact, Panel
+from ..measures import ERROR, EXACT, Artifact, Panel
 from ..store.result import Result
-from .style import COLOURS, GREY, in_words, title_of
+from .curves import round_ticks, scale_of, set_scale
+from .style import COLOURS, GREY, figure_of, in_words, label_values, legend_above, size_of, title_of
 
 _ACROSS = 8
-_AXES = {"levels": 1, "images": 3, "matrix": 2}
-
-
-def first_panel(run: Result) -> Panel | None:
-    """The first panel of the task whose arrays the run has; None if it has none."""
-    return next((panel for panel in run.panels if panel.kind in _DRAW and has_arrays(run, panel)), None)
+_AXES = {"levels": 1, "points": 1, "images": 3, "matrix": 2}
+_WRITTEN = 12
+"""Rows of the largest matrix whose numbers are written into it."""
+_LETTER = 8.5
+"""What a name beside another takes, in points."""
+_RING: Any = {"marker": "o", "mfc": "none", "mec": GREY, "mew": 1.0, "ms": 6.5, "linestyle": "none"}
+_DOT: Any = {"marker": "o", "color": COLOURS[0], "mew": 0, "ms": 3.2, "linestyle": "none"}
 
 
 def has_arrays(run: Result, panel: Panel) -> bool:
@@ -25,7 +28,15 @@ def has_arrays(run: Result, panel: Panel) -> bool:
     names = (panel.artifact, EXACT + panel.artifact) if panel.kind == "levels" else (panel.artifact,)
     found = [run.artifacts[name] for name in names if name in run.artifacts]
     wanted = _AXES[panel.kind] + (run.seeds > 1)
-    return len(found) == len(names) and all(each.ndim == wanted and not np.iscomplexobj(each) for each in found)
+    return len(found) == len(names) and all(
+        each.ndim == wanted and each.size and not np.iscomplexobj(each) for each in found
+    )
+
+
+def scalar_pairs(run: Result) -> list[str]:
+    """Names of the scalars that the run has twice, trained and exact."""
+    scalars = [name for name, each in run.artifacts.items() if each.ndim == (run.seeds > 1)]
+    return [name for name in scalars if EXACT + name in scalars]
 
 
 def draw_panel(axes: Axes, run: Result, panel: Panel) -> None:
@@ -33,23 +44,100 @@ def draw_panel(axes: Axes, run: Result, panel: Panel) -> None:
     _DRAW[panel.kind](axes, run, panel)
 
 
-def _of_first_seed(run: Result, name: str) -> np.ndarray:
-    return run.artifacts[name][0] if run.seeds > 1 else run.artifacts[name]
+def draw_scalars(axes: Axes, run: Result, names: Sequence[str]) -> None:
+    """Scalars one above the other, trained and exact."""
+    places = np.arange(len(names))
+    trained, exact = (np.stack([_rows(run, before + name) for name in names], axis=-1) for before in ("", EXACT))
+    axes.plot(exact[0], places, **_RING)
+    for values in trained:
+        axes.plot(values, places, alpha=_alpha(run.seeds), **_DOT)
+    axes.axvline(0, color=GREY, lw=0.6, zorder=0)
+    axes.set_yticks(places, [_called(run, name, in_words(name)) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(round_ticks())
+    axes.grid(visible=False, axis="y")
+    _legend(axes, run.seeds, exact=True)
+
+
+def _rows(run: Result, name: str) -> np.ndarray:
+    """An artifact, one row a seed."""
+    array = np.asarray(run.artifacts[name])
+    return array if run.seeds > 1 else array[None]
+
+
+def _label(run: Result, name: str) -> Artifact:
+    return run.labels.get(name, Artifact(None))
+
+
+def _called(run: Result, name: str, otherwise: str) -> str:
+    """What the values of an artifact are, with their unit."""
+    label = _label(run, name)
+    return (label.long_name or otherwise) + (f" ({label.unit})" if label.unit else "")
 
 
 def _draw_levels(axes: Axes, run: Result, panel: Panel) -> None:
-    """Rings are exact, every seed has dots."""
-    exact, trained = (np.atleast_2d(run.artifacts[name]) for name in (EXACT + panel.artifact, panel.artifact))
-    label = run.labels.get(panel.artifact, Artifact(None))
-    levels = np.arange(1, exact.shape[1] + 1)
-    axes.plot(levels, exact[0], "o", mfc="none", mec=GREY, mew=1.0, ms=7, label="exact")
-    for row, values in enumerate(trained):
-        axes.plot(levels, values, ".", color=COLOURS[0], ms=5, label="trained" if row == 0 else None)
-    unit = f" ({label.unit})" if label.unit else ""
-    axes.set(xlabel=in_words("".join(label.dims) or "level"), yscale="log")
-    axes.set(ylabel=(panel.title or label.long_name or in_words(panel.artifact)) + unit)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="upper right" if exact[0, 0] >= exact[0, -1] else "lower right")  # where no level is
+    """Rings are exact, every seed has dots; against an artifact of the task, or the number of the level."""
+    exact, trained = _rows(run, EXACT + panel.artifact)[:1], _rows(run, panel.artifact)
+    known = panel.against in run.artifacts
+    places = _rows(run, panel.against)[0] if known else np.arange(1, exact.shape[1] + 1)
+    set_scale(axes, scale_of([exact, trained]))
+    axes.plot(places, exact[0], **_RING)
+    for values in trained:
+        axes.plot(places, values, alpha=_alpha(run.seeds), **_DOT)
+    number = in_words("".join(_label(run, panel.artifact).dims) or "level")
+    axes.set_xlabel(_called(run, panel.against, in_words(panel.against)) if known else number)
+    label_values(axes, _called(run, panel.artifact, title_of(panel)))
+    axes.xaxis.set_major_locator(round_ticks(integer=not known))
+    _legend(axes, run.seeds, exact=True)
+
+
+def _alpha(seeds: int) -> float:
+    return 1.0 if seeds == 1 else max(0.35, 0.9 - 0.05 * seeds)
+
+
+def _legend(axes: Axes, seeds: int, *, exact: bool, errors: bool = False) -> None:
+    handles = [Line2D([], [], label="exact", **_RING)] if exact else []
+    handles.append(Line2D([], [], label="trained" if seeds == 1 else f"trained, {seeds} seeds", **_DOT))
+    if errors:
+        handles.append(Line2D([], [], color=COLOURS[0], marker="|", ms=9, linestyle="none", label="standard error"))
+    legend_above(axes, handles)
+
+
+def _draw_points(
+    axes: Axes,
+    names: Sequence[str],
+    found: Float[np.ndarray, "seeds P"],
+    errors: Float[np.ndarray, "seeds P"] | None = None,
+    exact: Float[np.ndarray, " P"] | None = None,
+) -> None:
+    """Estimates side by side, those of the seeds beside each other, with bars of one standard error."""
+    seeds, count = found.shape
+    places = np.arange(count)
+    if exact is not None:
+        axes.plot(places, exact, **_RING)
+    for seed, values in enumerate(found):
+        moved = places + (0 if errors is None else 0.5 * ((seed + 0.5) / seeds - 0.5))
+        bars = None if errors is None else np.where(np.isfinite(errors[seed]), errors[seed], 0.0)
+        axes.errorbar(moved, values, yerr=bars, elinewidth=0.9, ecolor=COLOURS[0], alpha=_alpha(seeds), **_DOT)
+    axes.axhline(0, color=GREY, lw=0.6, zorder=0)
+    every = -(-count // max(1, int(size_of(axes)[0] / _LETTER)))
+    lengthy = count > 6 or max(map(len, names)) > 4
+    axes.set_xticks(places[::every], names[::every], rotation=90 if lengthy else 0, fontsize=6.5)
+    axes.set_xlim(-0.7, count - 0.3)
+    axes.grid(visible=False, axis="x")
+    _legend(axes, seeds, exact=exact is not None, errors=errors is not None)
+
+
+def _draw_estimates(axes: Axes, run: Result, panel: Panel) -> None:
+    """Estimates with their standard errors and the truth, where the run has them."""
+    found, label = _rows(run, panel.artifact), _label(run, panel.artifact)
+    known = [name for name in (panel.artifact + ERROR, EXACT + panel.artifact) if name in run.artifacts]
+    fitting = {name: rows for name in known if (rows := _rows(run, name)).shape == found.shape}
+    exact = fitting.get(EXACT + panel.artifact)
+    names = [str(each) for each in label.coords.get("".join(label.dims), range(1, found.shape[1] + 1))]
+    _draw_points(axes, names, found, fitting.get(panel.artifact + ERROR), None if exact is None else exact[0])
+    axes.set_xlabel(in_words("".join(label.dims)))
+    label_values(axes, _called(run, panel.artifact, title_of(panel)))
 
 
 def image_grid(pictures: Float[np.ndarray, "count rows columns"], across: int) -> Float[np.ndarray, "height width"]:
@@ -64,28 +152,47 @@ def image_grid(pictures: Float[np.ndarray, "count rows columns"], across: int) -
 
 def _draw_images(axes: Axes, run: Result, panel: Panel) -> None:
     """A grid of those of the first seed, dark where values are large."""
-    axes.imshow(image_grid(_of_first_seed(run, panel.artifact), _ACROSS), cmap="Greys", interpolation="nearest")
+    axes.imshow(image_grid(_rows(run, panel.artifact)[0], _ACROSS), cmap="Greys", interpolation="nearest")
     axes.set_axis_off()
     axes.set_title(title_of(panel))
 
 
 def _draw_matrix(axes: Axes, run: Result, panel: Panel) -> None:
-    """That of the first seed, white where it is zero."""
-    matrix, label = _of_first_seed(run, panel.artifact), run.labels.get(panel.artifact, Artifact(None))
+    """That of the first seed, white where it is zero; the numbers of a small one are written into it."""
+    matrix, label = _rows(run, panel.artifact)[0], _label(run, panel.artifact)
     largest = float(np.abs(matrix).max(initial=0.0)) or 1.0
-    image = axes.imshow(matrix, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    figure.colorbar(image, ax=axes)
+    signed = bool((matrix < 0).any())
+    ends: Any = {"cmap": "RdBu_r", "vmin": -largest} if signed else {"cmap": "Blues", "vmin": 0.0}
+    image = axes.imshow(matrix, vmax=largest, interpolation="nearest", **ends)
+    if max(matrix.shape) <= _WRITTEN:
+        _write(axes, matrix, largest)
+    else:
+        bar = figure_of(axes).colorbar(image, cax=axes.inset_axes((1.03, 0, 0.045, 1)))
+        bar.ax.tick_params(labelsize=6.5)
     axes.grid(visible=False)
-    for axis, dim in zip((axes.yaxis, axes.xaxis), label.dims, strict=False):
+    axes.spines[:].set_visible(False)
+    for axis, size, dim in zip((axes.yaxis, axes.xaxis), matrix.shape, label.dims or ("", ""), strict=True):
+        names, every = label.coords.get(dim, range(size)), 1 if size <= _WRITTEN else -(-size // 8)
         axis.set_label_text(in_words(dim))
-        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_ticks(range(0, size, every), [str(name) for name in names][::every], fontsize=6.5)
+        axis.set_tick_params(length=0)
     axes.set_title(title_of(panel) + (f" ({label.unit})" if label.unit else ""))
+
+
+def _write(axes: Axes, matrix: Float[np.ndarray, "rows columns"], largest: float) -> None:
+    """The numbers of a matrix, but its zeros."""
+    whole = bool((matrix == np.round(matrix)).all())
+    size = 7.0 if max(matrix.shape) <= 6 else 5.5
+    for (row, column), value in np.ndenumerate(matrix):
+        if value:
+            text = f"{value:.0f}" if whole else f"{value:.2f}".replace("-", "−")
+            colour = "white" if abs(value) > 0.6 * largest else "black"
+            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
 
 
 _DRAW: dict[str, Callable[[Axes, Result, Panel], None]] = {
     "levels": _draw_levels,
+    "points": _draw_estimates,
     "images": _draw_images,
     "matrix": _draw_matrix,
 }

@@ -16,6 +16,7 @@ from .compare import comparable, figure_names, ladder_of, load_runs
 from .cost import decades, main_curve, prices, spread, totals
 from .lines import Entry, entries_of
 from .tables import NEVER, beyond, cell, count, measure_words, middle, print_table, reaching
+from .titles import headline
 from .verdict import verdict
 
 _EXPLAINED = """Medians over seeds (least–most of those that get there); a seed that never gets there is infinite.
@@ -36,7 +37,7 @@ def print_json(run: Result) -> None:
 
 def print_run(run: Result, account: str = "") -> None:
     """What was run, what came out of it, what it took, and where it is kept."""
-    say(f"{run.title or run.spec['task']}\n")
+    say(f"{', '.join(headline([run]))}\n")
     print_values(run)
     for name in run.tables:
         print_estimates(run, name)
@@ -44,7 +45,7 @@ def print_run(run: Result, account: str = "") -> None:
         say(f"\n{remark}")
     took = [f"{run.steps} steps" + (f" of {run.seeds} seeds" if run.seeds > 1 else "")]
     took += [spent_words(run, name, total) for name, total in totals(run).items()]
-    say(f"\n{', '.join(took)}, in {run.seconds:.2f} s" + (f"; {account}" if account else ""))
+    say(f"\n{', '.join(took)} in {run.seconds:.2f} s" + (f"; {account}" if account else ""))
     if run.path is not None:
         say(literal(run.path / FIGURE if (run.path / FIGURE).exists() else run.path))
 
@@ -66,27 +67,35 @@ def print_sweep(table: dict[str, Any], out: pathlib.Path, account: str, *, as_js
 
 
 def print_comparison(
-    entries: Sequence[Entry], figure: pathlib.Path, *, thresholds: Sequence[float] | None = None, as_json: bool
+    entries: Sequence[Entry],
+    figures: Sequence[pathlib.Path],
+    *,
+    thresholds: Sequence[float] | None = None,
+    as_json: bool,
 ) -> None:
     """Tables and figure of finished runs; one after the other for those that different measures judge.
 
     Args:
-        entries: the runs. figure: where it is drawn; a second one beside it, called NAME-2, and so on.
+        entries: the runs. figures: where it is drawn, in every format; a second one beside it, called NAME-2, ….
         thresholds: of the main curve; None takes its decades.
         as_json: print one JSON object instead of the tables.
     """
     from .comparison import draw_comparison
+    from .style import save_figure
 
     groups = comparable(entries)
     documents: list[dict[str, Any]] = []
-    for group, file in zip(groups, figure_names(groups, figure), strict=True):
+    names = zip(*(figure_names(groups, figure) for figure in figures), strict=True)
+    for group, files in zip(groups, names, strict=True):
         levels = decades(group[0].run) if thresholds is None else thresholds
-        draw_comparison(entries_of(group, ladder_of(group[0].run)), file, levels)
+        drawn = draw_comparison(entries_of(group, ladder_of(group[0].run)), thresholds=levels)
+        for file in files:
+            save_figure(drawn, file)
         if not as_json:
-            _print_group(group, levels, file, first=not documents)
-        documents += [_document(entry, levels) | {"figure": str(file)} for entry in group]
+            _print_group(group, levels, files[0], first=not documents)
+        documents += [_document(entry, levels) | {"figure": str(files[0])} for entry in group]
     if as_json:
-        say(json.dumps(jsonable({"runs": documents, "figure": str(figure)}), allow_nan=False))
+        say(json.dumps(jsonable({"runs": documents, "figure": str(figures[0])}), allow_nan=False))
 
 
 def _print_group(entries: Sequence[Entry], levels: Sequence[float], figure: pathlib.Path, *, first: bool) -> None:

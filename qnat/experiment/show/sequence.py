@@ -1,78 +1,100 @@
 """The figure of a sequence: every rung of the ladder a panel, in which warm starts stand beside cold ones."""
 
-import math
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from ..store.result import Result
 from .cost import beside, label_of, main_curve
+from .curves import FLOOR, below_handle, cost_axis, draw_curve, scale_of, set_scale
 from .lines import Entry
-from .style import COLOURS, DOTS, GREY, STYLE, draw_curve, in_words, least_of, save_figure
+from .style import (
+    COLOURS,
+    DASHES,
+    DOTS,
+    GREY,
+    STYLE,
+    WIDTH,
+    columns_within,
+    in_words,
+    label_values,
+    put_title,
+    save_figure,
+)
+from .titles import headline
 
-_LOOK = {"random": (COLOURS[1], "random start"), "previous": (COLOURS[0], "start from the previous state")}
+_LOOK: dict[str, tuple[str, Any, str]] = {
+    "random": (COLOURS[1], DASHES, "random start"),
+    "previous": (COLOURS[0], "solid", "start from the previous state"),
+}
 _WIDEST = 4
 
 
-def draw_sequence(entries: Sequence[Entry], ladder: str, path: pathlib.Path) -> None:
+def draw_sequence(entries: Sequence[Entry], ladder: str, path: str | pathlib.Path | None = None) -> Figure:
     """The main curve against the step; lines are medians over seeds, shades go from the least to the most.
 
     Dotted lines are the other exact measures, where the runs have any.
 
     Args:
         entries: labelled by the ladder, and by `seed` where each seed is a run; their titles are those of the panels.
-        ladder: the name of the label that makes the panels. path: where the figure goes.
+        ladder: the name of the label that makes the panels. path: where the figure is saved; None saves nothing.
     """
     titles = {entry.labels[ladder]: entry.title for entry in entries}
     rungs = sorted(titles)
-    columns = min(len(rungs), _WIDEST)
-    rows = math.ceil(len(rungs) / columns)
+    rows = -(-len(rungs) // _WIDEST)
+    columns = -(-len(rungs) // rows)
     judge = main_curve(entries[0].run)[0]
+    others = list(dict.fromkeys(other for entry in entries for other in beside(entry.run)))
+    names = [judge.name, *(other.name for other in others)]
+    scale = scale_of(entry.run.curves[name] for entry in entries for name in names if name in entry.run.curves)
+    last = max(1, *(entry.run.steps for entry in entries))
+    below = several = False
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(1.0 + 2.3 * columns, 0.6 + 2.3 * rows), layout="constrained")
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        least = np.inf
-        told: dict[str, None] = {}
-        for number, axes in enumerate(panels.flat):
-            if number >= len(rungs):
-                axes.set_visible(False)
-                continue
-            for start, (colour, _) in _LOOK.items():
-                here = [e.run for e in entries if e.labels[ladder] == rungs[number] and e.start == start]
+        figure = Figure(figsize=(max(WIDTH / 2, WIDTH / 4 * columns), 0.8 + 1.9 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        for axes in panels.flat[len(rungs) :]:
+            axes.set_visible(False)
+        for axes, rung in zip(panels.flat, rungs, strict=False):
+            set_scale(axes, scale)
+            for start, (colour, dashes, _) in _LOOK.items():
+                here = [e.run for e in entries if e.labels[ladder] == rung and e.start == start]
                 if not here:
                     continue
                 curve = _stacked(here, judge.name)
+                several |= len(curve) > 1
                 steps = np.arange(curve.shape[1], dtype=float)
-                least = min(least, least_of(curve))
-                draw_curve(axes, steps, curve, colour, zorder=3)
+                _, middle = draw_curve(axes, steps, curve, colour, zorder=3, linestyle=dashes)
+                below |= axes.get_yscale() == "log" and bool(middle.size and middle[-1] <= FLOOR)
                 for other in beside(here[0]):
-                    told[in_words(other.name)] = None
                     draw_curve(axes, steps, _stacked(here, other.name), colour, linestyle=DOTS, zorder=4)
-            axes.set_title(titles[rungs[number]])
-            axes.set_xscale("symlog", linthresh=1, linscale=0.35)
-            axes.set_xlim(0, max(1, *(entry.run.steps for entry in entries)))
-            axes.xaxis.set_major_formatter("{x:g}")
-            if number + columns >= len(rungs):
-                axes.set_xlabel("step")
-                axes.tick_params(labelbottom=True)
+            axes.set_title(titles[rung])
+            cost_axis(axes, 1.0, last)
+            axes.set_xlabel("step")
         for axes in panels[:, 0]:
-            axes.set_ylabel(label_of(judge))
-        if least >= 0:
-            panels[0, 0].set_yscale("log")
-        handles = [
-            Line2D([], [], color=colour, label=label)
-            for start, (colour, label) in _LOOK.items()
-            if any(entry.start == start for entry in entries)
+            label_values(axes, label_of(judge))
+        starts = {entry.start for entry in entries}
+        handles: list[Any] = [
+            Line2D([], [], color=colour, linestyle=dashes, label=label)
+            for start, (colour, dashes, label) in _LOOK.items()
+            if start in starts
         ]
-        if told:
-            handles.append(Line2D([], [], color=GREY, linestyle=DOTS, label=", ".join(told)))
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
-        save_figure(figure, path)
+        handles += [Line2D([], [], color=GREY, linestyle=DOTS, label=in_words(other.name)) for other in others]
+        handles += [Patch(color=GREY, alpha=0.25, lw=0, label="range over seeds")] if several else []
+        handles += [below_handle()] if below else []
+        put_title(figure, headline([entry.run for entry in entries]))
+        columns = columns_within(72 * figure.get_figwidth(), handles)
+        figure.set_figheight(figure.get_figheight() + 0.17 * -(-len(handles) // columns))
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        if path is not None:
+            save_figure(figure, pathlib.Path(path))
+    return figure
 
 
 def _stacked(runs: Sequence[Result], name: str) -> Float[np.ndarray, "seeds rows"]:

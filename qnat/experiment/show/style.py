@@ -1,14 +1,17 @@
 """One style for all figures."""
 
 import pathlib
+import textwrap
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ..measures import Panel
 from ..store.files import replace_file
@@ -16,12 +19,16 @@ from .literal import take_literally
 
 # Okabe and Ito's colours, told apart by colour-blind readers; yellow is left out, it is too light for lines
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+"""Of the series in the order of their colours: what is printed in grey is told apart by these."""
 GREY = "#767676"
 DASHES, DOTS = (0, (4, 2)), (0, (1, 1))
+WIDTH = 7.2
+"""Of a figure over both columns of a journal, in inches."""
 STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.labelsize": 9,
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.7,
@@ -29,27 +36,40 @@ STYLE: Any = {
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "lines.linewidth": 1.4,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.handlelength": 1.7,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.2,
+    "figure.titlesize": 9.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
     "savefig.dpi": 160,
     "text.usetex": False,  # whose signs names may hold
+    "pdf.fonttype": 42,  # letters that journals accept and editors can change
+    "svg.hashsalt": "qnat",  # equal figures are equal files
 }
-SOFTWARE: Any = {"Software": "qnat"}
+SOFTWARE = "qnat"
 """What a picture says of who drew it."""
-_FLOOR = 1e-16
-"""Smaller values are drawn here: they would stretch the axis, and nobody can tell them from zero."""
+_SAID: Any = {
+    "png": {"Software": SOFTWARE},
+    "pdf": {"Creator": SOFTWARE, "CreationDate": None},
+    "svg": {"Creator": SOFTWARE, "Date": None},
+}
 
 
 def save_figure(figure: Figure, path: pathlib.Path) -> None:
-    """A PNG file, replaced whole."""
+    """A file of the kind that its suffix names, replaced whole."""
     FigureCanvasAgg(figure)
     take_literally(figure)
-    with warnings.catch_warnings():
+    kind = path.suffix.removeprefix(".")
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for a sign that the font lacks
-        replace_file(path, lambda file: figure.savefig(file, format="png", metadata=SOFTWARE))
+        replace_file(path, lambda file: figure.savefig(file, format=kind, metadata=_SAID.get(kind)))
 
 
 def in_words(name: str) -> str:
@@ -62,30 +82,59 @@ def title_of(panel: Panel) -> str:
     return panel.title or in_words(panel.artifact)
 
 
-def least_of(curve: Float[np.ndarray, "seeds rows"]) -> float:
-    """The smallest recorded value; inf if there is none."""
-    return float(np.min(curve, where=~np.isnan(curve), initial=np.inf))
+def figure_of(axes: Axes) -> Figure:
+    """The figure that a panel stands in."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure
 
 
-def draw_curve(
-    axes: Axes,
-    x: np.ndarray,
-    curve: Float[np.ndarray, "seeds rows"],
-    colour: str,
-    *,
-    each: bool = False,
-    shade: float = 0.15,
-    **style: Any,
-) -> None:
-    """The median over seeds, with every seed behind it or the range shaded; rows without a value are left out."""
-    x = np.broadcast_to(x, curve.shape)
-    known = ~np.isnan(curve).any(axis=0)
-    x, curve = np.median(x[:, known], axis=0), curve[:, known]
-    positive = bool(curve.size) and curve.min() >= 0
-    curve = np.maximum(curve, _FLOOR) if positive else curve
-    if curve.shape[0] > 1 and each:
-        axes.plot(x, curve.T, color=colour, lw=0.7, alpha=0.4)
-    elif curve.shape[0] > 1:
-        axes.fill_between(x, curve.min(axis=0), curve.max(axis=0), color=colour, alpha=shade, lw=0)
-    marker = "o" if len(x) == 1 else ""
-    axes.plot(x, np.median(curve, axis=0), color=colour, marker=marker, **style)
+def size_of(axes: Axes) -> tuple[float, float]:
+    """Width and height of a panel without its labels, about, in points: it is laid out later."""
+    row, grid = axes.get_figure(), axes.get_gridspec()
+    assert row is not None
+    assert grid is not None
+    width, height = (72 * length / row.dpi for length in (row.bbox.width, row.bbox.height))
+    return width / grid.ncols - 36, height / grid.nrows - 50
+
+
+def label_values(axes: Axes, text: str) -> None:
+    """The label of the vertical axis, on as many lines as it needs; a letter takes about 4.8 points."""
+    axes.set_ylabel(textwrap.fill(text, max(12, int(size_of(axes)[1] / 4.8))))
+
+
+def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
+    """A legend on top of a panel, where it hides no data."""
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns_within(size_of(axes)[0], handles),
+        borderaxespad=0.2,
+        borderpad=0.2,
+    )
+
+
+def columns_within(points: float, handles: Sequence[Any]) -> int:
+    """How many columns of a legend fit: a letter takes about 4.7 points, a line and the gaps 28."""
+    widths = [4.7 * len(str(handle.get_label())) + 28 for handle in handles]
+
+    def total(columns: int) -> float:
+        return sum(max(part) for part in np.array_split(widths, columns))  # as matplotlib deals them out
+
+    return next((count for count in range(len(handles), 1, -1) if total(count) <= points), 1)
+
+
+def heading(words: str) -> Line2D:
+    """An entry of a legend that says what the entries after it are."""
+    return Line2D([], [], linestyle="none", label=f"{words}:")
+
+
+def put_title(figure: Figure, words: Sequence[str]) -> None:
+    """A title of words, on as many lines as they need; a letter takes about 5.6 points."""
+    lines: list[str] = []
+    for word in words:
+        longer = f"{lines[-1]} · {word}" if lines else word
+        fits = bool(lines) and 5.6 * len(longer) <= 72 * figure.get_figwidth()
+        lines = [*lines[:-1], longer] if fits else [*lines, word]
+    figure.suptitle("\n".join(lines), parse_math=False)

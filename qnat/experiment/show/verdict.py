@@ -31,13 +31,14 @@ class _End(NamedTuple):
     error: Float[np.ndarray, " seeds"]
     least: Float[np.ndarray, " seeds"]
     most: Float[np.ndarray, " seeds"]
-    gained: Float[np.ndarray, " seeds"]
+    first: Float[np.ndarray, " seeds"]
 
 
 def verdict(run: Result) -> str | None:
     """One sentence on how a run ended, or None.
 
-    It says that a run ended early and why; that every step of a seed was rejected; that its judging curve still moves:
+    It says that a run ended early and why; that every step of a seed was rejected; that its judging curve is worse than
+    at the start, by more than it swings in the end; that it still moves:
     over its last tenth, five recorded rows at least, the slope is three standard errors from zero and would, in another
     run as long, change an exact measure by a tenth of its value, or gain a quarter of what was gained so far; that an
     exact measure swings by a tenth of its value without a slope; that a tolerance was not reached. An exact measure
@@ -97,11 +98,13 @@ def _moving(run: Result) -> str | None:
     certain = np.abs(end.slope) > _ERRORS * end.error
     ahead, scale = np.abs(end.slope) * run.steps, np.abs(end.last)
     well = _well(run, judge, end.last)
-    matters = ahead > (_SHARE * scale if judge.exact else _GAIN * sign * end.gained)
+    matters = ahead > (_SHARE * scale if judge.exact else _GAIN * sign * (end.first - end.last))
     improves = certain & matters & (sign * end.slope < 0) & ~well
     worsens = certain & matters & (sign * end.slope > 0) & ~well & judge.exact
     swings = (end.most - end.least > _SHARE * end.most) & ~well & judge.exact
-    for found, kind in ((improves, "improves"), (worsens, "worsens"), (swings, "swings")):
+    best = end.least if judge.better == "lower" else end.most
+    worse = (sign * (best - end.first) > end.most - end.least) & ~well
+    for found, kind in ((improves, "improves"), (worsens, "worsens"), (worse, "worse"), (swings, "swings")):
         if found.any():
             return _sentence(run, judge, end, int(found.argmax()), kind)
     return None
@@ -115,15 +118,14 @@ def _end(run: Result, curve: Float[np.ndarray, "seeds rows"]) -> _End | None:
         return None
     last = curve[:, rows]
     found = slope(last, rows.astype(float))
-    gained = curve[:, 0] - curve[:, -1]
-    return _End(int(rows[-1] - rows[0]), last[:, -1], *found, last.min(axis=1), last.max(axis=1), gained)
+    return _End(int(rows[-1] - rows[0]), last[:, -1], *found, last.min(axis=1), last.max(axis=1), curve[:, 0])
 
 
 def _sentence(run: Result, judge: Measure, end: _End, seed: int, kind: str) -> str:
     value = _said(judge, float(end.last[seed])) + _of_seed(run, seed)
-    steady = _advice(
-        run, {"learning_rate": "a smaller --learning-rate", "shots": "more --shots"}, "another --optimizer"
-    )
+    steady = _advice(run, _STEADY, "another --optimizer")
+    if kind == "worse":
+        return f"{value} is worse than the {end.first[seed]:.2g} of the start; try {steady}."
     if kind == "swings":
         ends = f"between {end.least[seed]:.2g} and {end.most[seed]:.2g}"
         return f"{value} swings {ends} over the last {end.steps} steps; try {steady}."
@@ -135,7 +137,8 @@ def _sentence(run: Result, judge: Measure, end: _End, seed: int, kind: str) -> s
 
 def _advice(run: Result, options: dict[str, str], otherwise: str) -> str:
     """What to try: the options that the run has, and something else."""
-    return " or ".join([*(words for name, words in options.items() if run.spec.get(name) is not None), otherwise])
+    known = [words for name, words in options.items() if run.spec.get(name) is not None]
+    return " or ".join(filter(None, (", ".join(known), otherwise)))
 
 
 def _said(measure: Measure, value: float) -> str:

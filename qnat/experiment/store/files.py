@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import IO, Any
 
 from ..errors import RefusedError, StorageError
@@ -19,6 +19,8 @@ from .seal import check_seal, sealed
 
 RUN, LOG, DRAWS, RESULT, FIGURE = "run.json", "metrics.jsonl", "draws.bin", "result.nc", "figure.png"
 OBSERVABLES = "observables.png"
+FORMATS = ("png", "pdf", "svg")
+"""Of figures; the names above are those of the first."""
 CHECKPOINT, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 TABLE = "table.json"
 TUNING, RATE, DRAWN = FOLDER_OF_TRIALS, "learning_rate", "drawn"  # keys of table.json, and the option of tuning
@@ -81,7 +83,7 @@ def read_json(path: pathlib.Path, *keys: str) -> dict[str, Any]:
     Raises:
         RefusedError: it is not ours, or it is damaged.
     """
-    with reading(path, "the damaged file", "give the folder of a run"):
+    with reading(path, "the damaged file", "give another folder"):
         document = json.loads(content_of(path).decode())
         ours = isinstance(document, dict) and document.keys() >= set(keys)
         if ours:
@@ -90,6 +92,12 @@ def read_json(path: pathlib.Path, *keys: str) -> dict[str, Any]:
     if not ours:
         raise RefusedError(f"{path} was not written by qnat; give the folder of a run.")
     return document
+
+
+def figure_files(path: pathlib.Path, name: str, formats: Collection[str] = ()) -> list[pathlib.Path]:
+    """The files of a figure: in these formats, and in those in which it stands there and would else be old."""
+    files = {kind: path / pathlib.PurePath(name).with_suffix(f".{kind}") for kind in FORMATS}
+    return [file for kind, file in files.items() if kind in formats or file.exists()]
 
 
 def read_run(path: pathlib.Path) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class _Run(_Form):
     measures: list[Measure] | None = None
     panels: list[Panel] = []
     costs: list[str] = []
+    units: dict[str, str] = {}
     files: dict[str, str] = {}
 
 

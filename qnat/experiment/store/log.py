@@ -11,6 +11,9 @@ from .files import jsonable
 from .opened import open_ours
 from .seal import hash_of
 
+_TAIL = 2**16
+"""Bytes at the end of a log in which its last row is looked for."""
+
 
 class Appended:
     """A file that grows while a run lasts; what a checkpoint does not count is cut off when the run is resumed."""
@@ -46,6 +49,24 @@ class Appended:
 def log_lines(rows: list[dict[str, Any]]) -> bytes:
     """Rows for metrics.jsonl: one JSON object a step, without wall time, so that a rerun writes the same bytes."""
     return "".join(json.dumps(jsonable(row)) + "\n" for row in rows).encode()
+
+
+def last_row(path: pathlib.Path) -> dict[str, Any]:
+    """The last whole row of a log, with the last values of what it does not have; empty if there is none.
+
+    Raises:
+        RefusedError: it cannot be read.
+    """
+    row: dict[str, Any] = {}
+    if not path.exists():
+        return row
+    with reading(path, "the damaged file"), os.fdopen(open_ours(path), "rb") as file:
+        start = max(0, os.fstat(file.fileno()).st_size - _TAIL)
+        file.seek(start)
+        lines = file.read().split(b"\n")
+        for line in reversed(lines[1 if start else 0 : -1]):
+            row = json.loads(line) | row
+    return row
 
 
 def read_log(path: pathlib.Path, length: int, seeds: int) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from .files import (
     PREVIOUS,
     RESULT,
     RUN,
+    figure_files,
     jsonable,
     read_json,
     read_run,
@@ -170,9 +171,21 @@ def locked(path: pathlib.Path) -> Iterator[None]:
         yield
 
 
+def is_held(path: pathlib.Path) -> bool:
+    """Whether a process writes the folder now."""
+    if not (path / LOCK).exists():
+        return False
+    with os.fdopen(open_ours(path / LOCK), "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def clear(path: pathlib.Path) -> None:
     """Removes the files of a run, and nothing else; run.json last, by which the folder is known as ours."""
-    for name in _OURS:
+    for name in (*(file.name for file in figure_files(path, FIGURE)), *_OURS):
         for file in (path / name, path / (name + PART)):
             file.unlink(missing_ok=True)
     sync_folder(path)

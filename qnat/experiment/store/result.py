@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ..console import note
 from ..errors import RefusedError
-from ..measures import Artifact, Measure, Panel
+from ..measures import ERROR, EXACT, Artifact, Measure, Panel
 from ..reading import reading
 from .files import DRAWS as DRAWS_FILE
 from .files import LOG, RESULT, read_run
@@ -48,7 +48,7 @@ class Result:
         labels: `Artifact` tuples without value, of the artifacts of whose axes and values the task says what they mean.
         draws: the parameters kept on the way, with an axis over draws before their own; None if none were asked for.
         measures, panels, costs: those of the task; measures are None in a folder from before run.json named them.
-        title: what was run, in words; "" where nobody said. units: of curves, by name, those of the measures included.
+        units: of curves, by name, those of the measures included.
     """
 
     path: pathlib.Path | None
@@ -67,7 +67,6 @@ class Result:
     measures: tuple[Measure, ...] | None = None
     panels: tuple[Panel, ...] = ()
     costs: tuple[str, ...] = ()
-    title: str = ""
     units: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
@@ -101,9 +100,14 @@ class Result:
 
     @property
     def tables(self) -> list[str]:
-        """The artifacts that are estimates along a named axis, by the task's panels of kind "points"."""
-        points = (panel.artifact for panel in self.panels if panel.kind == "points")
-        return [name for name in points if name in self.labels and self.labels[name].coords]
+        """The artifacts that are estimates along a named axis.
+
+        Those of the task's panels of kind "points"; where it has none, all along one axis whose entries have names.
+        """
+        points = [panel.artifact for panel in self.panels if panel.kind == "points"]
+        names = points or [name for name in self.labels if not name.startswith(EXACT) and not name.endswith(ERROR)]
+        labels = {name: self.labels[name] for name in names if name in self.labels}
+        return [name for name, label in labels.items() if len(label.dims) == 1 and label.coords]
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Self:
@@ -231,7 +235,6 @@ def _from_dataset(path: pathlib.Path, document: dict[str, Any]) -> dict[str, Any
         "measures": None if measures is None else tuple(Measure(**one) for one in measures),
         "panels": tuple(Panel(**one) for one in document.get("panels", ())),
         "costs": tuple(document.get("costs", ())),
-        "title": document.get("title", ""),
         "units": document.get("units", {}),
     }
 

@@ -37,7 +37,7 @@ def plan(spec: type[RunSpec], values: Mapping[str, Sequence[Any]], warm_start: s
     if empty := [name for name, words in values.items() if not words]:
         raise RefusedError(f"{empty[0]} lists nothing; give at least one value.")
     count = math.prod(map(len, values.values()))
-    check_time(count, 1.0, f"{count} combinations of values, of a second each", "list fewer values", most=_DAY)
+    check_time(count, 1.0, f"To run {count} combinations of values, a second each,", "list fewer values", most=_DAY)
     starts = _starts(spec, values, warm_start)
     ladder = spec.ladder if starts else None
     swept = sorted((name for name, words in values.items() if len(words) > 1), key=lambda name: name != spec.ladder)

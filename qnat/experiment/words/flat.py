@@ -156,15 +156,17 @@ def _check_taken(spec: type[BaseModel], choice: str, word: str, values: Mapping[
             raise ValueError(f"{name} {value} is not used with {choice} {word}; choose {' or '.join(mine)}.")
 
 
-def flat(spec: BaseModel, *, young: bool = True) -> dict[str, Any]:
-    """The words of a spec, as JSON has them; without options that are `Part.added`, at their defaults, unless young."""
+def flat(spec: Any, *, young: bool = True) -> dict[str, Any]:
+    """The words of a spec, as JSON has them; without options that are `added`, at their defaults, unless young."""
     found: dict[str, Any] = {}
+    kind: type[BaseModel] = type(spec)
     for name, value in spec.model_dump(mode="json").items():
         part = getattr(spec, name)
         if not isinstance(part, Part):
-            found[name] = value
+            if young or name not in spec.added or value != kind.model_fields[name].default:
+                found[name] = value
             continue
-        found |= {name: part.name} if len(choices(type(spec))[name]) > 1 else {}
+        found |= {name: part.name} if len(choices(kind)[name]) > 1 else {}
         fields = type(part).model_fields
         silent = {"name"} | {each for each in part.added if not young and value[each] == fields[each].default}
         found |= {each: value[each] for each in fields if each not in silent}

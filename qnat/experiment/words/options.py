@@ -107,7 +107,7 @@ def described(spec: type[RunSpec], name: str) -> Described:
 def values_of(chosen: argparse.Namespace, spec: type[RunSpec], *, many: bool = False) -> dict[str, Any]:
     """The values given: those of the TOML file, then those of the command line, which win; lists if `many`."""
     given = {name: getattr(chosen, name) for name in spec.options() if hasattr(chosen, name)}
-    values = _read_toml(chosen.spec, spec, many=many) | given
+    values = read_toml(chosen.spec, spec, many=many) | given
     if not many:
         return values
     return {name: value.split(",") if isinstance(value, str) else _as_list(value) for name, value in values.items()}
@@ -117,7 +117,8 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _read_toml(path: pathlib.Path | None, spec: type[RunSpec], *, many: bool) -> dict[str, Any]:
+def read_toml(path: pathlib.Path | None, spec: type[RunSpec], *, many: bool) -> dict[str, Any]:
+    """The options in a TOML file, none if there is no file; lists of values if `many`."""
     if path is None:
         return {}
     with reading(path, instead="give a TOML file of options"):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ..errors import RefusedError
 from ..reading import present_memory, shown
+from ..store.files import FORMATS
 from .flat import Option, choices, flat, fold, options, unused
 from .parts import CONFIG, Part
 from .references import entries
@@ -44,14 +45,19 @@ class RunSpec(BaseModel):
             "module:Class", by which everybody who can import it finds it.
         ladder: the option along which a sweep may start each run from the previous one; None if there is none.
         figure: how a sweep is drawn: "comparison", or "sequence" with a panel a value of the ladder.
+        titled: the words that stand above a figure. axis: what a figure writes along the ladder; "" takes its name.
         cites: keys of references beside those of the parts. trains: the class of its task, as "module:name".
+        added: options younger than runs that are to be resumed, as those of a `Part`.
     """
 
     model_config = CONFIG
     task_name: ClassVar[str]
     ladder: ClassVar[str | None] = None
     figure: ClassVar[Literal["comparison", "sequence"]] = "comparison"
+    titled: ClassVar[tuple[str, ...]] = ()
+    axis: ClassVar[str] = ""
     cites: ClassVar[tuple[str, ...]] = ()
+    added: ClassVar[tuple[str, ...]] = ()
     trains: ClassVar[str] = ""
 
     steps: int = Field(100, ge=0, description="optimiser steps")
@@ -167,15 +173,6 @@ class RunSpec(BaseModel):
         """Parameters to start from, given those that `previous` ended with; how: "scaled" or "plain"."""
         return params
 
-    def title(self) -> str:
-        """What is run, in words: the chosen parts, the size, the ladder, the seeds."""
-        words, chosen = self.words(), choices(type(self))
-        named = [str(words[name]) for name in chosen if name in words and name != "optimizer"]
-        numbers = [f"{name} = {words[name]:.6g}" for name in ("n", self.ladder or "") if words.get(name) is not None]
-        last = [f"{self.optimizer.name} optimizer"] if "optimizer" in words else []
-        seeds = f"seed {self.seed}" if self.seeds == 1 else f"seeds {self.seed} to {self.seed + self.seeds - 1}"
-        return f"{self.task_name}: " + ", ".join([*named, *numbers, *last, seeds])
-
     def rungs(self) -> "list[Rung] | None":
         """The runs of a spec that describes several, each after the one that it follows; None if it describes one."""
         return None
@@ -192,6 +189,7 @@ class RunSpec(BaseModel):
         force: bool = False,
         initial: Any = None,
         previous: Any = None,
+        formats: Sequence[str] = FORMATS[:1],
         progress: bool | None = None,
         until: "Callable[[Mapping[str, Any]], bool] | None" = None,
         callbacks: "Sequence[Callback]" = (),
@@ -214,7 +212,7 @@ class RunSpec(BaseModel):
             record=self.record(),
             citations=tuple(self.citations()),
             ladder=self.ladder,
-            title=self.title(),
+            formats=formats,
             progress=progress,
             tolerance=self.tolerance,
             until=until,
@@ -241,8 +239,8 @@ class Rung(NamedTuple):
     title: str = ""
 
 
-_ROW_BYTES = 160
-"""Of a step of a seed: about twenty curves. A chunk holds some thousand steps."""
+_ROW_BYTES = 320
+"""Of a step of a seed: about twenty curves, twice when they are stored. A chunk holds some thousand steps."""
 
 
 def check_record(steps: int, seeds: int) -> None:
@@ -255,16 +253,16 @@ def check_memory(bits: float, what: str, instead: str) -> None:
     """Refuses what needs more memory than this machine has: 2^bits bytes, a power because n has no bound."""
     if bits > math.log2(present := present_memory()):
         needed, has = _power((bits - 30) * math.log10(2)), f"{present / 2**30:.3g}"
-        raise ValueError(f"{shown(what)} needs about {needed} GB, and this machine has {has} GB; {instead}.")
+        raise RefusedError(f"{shown(what)} needs about {needed} GB, and this machine has {has} GB; {instead}.")
 
 
 def check_time(count: int, seconds: float, what: str, instead: str, *, most: float = 600.0) -> None:
     """Refuses what takes more than `most` seconds: `count` times `seconds`, a whole number because it has no bound."""
     power = math.log10(max(count, 1)) + math.log10(seconds)
     if power > math.log10(most):
-        raise ValueError(f"{shown(what)} would take about {_power(power - math.log10(3600))} hours; {instead}.")
+        raise RefusedError(f"{shown(what)} would take about {_power(power - math.log10(3600))} hours; {instead}.")
 
 
 def _power(power: float) -> str:
     """10^power in few digits."""
-    return f"{10.0**power:.3g}" if power < 300 else f"10^{power:.0f}"
+    return f"{10.0**power:.3g}" if power < 300 else f"10^{power:.0f}" if power < 1e15 else f"10^{power:.3g}"

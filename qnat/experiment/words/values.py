@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from ..reading import shown
 from ..suggest import suggestion
 
 COUNTS = 2**31
@@ -14,6 +15,10 @@ EXACT = 2**53
 _LARGEST = 1e100
 
 Rate = Annotated[float, Field(gt=0, description="learning rate")]
+Precision = Annotated[
+    Literal["double", "single"],
+    Field(description="of all numbers: single takes half the memory, and losses have seven digits"),
+]
 METRICS = ("bkm", "sld", "wigner_yanase", "geometric", "harmonic")
 
 
@@ -29,13 +34,13 @@ def _metric(word: str | None) -> str | None:
     if word in (None, *METRICS) or (family == "wyd" and -1 <= order <= 2) or (family == "sandwiched" and order > 0):
         return word
     names = ", ".join(METRICS)
-    meant = suggestion(word, METRICS)
-    raise ValueError(f"'{word}' is not a metric{meant}; use {names}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0).")
+    what = f"'{shown(word, 60)}' is not a metric{suggestion(word, METRICS)}"
+    raise ValueError(f"{what}; use {names}, wyd:p (-1 <= p <= 2) or sandwiched:a (a > 0).")
 
 
 def _damping(word: Any) -> Any:
     if word != "adaptive" and not _number(word) >= 0:
-        raise ValueError(f"{word!r} is not a damping; use adaptive, or a finite number of at least 0.")
+        raise ValueError(f"{shown(repr(word), 60)} is not a damping; use adaptive, or a finite number of at least 0.")
     return word if word == "adaptive" else float(word)
 
 
@@ -43,7 +48,7 @@ def _number(word: Any) -> float:
     """The number that a word spells, NaN if none that is finite."""
     try:
         return number if math.isfinite(number := float(word)) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 

@@ -18,18 +18,13 @@ def build(spec: type[RunSpec], values: Mapping[str, Any]) -> RunSpec:
     Raises:
         RefusedError: one sentence about the first value that is wrong.
     """
+    for name, value in values.items():
+        if any("\ud800" <= sign <= "\udfff" for sign in str(value)):  # bytes of a command line that are no text
+            raise RefusedError(f"{name} is '{literal(value)}', which is not text in UTF-8; give a name that is.")
     try:
         return spec(**values)
     except ValidationError as error:
         raise RefusedError(sentence(error, list(spec.options()))) from None
-    except UnicodeEncodeError as error:  # bytes of a command line, or escapes of a file, that stand for no signs
-        name = next((name for name, value in values.items() if _is_strange(value)), "A word")
-        given = values.get(name, error.object)
-        raise RefusedError(f"{name} is '{literal(given)}', which is not text in UTF-8; give a name that is.") from None
-
-
-def _is_strange(value: Any) -> bool:
-    return any("\ud800" <= sign <= "\udfff" for sign in str(value))
 
 
 def rebuild(record: Mapping[str, Any]) -> RunSpec:

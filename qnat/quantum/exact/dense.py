@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from qnat.geometry.matrices import vectors
+
 
 class Thermal(NamedTuple):
     """The Gibbs state exp(−βH)/Z in numbers; energies in the units of H, entropies in nats.
@@ -24,12 +26,13 @@ class Thermal(NamedTuple):
 
 @jax.jit
 def thermal(energies: Float[Array, " d"], beta: float | Float[Array, ""]) -> Thermal:
-    """Thermal data from the spectrum of H at inverse temperature β ≥ 0; never overflows."""
+    """Thermal data from one spectrum of H at inverse temperature β ≥ 0; never overflows, nor loses a small entropy."""
+    (energies,) = vectors(energies=energies)
     # from the ground state up: the rounding of a large βE would else be an error of the normalisation
     ground = jnp.min(energies)
     excess = energies - ground
-    log_z = jax.nn.logsumexp(-beta * excess)
+    log_z = jnp.log1p(jnp.sum(jnp.exp(-beta * excess).at[jnp.argmin(energies)].set(0)))
     log_p = -beta * excess - log_z
     p = jnp.exp(log_p)
     mean = p @ excess
-    return Thermal(log_z - beta * ground, ground + mean, -p @ log_p, p @ (excess - mean) ** 2, log_p)
+    return Thermal(log_z - beta * ground, ground + mean, log_z + beta * mean, p @ (excess - mean) ** 2, log_p)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Inexact, Int, PRNGKeyArray
 
-from qnat.geometry.divergence import free_energy
+from qnat.geometry.divergence import free_energy, relative_entropy
 from qnat.geometry.mirror import LogTraceExp
 from qnat.geometry.monotone import Kind
 from qnat.geometry.state_metrics import MonotoneMetric, dense_times
@@ -64,4 +64,4 @@ class GibbsFamily(eqx.Module):
 
     def relative_entropy(self, theta: Float[Array, " P"], reference: Float[Array, " P"]) -> Float[Array, ""]:
         """D(ρ_θ ‖ ρ_reference)."""
-        return self.free_energy(theta, -self.log_density(reference), 1.0) + self.mirror.potential(reference)
+        return relative_entropy(self.log_density(theta), self.log_density(reference))

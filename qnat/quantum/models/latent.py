@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
 from qnat.geometry.hermitian import dot
-from qnat.geometry.metric import AbstractMetric
+from qnat.geometry.metric import AbstractMetric, check_real
 from qnat.geometry.monotone import Kernel, kernel
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.spin_families import AbstractBitFamily, BoltzmannMachine
@@ -211,4 +211,5 @@ class LatentMetric(AbstractMetric):
     kind: str | Kernel = eqx.field(static=True, default="bkm")
 
     def at(self, params: Params, batch: None = None, *, key: PRNGKeyArray | None = None) -> BlockDiagonal:
+        check_real(self, params)
         return self.model.frame(params).metric(self.kind)

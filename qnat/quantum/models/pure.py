@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import lineax as lx
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
-from qnat.geometry.metric import AbstractMetric
+from qnat.geometry.metric import AbstractMetric, check_real
 from qnat.geometry.operators import BlockDiagonal
 
 from ..backends.statevector import Statevector
@@ -53,7 +53,9 @@ class PureState(eqx.Module):
 
     def infidelity(self, params: Params, reference: Params) -> Float[Array, ""]:
         """1 − |⟨ψ(reference)|ψ(params)⟩|², whose Hessian where the two coincide is half the `PureMetric`."""
-        return 1 - jnp.abs(jnp.vdot(self.state(reference), self.state(params))) ** 2
+        psi, phi = self.state(params), self.state(reference)
+        rest = psi - phi * jnp.vdot(phi, psi)  # its square, where 1 − |⟨φ|ψ⟩|² would cancel and might be negative
+        return jnp.vdot(rest, rest).real
 
     @property
     def _start(self) -> Array:
@@ -72,5 +74,6 @@ class PureMetric(AbstractMetric):
     model: PureState
 
     def at(self, params: Params, batch: None = None, *, key: PRNGKeyArray | None = None) -> BlockDiagonal:
+        check_real(self, params)
         gram = tangent_gram(self.model.circuit, params["angles"], self.model.basis)
         return BlockDiagonal({"angles": lx.MatrixLinearOperator(_FISHER * gram, lx.positive_semidefinite_tag)})

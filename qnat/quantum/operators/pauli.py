@@ -30,6 +30,14 @@ def row_phases(x: int, z: int, n: int) -> Complex[np.ndarray, " d"]:
     return (-1j) ** (x & z).bit_count() * (1.0 - 2.0 * parity)
 
 
+def _floating(coefficients: Any) -> Any:
+    """Numbers as an array of floating or complex ones; what stands in for them inside JAX passes."""
+    if not isinstance(coefficients, jax.Array | np.ndarray | list | tuple):
+        return coefficients
+    array = jnp.asarray(coefficients)
+    return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(float)
+
+
 @functools.partial(jax.jit, static_argnames=("n", "is_real"))
 def _matrix(
     masks: Int[ArrayLike, "T 2"], coefficients: Float[Array, " T"], *, n: int, is_real: bool
@@ -70,11 +78,12 @@ class PauliSum(eqx.Module):
     """H = Σⱼ cⱼ Pⱼ, a Hermitian sum of Pauli strings on n qubits.
 
     Attributes:
-        coefficients: (T,) real, the cⱼ; the only array, so that couplings may be traced.
+        coefficients: (T,) real, the cⱼ; the only array, so that couplings may be traced. Whole numbers become floating
+            ones, in the default precision.
         strings: T Pauli strings such as "ZZII"; letter q acts on wire q, wire 0 the leftmost Kronecker factor.
     """
 
-    coefficients: Float[Array, " T"]
+    coefficients: Float[Array, " T"] = eqx.field(converter=_floating)
     strings: tuple[str, ...] = eqx.field(static=True)
 
     def __check_init__(self) -> None:
@@ -85,6 +94,15 @@ class PauliSum(eqx.Module):
             raise ValueError(f"Pauli strings need equal lengths and the letters I, X, Y, Z; got {self.strings[:4]}.")
         if len(set(self.strings)) != len(self.strings):
             raise ValueError("Each Pauli string may stand once; PauliSum.from_terms adds up equal ones.")
+        if not hasattr(self.coefficients, "shape"):
+            return
+        if jnp.iscomplexobj(self.coefficients):
+            raise ValueError("The coefficients of a PauliSum are complex; a Hamiltonian needs real ones.")
+        if self.coefficients.shape != (len(self.strings),):
+            raise ValueError(
+                f"{len(self.strings)} Pauli strings need coefficients of shape ({len(self.strings)},); these have "
+                f"{self.coefficients.shape}."
+            )
 
     @classmethod
     def from_terms(cls, terms: Iterable[tuple[str, float]]) -> Self:

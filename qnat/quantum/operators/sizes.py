@@ -1,6 +1,11 @@
 """Sizes of lattices; imports no array library, so that a command line can judge them at once."""
 
 
+def dense_bits(n: int) -> float:
+    """Logarithm to base 2 of the bytes of a dense complex matrix on n qubits, of any n."""
+    return 4 + 2.0 * min(n, 10**300)  # where numbers end; nobody has so many
+
+
 def num_bonds(rows: int, columns: int, *, periodic: bool) -> int:
     """Number of distinct nearest neighbours of a lattice."""
     return sum(across * (along - 1 + (periodic and along > 2)) for across, along in ((rows, columns), (columns, rows)))

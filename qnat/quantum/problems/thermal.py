@@ -26,6 +26,16 @@ from ..models import GibbsFamily, LatentGibbs
 from ..models.metrics import monotone_metrics
 from ..operators.pauli import PauliSum
 
+_CALLED = {
+    "energy_density": ("units of H", "energy per site"),
+    "specific_heat": ("", "specific heat per site"),
+    "magnetisation_x": ("", "magnetisation x"),
+    "magnetisation_z": ("", "magnetisation z"),
+    "susceptibility_x": ("1/energy", "susceptibility x"),
+    "susceptibility_z": ("1/energy", "susceptibility z"),
+}
+"""Units and names of the observables that are numbers."""
+
 
 class ThermalTask(Task):
     """Minimise F[ρ] = β⟨H⟩ − S = −log Z + D(ρ ‖ ρ_β), ρ_β = exp(−βH)/Z, over the states of a model.
@@ -51,10 +61,8 @@ class ThermalTask(Task):
         }
     )
     panels = (
-        Panel("levels", "spectrum"),
-        Panel("matrix", "correlations_zz"),
-        Panel("points", "latent_energies"),
-        Panel("points", "theta"),
+        Panel("levels", "spectrum", against="energies"),
+        Panel("matrix", "correlations_zz", "correlations ⟨ZᵢZⱼ⟩"),
     )
     costs = ("shots",)
     model: LatentGibbs | GibbsFamily
@@ -154,14 +162,19 @@ class ThermalTask(Task):
 
     @eqx.filter_jit
     def artifacts(self, params: PyTree[Array]) -> dict[str, Array | Artifact]:
-        """Of the trained and the exact state: spectra, for n ≤ 6 density matrices, and observables if wanted.
+        """The spectrum of H; of the trained and the exact state spectra, for n ≤ 6 density matrices, observables.
 
         Of a model whose latent energy is a sum over sets of spins, also the energies; of a GibbsFamily of Pauli strings
         its θ.
         """
         exact = thermal(self.energies, self.beta)
         trained = self._of_state(*self.model.spectrum(params)) | self._named(params)
-        return trained | {f"exact_{name}": found for name, found in self._of_state(exact.log_p, self.levels).items()}
+        energies = Artifact(self.energies, ("eigenstate",), unit="units of H", long_name="energy of the level")
+        return {
+            "energies": energies,
+            **trained,
+            **{f"exact_{name}": found for name, found in self._of_state(exact.log_p, self.levels).items()},
+        }
 
     def _named(self, params: PyTree[Array]) -> dict[str, Artifact]:
         """Parameters whose names say what they are."""
@@ -188,4 +201,5 @@ class ThermalTask(Task):
             for name, dims in (("correlations_zz", ("site_i", "site_j")), ("bloch_vectors", ("site", "axis"))):
                 along = {dim: list("XYZ") if dim == "axis" else range(n) for dim in dims}
                 found[name] = Artifact(found[name], dims, along)
+            found |= {name: Artifact(found[name], (), {}, *label) for name, label in _CALLED.items()}
         return found

@@ -23,6 +23,8 @@ class GibbsSpec(VariationalSpec):
 
     task_name: ClassVar[str] = "gibbs"
     ladder: ClassVar[str | None] = "beta"
+    titled = ("hamiltonian", "periodic", "n", "beta", "model", "optimizer", "shots")
+    axis = "β (1/energy)"
     trains = "qnat.quantum.problems:ThermalTask"
 
     beta: float = Field(1.0, ge=0, description="inverse temperature, in inverse units of energy")

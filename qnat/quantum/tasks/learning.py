@@ -100,6 +100,8 @@ class LearningSpec(VariationalSpec):
 
     task_name: ClassVar[str] = "learning"
     ladder: ClassVar[str | None] = "beta"
+    titled = ("hamiltonian", "periodic", "n", "beta", "data", "shots", "model", "optimizer")
+    axis = "β (1/energy)"
     trains = "qnat.quantum.problems:LearningTask"
 
     data: Exact | Counts | Shadows | CountsFile = Exact()

@@ -7,10 +7,12 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from qnat.experiment.errors import RefusedError
+from qnat.experiment.reading import shown
 from qnat.experiment.words.parts import Part
 from qnat.experiment.words.sentence import sentence
 from qnat.experiment.words.spec import Rung, check_memory, check_record, check_time
 
+from ..operators.sizes import dense_bits
 from .system import Size, SystemSpec
 from .variational import VariationalSpec
 
@@ -106,6 +108,7 @@ class SequenceSpec(VariationalSpec):
     task_name: ClassVar[str] = "sequence"
     ladder: ClassVar[str | None] = "element"
     figure: ClassVar[Literal["comparison", "sequence"]] = "sequence"
+    titled = ("hamiltonian", "periodic", "n", "kind", "data", "model", "optimizer")
     trains = "qnat.quantum.problems:SequenceTask"
 
     kind: Ladder | Quench | Open = Ladder()
@@ -135,7 +138,8 @@ class SequenceSpec(VariationalSpec):
         name, _, value = (self.quench or "").partition("=")
         if name not in _OPTIONS or not value:
             raise ValueError(
-                f"quench is '{self.quench}'; it must be an option of the Hamiltonian with its new value, as in field=2."
+                f"quench is '{shown(self.quench, 60)}'; it must be an option of the Hamiltonian with its new value, "
+                "as in field=2."
             )
         before = {word: value for word, value in self.words().items() if word in (*_SHAPE, *_OPTIONS)}
         try:
@@ -151,7 +155,7 @@ class SequenceSpec(VariationalSpec):
             )
         chains = self.seeds if self.data == "recursive" else 1
         runs = (self.elements * (1 + (self.start == "both")) - (self.start == "both")) * chains
-        what = f"{runs} runs, for elements = {self.elements}, of a second each"
+        what = f"To make {runs} runs, for elements = {self.elements}, a second each,"
         check_time(runs, 1.0, what, "choose fewer elements", most=_DAY)
         if self.kind.name == "quench":
             self._check_quench()
@@ -175,7 +179,7 @@ class SequenceSpec(VariationalSpec):
 
     def _check_times(self, kind: Evolution) -> None:
         """Refuses times over which nothing is known any more, or that a solver does not reach."""
-        bits = math.log2(16 * 3 * self.elements) + 2 * self.n
+        bits = math.log2(3 * self.elements) + dense_bits(self.n)
         check_memory(bits, f"The states of elements = {self.elements}", "choose fewer elements")
         energy = max(self.size().energy, self.after.size().energy if kind.name == "quench" else 0.0)
         if not (phase := energy * kind.time_step * self.elements) <= _RADIANS:

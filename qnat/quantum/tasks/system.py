@@ -12,7 +12,7 @@ from qnat.experiment.words.spec import RunSpec, check_memory
 from qnat.experiment.words.values import COUNTS, check_finite
 
 from ..operators.hamiltonian_file import read_sum
-from ..operators.sizes import lattice, num_bonds
+from ..operators.sizes import dense_bits, lattice, num_bonds
 from ..operators.terms import full, is_full, is_identity, qubits
 
 
@@ -130,7 +130,7 @@ class Random(Hamiltonian):
     def size(self, n: int, *, given: bool) -> Size:
         if self.locality > n:
             raise ValueError(f"locality is {self.locality}; it can be at most n = {n}.")
-        check_memory(4 + 2.0 * n, f"The matrix of n = {n} qubits", "choose a smaller n")  # before they are counted
+        check_memory(dense_bits(n), f"The matrix of n = {n} qubits", "choose a smaller n")  # before they are counted
         return Size(n, sum(3**k * math.comb(n, k) for k in range(1, self.locality + 1)), is_real=False, energy=n)
 
     def build(self, n: int) -> Any:

@@ -12,6 +12,7 @@ from qnat.experiment.words.spec import check_memory, check_time
 from qnat.experiment.words.values import Damping, Metric, Trust
 
 from ..circuits.sizes import angles_per_layer, default_layers
+from ..operators.sizes import dense_bits
 from .optimisers import Qbang, QnSpsa, Qpmd
 from .system import Size, SystemSpec
 
@@ -133,7 +134,7 @@ class VariationalSpec(SystemSpec):
         """Refuses more than this machine holds: parameters with a matrix each, and those of the latent energies."""
         # about twelve dense matrices, and one a parameter (three for a metric)
         matrices = (3 if self.optimizer.name == "natural" else 1) * (parameters + 12)
-        bits = math.log2(16 * matrices) + 2 * self.n + math.log2(self.seeds)
+        bits = math.log2(matrices * self.seeds) + dense_bits(self.n)
         seeds = f", seeds = {self.seeds}," if self.seeds > 1 else ""
         check_memory(bits, f"The dense path{seeds} of n = {self.n} qubits", _SMALLER)
         # energies of all bitstrings, and a few moments

@@ -1,0 +1,45 @@
+"""What stands above a figure."""
+
+import pathlib
+from collections.abc import Sequence
+
+from ..errors import RefusedError
+from ..registry import find_spec
+from ..store.result import Result
+from .lines import symbol_of
+
+_LONGEST = 36
+
+
+def headline(runs: Sequence[Result]) -> list[str]:
+    """The task, the words that its spec counts for a title, the seeds; what differs between the runs is left out."""
+    specs = [run.spec for run in runs]
+    task = str(specs[0]["task"])
+    told = () if "problem" in specs[0] else _titled(task)  # a task that no words made
+    words = [name for name in told if specs[0].get(name) not in (None, False)]
+    shared = [name for name in words if all(spec.get(name) == specs[0][name] for spec in specs)]
+    said = [", ".join(dict.fromkeys(str(spec["task"]) for spec in specs)), *(_word(n, specs[0][n]) for n in shared)]
+    seeds = {seed for run in runs if (seed := _seeds(run))}
+    return [*said, *(seeds if len(seeds) == 1 else ())]
+
+
+def _titled(task: str) -> Sequence[str]:
+    """The words for the title of a task; none if it is not installed."""
+    try:
+        return find_spec(task).titled
+    except (RefusedError, AttributeError):  # of a package made before there were titles
+        return ()
+
+
+def _word(name: str, value: str | float) -> str:
+    if isinstance(value, str):
+        text = pathlib.PurePath(value).name
+        return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return name if value is True else f"{symbol_of(name)} = {value:.6g}"
+
+
+def _seeds(run: Result) -> str:
+    first = run.spec.get("seed")
+    if first is None:
+        return ""
+    return f"seed {first}" if run.seeds == 1 else f"seeds {first}–{first + run.seeds - 1}"
