@@ -39,6 +39,7 @@ nb_custom_formats = {".py": "gallery.read"}
 default_role = "code"
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False
+autosummary_generate = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 napoleon_use_rtype = False
