@@ -69,6 +69,9 @@ class OuterProductFisher(AbstractMetric):
     network: Network
     targets: Literal["sampled", "data"] = eqx.field(static=True, default="sampled")
 
+    def passes(self, batch: Any = None) -> float:
+        return 1.0
+
     def at(self, params: Weights, batch: Any = None, *, key: PRNGKeyArray | None = None) -> OuterProducts:
         x, y = batch
         taps = self.network.taps(params, x)
@@ -107,6 +110,12 @@ class KroneckerFisher(AbstractMetric):
         if not self.outputs:
             return BlockDiagonal([RepeatedBlock(zeros(w.shape[1], w), len(w)) for w in params])
         return BlockDiagonal([Kronecker(*(zeros(n, w) for n in w.shape)) for w in params])
+
+    def passes(self, batch: Any = None) -> float:
+        """None of FOOF, whose features a forward pass gives; one for each column of the exact outputs; or one."""
+        x, y = batch
+        part = 1.0 if self.items is None else min(self.items, len(x)) / len(x)
+        return part * self.outputs * (y.shape[1] if self.targets == "exact" else 1)
 
     def at(self, params: Weights, batch: Any = None, *, key: PRNGKeyArray | None = None) -> BlockDiagonal:
         x, y = jax.tree.map(lambda part: part[: self.items], batch)

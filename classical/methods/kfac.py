@@ -12,7 +12,7 @@ from qnat.geometry.kronecker import Kronecker, factored_inverse
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.structured import AbstractInverse
 from qnat.optim.rate import Scalar
-from qnat.optim.running import averaged
+from qnat.optim.running import averaged, gradients_of
 
 from .fisher import FisherMetric, KroneckerFisher
 from .rescaling import Rescaled, rescale
@@ -21,15 +21,20 @@ _MEMORY = 0.95
 _LAMBDA_EVERY, _GAMMA_EVERY = 5, 20
 _LAMBDA_FACTOR = (19 / 20) ** _LAMBDA_EVERY
 _GAMMA_FACTOR = (19 / 20) ** (_GAMMA_EVERY / 2)
+_GAMMAS = 3
 _WARM_UP = 20
 
 
 class KfacDiagnostics(NamedTuple):
-    """damping: λ of the quadratic model. inner_damping: γ² of the factors. gain: actual over predicted change."""
+    """damping: λ of the quadratic model. inner_damping: γ² of the factors. gain: actual over predicted change.
+
+    model_gradients: backward passes of the curvature: of the factors, and two a product with the exact Fisher matrix.
+    """
 
     damping: Scalar
     inner_damping: Scalar
     gain: Scalar
+    model_gradients: Scalar
 
 
 class KfacState(NamedTuple):
@@ -68,7 +73,7 @@ class _Kfac(eqx.Module):
             jax.tree.map(jnp.zeros_like, params),
             self.damping,
             gamma,
-            KfacDiagnostics(zero, zero, zero),
+            KfacDiagnostics(zero, zero, zero, zero),
         )
 
     def update(
@@ -119,7 +124,10 @@ class _Kfac(eqx.Module):
         damping, gain = jax.lax.cond(
             count % _LAMBDA_EVERY == 0, adapted, lambda: (state.damping, state.diagnostics.gain)
         )
-        diagnostics = KfacDiagnostics(state.damping, gamma**2, gain)
+        # every combination of two directions takes two products; a search over γ makes three more
+        combined = jnp.where(count % _GAMMA_EVERY == 0, 1 + _GAMMAS, 1)
+        spent = (gradients_of(self.metric, new, batch) + 4 * combined).astype(gain.dtype)
+        diagnostics = KfacDiagnostics(state.damping, gamma**2, gain, spent)
         return found.direction, KfacState(count, operator, inverses, found.direction, damping, gamma, diagnostics)
 
 

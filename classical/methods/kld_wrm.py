@@ -19,7 +19,7 @@ from optax.tree_utils import tree_vdot
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.structured import AbstractStructured
 from qnat.optim.rate import Scalar, ScalarOrSchedule, Schedule, number, rate_at, scaled, traced_rate
-from qnat.optim.running import StructuredMetric
+from qnat.optim.running import Gradients, StructuredMetric, gradients_of
 
 from ..models.network import Network, Weights
 
@@ -32,12 +32,16 @@ def rate_ratio(learning_rate: Scalar | Schedule, step: Int[Array, ""]) -> Scalar
 
 
 class _QuadraticState(NamedTuple):
-    """average: F̄. wake: ĝ − g + λ F̄ s of the last step. stored: the last iterates, the newest first."""
+    """average: F̄. wake: ĝ − g + λ F̄ s of the last step. stored: the last iterates, the newest first.
+
+    diagnostics: of the last step; an inner step is a gradient of the divergences.
+    """
 
     step: Int[Array, ""]
     average: BlockDiagonal
     wake: PyTree[Array]
     stored: list[PyTree[Array]]
+    diagnostics: Gradients
 
 
 class _Quadratic(eqx.Module):
@@ -52,7 +56,9 @@ class _Quadratic(eqx.Module):
     def init(self, params: PyTree[Array]) -> _QuadraticState:
         stored = [params] * _STORED if self.network is not None else []
         zeros = jax.tree.map(jnp.zeros_like, params)
-        return _QuadraticState(jnp.zeros((), jnp.int32), self.metric.start(params), zeros, stored)
+        return _QuadraticState(
+            jnp.zeros((), jnp.int32), self.metric.start(params), zeros, stored, Gradients(jnp.zeros(()))
+        )
 
     def update(
         self,
@@ -83,7 +89,8 @@ class _Quadratic(eqx.Module):
         step, pull = (scaled(jnp.minimum(1.0, jnp.sqrt(self.clip / length)), tree) for tree in (step, pull))
         wake = jax.tree.map(lambda c, g, f: c - g + f / rate.astype(f.dtype), corrected, updates, pull)
         stored = [params, *state.stored[:-1]] if self.network is not None else []
-        return step, _QuadraticState(state.step + 1, average, wake, stored)
+        spent = gradients_of(self.metric, new, batch) + (0 if self.network is None else self.inner_steps)
+        return step, _QuadraticState(state.step + 1, average, wake, stored, Gradients(spent))
 
     def _refined(
         self,

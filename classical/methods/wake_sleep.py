@@ -118,6 +118,10 @@ class HelmholtzFisher(AbstractMetric):
 
         return BlockDiagonal({part: zeros(weights) for part, weights in params.items()})
 
+    def passes(self, batch: Any = None) -> float:
+        """None: the probabilities of the units, which forward passes give, are all it needs."""
+        return 0.0
+
     def at(self, params: Params, batch: Any = None, *, key: PRNGKeyArray | None = None) -> BlockDiagonal:
         if key is None:
             raise ValueError("The Fisher metric of a Helmholtz machine is a mean over draws; pass key=.")

@@ -113,7 +113,7 @@ class BoltzmannTask(Task):
         units = {"interaction": self.machine.names}
         states = {"state": [format(state, f"0{n}b") for state in range(2**n)]} if n <= _NAMED else {}
         both = {"probabilities": jnp.exp(self.machine.log_probs(params)), "data_probabilities": jnp.exp(self.log_p)}
-        return {name: Artifact(each, ("interaction",), units, "nats") for name, each in thetas.items()} | {
+        return {name: Artifact(each, ("interaction",), units, "nats", "θ") for name, each in thetas.items()} | {
             name: Artifact(each, ("state",), states, long_name="probability") for name, each in both.items()
         }
 

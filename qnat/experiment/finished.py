@@ -15,6 +15,7 @@ from .measures import ERROR, EXACT
 from .registry import find_spec
 from .show.titles import headline
 from .store.files import TABLE, jsonable, read_table
+from .store.place import inside
 from .store.result import Result
 from .store.save import name_of
 from .task import Task
@@ -129,7 +130,7 @@ class Run(Result):
             return None
         rows = {row["folder"]: row for row in read_table(self.path.parent)["runs"]}
         before = rows.get(self.path.name, {}).get("previous")
-        return None if before is None else Result.load(self.path.parent / str(before)).params
+        return None if before is None else Result.load(inside(self.path.parent, before)).params
 
 
 def _found(params: Any, path: tuple[Any, ...]) -> Any:

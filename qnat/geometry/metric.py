@@ -32,6 +32,10 @@ class AbstractMetric(eqx.Module):
     ) -> lx.AbstractLinearOperator:
         """The metric at `params`: a symmetric operator, tagged positive semidefinite, on pytrees like `params`."""
 
+    def passes(self, batch: Any = None) -> float | None:
+        """Backward passes over a batch that `at` takes; None where it takes one a row of a matrix, or two a product."""
+        return None
+
 
 def check_real(metric: AbstractMetric, params: PyTree[Array]) -> None:
     """Raises ValueError if a parameter is complex: a metric is a real bilinear form."""

@@ -88,7 +88,9 @@ class _NaturalGradient(eqx.Module):
             radius = jnp.where(usable, following, radius)
             window = jnp.where(accepted, push(window, trial), window)
         change = select(accepted, change, jax.tree.map(jnp.zeros_like, change))
-        diagnostics = recorded(Diagnostics(residual, damping, clip, state.radius, accepted, cost))
+        passes = None if self.metric is None else self.metric.passes(batch)
+        spent = cost if passes is None else jnp.full_like(cost, passes)
+        diagnostics = recorded(Diagnostics(residual, damping, clip, state.radius, accepted, spent))
         rejected = jnp.where(accepted, 0, state.rejected + 1)
         warm = select(usable, solution, state.direction) if self.warm else None
         return change, NaturalGradientState(

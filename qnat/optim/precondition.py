@@ -29,8 +29,8 @@ class Diagnostics(NamedTuple):
         damping: λ. clip: the factor the step was scaled by to fit the trust region.
         radius: trust radius √(dᵀGd) allowed to this step.
         accepted: 1 if the step was taken, else 0 (and the updates are zero): also where the linear solver failed.
-        model_gradients: gradient equivalents of the metric that need the model but no data: one a row of a dense
-            metric or of a preconditioner's diagonal, two a product of a matrix-free one.
+        model_gradients: backward passes of the model that the metric took: what its `passes` says, or else one a row of
+            a matrix or of a preconditioner's diagonal, two a product of a matrix-free one.
     """
 
     residual: Scalar

@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
 from qnat.geometry.operators import BlockDiagonal
 from qnat.geometry.structured import AbstractInverse, Inverter, exact_inverse
 
-from .rate import number
+from .rate import Scalar, number
 
 
 class StructuredMetric(Protocol):
@@ -24,13 +24,32 @@ class StructuredMetric(Protocol):
     def at(self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None) -> Any:
         """The metric at `params`, from the items of `batch`."""
 
+    def passes(self, batch: Any = None) -> float | None:
+        """As of `AbstractMetric`."""
+
+
+class Gradients(NamedTuple):
+    """model_gradients: backward passes that the geometry of a step took beside the gradient of the loss."""
+
+    model_gradients: Scalar
+
 
 class RunningMetricState(NamedTuple):
-    """step: steps so far. operator: the average, None if there is no memory. inverses: one a block."""
+    """step: steps so far. operator: the average, None if there is no memory. inverses: one a block.
+
+    diagnostics: of the last step.
+    """
 
     step: Int[Array, ""]
     operator: lx.AbstractLinearOperator | None
     inverses: list[AbstractInverse]
+    diagnostics: Gradients
+
+
+def gradients_of(metric: StructuredMetric, operator: lx.AbstractLinearOperator, batch: Any) -> Scalar:
+    """Backward passes that evaluating the metric takes: its own count, or a row a parameter."""
+    passes = metric.passes(batch)
+    return jnp.asarray(operator.in_size() if passes is None else passes, dtype=float)
 
 
 def averaged(operator: Any, new: Any, step: Int[Array, ""], memory: Float[ArrayLike, ""]) -> Any:
@@ -66,7 +85,12 @@ class _RunningMetric(eqx.Module):
 
     def init(self, params: PyTree[Array]) -> RunningMetricState:
         operator = self.metric.start(params)
-        return RunningMetricState(jnp.zeros((), jnp.int32), operator if self.averages else None, self._invert(operator))
+        return RunningMetricState(
+            jnp.zeros((), jnp.int32),
+            operator if self.averages else None,
+            self._invert(operator),
+            Gradients(jnp.zeros(())),
+        )
 
     def _invert(self, operator: lx.AbstractLinearOperator) -> list[AbstractInverse]:
         return [self.inverter(block, self.damping) for block in _blocks(operator)]
@@ -93,8 +117,10 @@ class _RunningMetric(eqx.Module):
             inverses = jax.lax.cond(
                 due, lambda: self._invert(self.metric.at(params, batch, key=key)), lambda: state.inverses
             )
-        direction = _apply(inverses, self.metric.start(params), updates)
-        return direction, RunningMetricState(state.step + 1, operator, inverses)
+        empty = self.metric.start(params)
+        spent = gradients_of(self.metric, empty, batch) * (1 if self.averages else due)
+        direction = _apply(inverses, empty, updates)
+        return direction, RunningMetricState(state.step + 1, operator, inverses, Gradients(spent))
 
 
 def scale_by_running_metric(

@@ -12,7 +12,7 @@ from ..errors import RefusedError
 from ..reading import reading
 from ..registry import find_spec
 from ..store.files import PART, RUN, TABLE, read_run, read_table
-from ..store.opened import check_regular
+from ..store.opened import check_regular, content_of
 from ..store.place import inside
 from ..store.result import Result, units_of
 from .lines import Entry, ordered
@@ -62,7 +62,7 @@ def _check_figure(path: pathlib.Path) -> None:
         raise RefusedError(f"{part} is in the way; remove it, or give another name with --figure.")
     check_regular(path)
     with reading(path, instead="give another name with --figure"):
-        if path.exists() and not _OWN.search(path.read_bytes()):
+        if path.exists() and not _OWN.search(content_of(path)):
             raise RefusedError(f"{path} is there already, and not drawn by qnat; give another name with --figure.")
 
 

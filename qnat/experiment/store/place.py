@@ -70,8 +70,10 @@ def standing(path: pathlib.Path, record: Mapping[str, Any], *, resume: bool, for
 def difference(old: Mapping[str, Any], record: Mapping[str, Any]) -> str | None:
     """The first word of a stored record that is another in this one; steps may grow."""
     new = json.loads(json.dumps(jsonable(dict(record))))
-    # what a file said is told apart by its digest: records of version 0.1 have nothing else
-    names = [name for name in new if f"{name}_sha256" not in new]
+    # what a file said is told apart by its digest: records of version 0.1 have nothing else; a digest that an older
+    # record lacks tells nothing, and then the name of the file does
+    young = {name for name in new if name.endswith("_sha256") and name not in old}
+    names = [name for name in new if name not in young and (f"{name}_sha256" not in new or f"{name}_sha256" in young)]
     for name in [*names, *(key for key in old if key not in new)]:
         before, now = old.get(name), new.get(name)
         if before != now and not (name == "steps" and before is not None and now > before):

@@ -47,7 +47,10 @@ class LearningTask(Task):
 
     name = "learning"
     measures: ClassVar[tuple[Measure, ...]] = (Measure("relative_entropy", "nats", exact=True),)
-    panels: ClassVar[tuple[Panel, ...]] = (Panel("points", "couplings"),)
+    panels: ClassVar[tuple[Panel, ...]] = (
+        Panel("points", "couplings"),
+        Panel("levels", "modular_spectrum"),
+    )
     model: GibbsFamily | LatentGibbs
     moments: Float[Array, " P"] | None
     covariance: Float[Array, "P P"] | None
