@@ -73,8 +73,11 @@ def load(name: str) -> Data:
 @functools.lru_cache(maxsize=2)
 def _load(found: Source, _stamps: tuple[tuple[int, int], ...]) -> Data:
     header(found.name)  # refuses shapes that do not fit
-    with reading(found.name, THE_DATA):
-        data = _READERS[found.format](*found.files)
+    if found.format == "digits":  # no file of somebody else
+        data = _digits()
+    else:
+        with reading(found.name, THE_DATA):
+            data = _READERS[found.format](*found.files)
     name = shown(found.name, 4096)
     if not all(np.isfinite(part).all() for part in (data.train, data.test)):
         raise RefusedError(f"The data in {name} hold values that are not finite; remove those items.")
@@ -147,7 +150,6 @@ def _numpy(path: pathlib.Path) -> Data:
 
 
 _READERS: dict[str, Callable[..., Data]] = {
-    "digits": _digits,
     "mnist": _mnist,
     "matlab": _matlab,
     "density": _density,
