@@ -9,7 +9,7 @@ from qnat.experiment.reading import shown
 
 IN_WORDS = (
     "hidden layers: numbers of units, such as 64-32, or convolutions, such as c8k3s2 (8 channels, patches of 3 x 3, "
-    "stride 2); the narrowest layer of an autoencoder, its code, is linear"
+    "stride 2); the narrowest layer of an autoencoder, its code, is linear; none makes a regression linear in the items"
 )
 _COUNT = "([1-9][0-9]{0,99})"
 _LAYER = re.compile(rf"{_COUNT}|c{_COUNT}k{_COUNT}(?:s{_COUNT})?")
@@ -26,13 +26,13 @@ class HiddenLayer(NamedTuple):
 
 
 def hidden(layers: str) -> list[HiddenLayer]:
-    """The layers that the words, such as c8k3-32, describe."""
-    found, words = [], layers.split("-")
+    """The layers that the words, such as c8k3-32, describe; "none" describes no layer."""
+    found, words = [], [] if layers == "none" else layers.split("-")
     check_depth(words)
     for word in words:
         if (match := _LAYER.fullmatch(word)) is None:
             raise ValueError(
-                f"'{shown(word, 60)}' is not a layer; give numbers of units or convolutions, such as c8k3-32."
+                f"'{shown(word, 60)}' is not a layer; give numbers of units or convolutions, such as c8k3-32, or none."
             )
         units, channels, kernel, stride = match.groups()
         found.append(HiddenLayer(int(units or channels), int(kernel) if kernel else None, int(stride or 1)))
@@ -78,7 +78,7 @@ class Shape(NamedTuple):
 
 def shapes(layers: Sequence[HiddenLayer], width: int, outputs: int) -> list[Shape]:
     """Those of a network that `check_pictures` passes, on items of `width` values."""
-    found, side, before = [], math.isqrt(width), 1 if layers[0].kernel else width
+    found, side, before = [], math.isqrt(width), 1 if layers and layers[0].kernel else width
     for layer in layers:
         if layer.kernel is None:
             found.append(Shape(before + 1, layer.units, 1))

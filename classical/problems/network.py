@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qnat.experiment.measures import Artifact, Measure, Panel
+from qnat.experiment.measures import ERROR, Artifact, Measure, Panel
 from qnat.experiment.task import Task
 from qnat.geometry.families import AbstractExponentialFamily, Bernoulli, Categorical, Normal
 from qnat.geometry.metric import AbstractMetric
@@ -45,6 +45,7 @@ class NetworkTask(Task):
     panels = (
         Panel("images", "reconstructions", "test items, each beside its reconstruction"),
         Panel("matrix", "confusion", "confusion matrix"),
+        Panel("points", "weights"),
     )
     network: Network
     x: Float[Array, "N D"]
@@ -111,6 +112,18 @@ class NetworkTask(Task):
         """The network with its weights, which predicts."""
         return TrainedNetwork(self.network, params)
 
+    def _errors(self, params: Weights) -> Float[Array, " D+1"]:
+        """Standard errors of the weights of a linear regression."""
+        features = jnp.concatenate([self.x, jnp.ones_like(self.x[:, :1])], axis=1)
+        residuals = self.y[:, 0] - features @ params[0][0]
+        curvature, vectors = jnp.linalg.eigh(features.T @ features)
+        known = curvature > curvature[-1] * curvature.size * jnp.finfo(curvature.dtype).eps
+        free = jnp.any(~known & (vectors**2 > 1e-8), axis=1)
+        inverse = vectors**2 @ jnp.where(known, 1 / jnp.where(known, curvature, 1), 0)
+        freedom = len(features) - jnp.sum(known)
+        variance = jnp.where(freedom > 0, residuals @ residuals / freedom, jnp.inf)
+        return jnp.where(free, jnp.inf, jnp.sqrt(variance * inverse))
+
     def _confusion(self, params: Weights) -> Float[Array, "K K"]:
         """How many test items of each class, a row each, are taken for which."""
         count = self.test_y.shape[1]
@@ -118,11 +131,19 @@ class NetworkTask(Task):
         return jnp.zeros((count, count), int).at[jnp.argmax(self.test_y, axis=1), taken].add(1)
 
     def artifacts(self, params: Weights) -> dict[str, Artifact]:
-        """Of a classifier the confusion matrix; of an autoencoder test pictures, each before its reconstruction."""
+        """Of a classifier the confusion matrix; of an autoencoder test pictures, each before its reconstruction.
+
+        Of a linear regression the weights and their standard errors, those of least squares: the variance of the
+        residuals times (XᵀX)⁻¹, infinite where the items do not determine a weight.
+        """
         if isinstance(self.network.family, Categorical):
             classes = {dim: range(self.test_y.shape[1]) for dim in ("true_class", "predicted_class")}
             label = Artifact(self._confusion(params), tuple(classes), classes, "test items", "confusion matrix")
             return {"confusion": label}
+        if isinstance(self.network.family, Normal) and len(self.network.layers) == self.y.shape[1] == 1:
+            along = {"input": [*map(str, range(self.x.shape[1])), "bias"]}
+            both = {"weights": params[0][0], "weights" + ERROR: self._errors(params)}
+            return {name: Artifact(each, ("input",), along, long_name="weight") for name, each in both.items()}
         side = round(self.test_x.shape[1] ** 0.5)
         if not isinstance(self.network.family, Bernoulli) or self.test_y.shape[1] != side * side:
             return {}
@@ -162,6 +183,6 @@ def network_task(
     width = pairs.x.shape[1]
     code = min(units for units, *_ in hidden) if kind == "autoencode" else 0
     layers = [Layer(units, "linear" if units == code else activation, side, step) for units, side, step in hidden]
-    inputs = width if hidden[0][1] is None else (1, math.isqrt(width), math.isqrt(width))
+    inputs = width if not hidden or hidden[0][1] is None else (1, math.isqrt(width), math.isqrt(width))
     network = Network(inputs, (*layers, Layer(pairs.y.shape[1], "linear")), _FAMILIES[kind])
     return NetworkTask(network, pairs.x, pairs.y, pairs.test_x, pairs.test_y, batch=batch)

@@ -99,6 +99,8 @@ class NetworkSpec(RunSpec):
             raise ValueError("The items have one value, which is the target of regress; give items with more values.")
         if self.inverse == "tridiagonal" and self.convolutions:
             raise ValueError("inverse tridiagonal is one of dense layers; choose diagonal, or leave convolutions out.")
+        if kind == "autoencode" and not self.hidden:
+            raise ValueError("layers is none, and an autoencoder needs a code; give its units.")
         check_pictures(self.hidden, width)
         self._check_memory(width, width if kind == "autoencode" else 1)
         return self

@@ -153,3 +153,26 @@ def test_runs_improve_record_and_resume(tmp_path):
 def test_what_does_not_fit_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_linear_regression_is_least_squares_with_its_errors():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(40, 3))
+    x[:, 2] = 1.5  # like the bias, which the items then do not determine
+    y = 2.0 * x[:, :1] + 0.5 + 0.3 * random.normal(size=(40, 1))
+    task = NetworkTask(Network(3, (Layer(1, "linear"),), Normal()), x, y, x[:10], y[:10], batch=40)
+    features = np.c_[x[:, :2], np.ones(40)]
+    best, square, *_ = np.linalg.lstsq(features, y[:, 0])
+    coords = {}
+
+    @jax.jit
+    def found(w):
+        artifacts = task.artifacts([w[None]])
+        coords.update(artifacts["weights"].coords)
+        return artifacts["weights_error"].value
+
+    got = np.asarray(found(np.array([best[0], best[1], 0.0, best[2]])))
+    errors = np.sqrt(square / (40 - 3) * np.diag(np.linalg.inv(features.T @ features)))
+    np.testing.assert_allclose(got[:2], errors[:2], rtol=1e-10)
+    assert np.isinf(got[2:]).all()
+    assert coords == {"input": ["0", "1", "2", "bias"]}
