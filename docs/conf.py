@@ -19,6 +19,7 @@ PROFILE = tempfile.TemporaryDirectory()
 (pathlib.Path(PROFILE.name) / "profile_default" / "ipython_kernel_config.py").write_text(
     'c = get_config()\nc.IPKernelApp.matplotlib = "inline"\nc.InlineBackend.figure_formats = {"svg"}\n'
 )
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # most of a build compiles programs that run once
 os.environ |= {"IPYTHONDIR": PROFILE.name, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 project = "qnat"
