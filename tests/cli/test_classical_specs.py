@@ -18,7 +18,7 @@ from classical.tasks.helmholtz import HelmholtzSpec
 from classical.tasks.network import NetworkSpec
 from qnat.cli import main
 from qnat.experiment import Run
-from qnat.experiment.store.files import write_json
+from qnat.experiment.store.place import difference
 from qnat.experiment.words.flat import choices
 from qnat.experiment.words.references import entries
 
@@ -165,17 +165,15 @@ def test_what_does_not_fit_is_refused_in_a_sentence(arguments, message, bits, tm
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_folder_from_before_there_were_digests_knows_its_data_by_name(bits, tmp_path, capsys):
-    run = ["run", "network", "--layers", "3", "--batch", "5", "--json", "--out", "r", "--resume"]
-    assert main([*run, "--data", bits, "--steps", "1"]) == 0
-    document = json.loads((tmp_path / "r" / "run.json").read_text())
-    del document["spec"]["data_sha256"]
-    write_json(tmp_path / "r" / "run.json", document)
+def test_a_record_from_before_there_were_digests_knows_its_data_by_name(bits, tmp_path):
+    record = NetworkSpec(data=bits, batch=5, layers="3").record()
+    old = {name: value for name, value in record.items() if name != "data_sha256"}
+    assert difference(old, record) is None
     (tmp_path / bits).rename("moved.npy")
-    assert main([*run, "--data", "moved.npy", "--steps", "2"]) == 2
-    assert "r holds another run: its data is" in capsys.readouterr().err
-    (tmp_path / "moved.npy").rename(bits)
-    assert main([*run, "--data", bits, "--steps", "2"]) == 0
+    moved = NetworkSpec(data="moved.npy", batch=5, layers="3").record()
+    assert difference(record, moved) is None
+    assert difference(old, moved) == "data"
+    assert difference(record | {"data_sha256": "0"}, record) == "data_sha256"
 
 
 def test_a_run_knows_its_data_by_their_bytes(bits, tmp_path, capsys):

@@ -134,7 +134,7 @@ REFUSED = [
     ('{"terms": ' + BRACKETS + "]" * 5000 + "}", "it is nested too deeply"),
     ("{}", "holds no term"),
     ('[["\\ud800", 1]]', r"'\\ud800' is not a Pauli string"),
-    ("\x1b[2J 1", r"'\\x1b\[2J 1' is not a term"),
+    ("\x1b[2J 1", r"'\\u001b\[2J 1' is not a term"),
 ]
 
 
