@@ -24,10 +24,10 @@ from .style import (
     MARKS,
     STYLE,
     WIDTH,
-    columns_within,
     heading,
     in_words,
     label_values,
+    legend_below,
     put_title,
     save_figure,
 )
@@ -86,7 +86,7 @@ def draw_comparison(
             handles.append(Line2D([], [], color=GREY, marker="o", mec="white", mew=0.5, linestyle="none", label=words))
         if any(line.run.seeds > 1 for line in lines):
             handles.append(Patch(color=GREY, alpha=0.25, lw=0, label="range over seeds"))
-        _legend(figure, [*handles, *([below_handle()] if below else [])])
+        legend_below(figure, [*handles, *([below_handle()] if below else [])])
         if path is not None:
             save_figure(figure, pathlib.Path(path))
     return figure
@@ -184,10 +184,3 @@ def _handles(lines: Sequence[Line], series: Sequence[str]) -> list[Any]:
         handles.append(Line2D([], [], color=GREY, label="cold or scaled start"))
         handles.append(Line2D([], [], color=GREY, linestyle=DASHES, label="plain warm start"))
     return handles
-
-
-def _legend(figure: Figure, handles: Sequence[Any]) -> None:
-    if handles:
-        columns = columns_within(72 * figure.get_figwidth(), handles)
-        figure.set_figheight(figure.get_figheight() + 0.17 * (-(-len(handles) // columns) - 1))
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns)

@@ -23,10 +23,10 @@ from .style import (
     GREY,
     MARKS,
     STYLE,
-    columns_within,
     figure_of,
     heading,
     in_words,
+    legend_below,
     put_title,
     save_figure,
     title_of,
@@ -231,5 +231,4 @@ def _legend(figure: Figure, rows: Sequence[_Row], series: Sequence[str]) -> None
         handles.append(Line2D([], [], label=in_words(name) or "trained, every seed", **look, **_DOT))
     if any(row.line.start == "plain" for row in rows):
         handles.append(Line2D([], [], marker="X", color=GREY, label="plain warm start", **_DOT))
-    columns = columns_within(72 * figure.get_figwidth(), handles)
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+    legend_below(figure, handles)

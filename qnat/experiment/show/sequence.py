@@ -22,9 +22,9 @@ from .style import (
     GREY,
     STYLE,
     WIDTH,
-    columns_within,
     in_words,
     label_values,
+    legend_below,
     put_title,
     save_figure,
 )
@@ -89,9 +89,7 @@ def draw_sequence(entries: Sequence[Entry], ladder: str, path: str | pathlib.Pat
         handles += [Patch(color=GREY, alpha=0.25, lw=0, label="range over seeds")] if several else []
         handles += [below_handle()] if below else []
         put_title(figure, headline([entry.run for entry in entries]))
-        columns = columns_within(72 * figure.get_figwidth(), handles)
-        figure.set_figheight(figure.get_figheight() + 0.17 * -(-len(handles) // columns))
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        legend_below(figure, handles)
         if path is not None:
             save_figure(figure, pathlib.Path(path))
     return figure

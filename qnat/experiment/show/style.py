@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -105,14 +104,28 @@ def label_values(axes: Axes, text: str) -> None:
 
 def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
     """A legend on top of a panel, where it hides no data."""
+    columns = columns_within(size_of(axes)[0], handles)
     axes.legend(
-        handles=handles,
+        handles=by_rows(handles, columns),
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=columns_within(size_of(axes)[0], handles),
+        ncols=columns,
         borderaxespad=0.2,
         borderpad=0.2,
     )
+
+
+def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
+    """A legend under all panels, which makes the figure higher by its rows beyond the first."""
+    if handles:
+        columns = columns_within(72 * figure.get_figwidth(), handles)
+        figure.set_figheight(figure.get_figheight() + 0.17 * (-(-len(handles) // columns) - 1))
+        figure.legend(handles=by_rows(handles, columns), loc="outside lower center", ncols=columns)
+
+
+def by_rows(handles: Sequence[Any], columns: int) -> list[Any]:
+    """Entries in the order in which matplotlib, which fills a legend column by column, shows them row by row."""
+    return [handle for column in range(columns) for handle in handles[column::columns]]
 
 
 def columns_within(points: float, handles: Sequence[Any]) -> int:
@@ -120,7 +133,7 @@ def columns_within(points: float, handles: Sequence[Any]) -> int:
     widths = [4.7 * len(str(handle.get_label())) + 28 for handle in handles]
 
     def total(columns: int) -> float:
-        return sum(max(part) for part in np.array_split(widths, columns))  # as matplotlib deals them out
+        return sum(max(widths[column::columns]) for column in range(columns))
 
     return next((count for count in range(len(handles), 1, -1) if total(count) <= points), 1)
 

@@ -195,7 +195,7 @@ class LearningTask(Task):
             thetas = {"": params, ERROR: error} | ({} if self.theta_true is None else {EXACT: self.theta_true})
         generators = getattr(self.model, "generators", None)
         along = {"generator": generators.strings} if isinstance(generators, PauliSum) else {}
-        found = {name: Artifact(each, ("eigenstate",), unit="nats") for name, each in spectra.items()}
+        found = {name: Artifact(each, ("eigenstate",), {}, "nats", "modular energy") for name, each in spectra.items()}
         beta, unit = (1.0, "nats") if self.beta is None else (self.beta, "energy")
         for which, each in thetas.items():
             before, behind = (EXACT, "") if which == EXACT else ("", which)
