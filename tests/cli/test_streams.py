@@ -85,7 +85,13 @@ def test_a_refusal_does_not_need_them_either(streams):
 _ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-@pytest.mark.parametrize("environment", [_ASCII, {"PYTHONIOENCODING": "ascii"}], ids=["locale", "streams"])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param(_ASCII, id="locale"),
+        pytest.param({"PYTHONIOENCODING": "ascii"}, id="streams", marks=pytest.mark.slow),
+    ],
+)
 def test_without_utf_8_ascii_is_written(environment):
     for command in ("run gibbs --help", "list", "run gibbs --hamiltonian β.txt", "cite β–1"):
         found = _shell(_PROGRAM + command, **environment)
@@ -182,6 +188,7 @@ _NAMES = [
     "日本",
     "",
 ]
+_FEW = ("[x]", "$x$", "$\\frac{", "_name", "\x1b[31mred\x1b[0m", "")
 
 
 def _run(**changes):
@@ -235,7 +242,9 @@ def test_the_bar_shows_names_as_they_are(monkeypatch, name):
     assert f"a {console.literal(name)}" in stream.getvalue()
 
 
-@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize(
+    "name", [each if each in _FEW else pytest.param(each, marks=pytest.mark.slow) for each in _NAMES]
+)
 def test_figures_show_names_as_they_are(tmp_path, name):
     with mpl.rc_context(STYLE):
         figure = Figure()
