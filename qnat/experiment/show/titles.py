@@ -16,7 +16,7 @@ def headline(runs: Sequence[Result]) -> list[str]:
     specs = [run.spec for run in runs]
     task = str(specs[0]["task"])
     told = () if "problem" in specs[0] else _titled(task)  # a task that no words made
-    words = [name for name in told if specs[0].get(name) not in (None, False)]
+    words = [name for name in told if specs[0].get(name) is not None and specs[0][name] is not False]  # 0 is a value
     shared = [name for name in words if all(spec.get(name) == specs[0][name] for spec in specs)]
     said = [", ".join(dict.fromkeys(str(spec["task"]) for spec in specs)), *(_word(n, specs[0][n]) for n in shared)]
     seeds = {seed for run in runs if (seed := _seeds(run))}
