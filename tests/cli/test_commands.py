@@ -61,6 +61,14 @@ def test_figures_come_in_the_formats_asked_for(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_systems_on_different_rungs_are_told_apart(capsys):
+    assert main(["run", "gibbs", *_TINY, "--beta", "1", "--out", "a"]) == 0
+    assert main(["run", "gibbs", *_TINY, "--beta", "2", "--hamiltonian", "xxz", "--out", "b"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "a", "b"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["beta", "hamiltonian"]
+
+
 def test_json_is_one_object_and_nothing_else(capfd):
     assert main(["run", "gibbs", *_TINY, "--json", "--out", "r"]) == 0
     printed = capfd.readouterr()
