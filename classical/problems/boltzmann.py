@@ -1,5 +1,6 @@
 """Learning a Boltzmann machine: the relative entropy from a distribution, exactly."""
 
+import types
 from collections.abc import Mapping
 
 import equinox as eqx
@@ -36,6 +37,7 @@ class BoltzmannTask(Task):
 
     name = "boltzmann"
     measures = (Measure("relative_entropy", "nats", exact=True),)
+    units = types.MappingProxyType({"loss": "nats", "parameter_error": "nats"})
     panels = (Panel("points", "theta"),)
     machine: BoltzmannMachine
     log_p: Float[Array, " states"]

@@ -1,5 +1,6 @@
 """Networks and Helmholtz machines as tasks: data in batches, losses in nats, curves on items kept for testing."""
 
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,6 +41,7 @@ class HelmholtzTask(Task):
 
     name = "helmholtz"
     measures = (Measure("test_negative_log_likelihood", "nats"),)
+    units = types.MappingProxyType({"loss": "nats"})
     panels = (Panel("images", "samples", "samples of the trained machine"),)
     machine: HelmholtzMachine
     x: Float[Array, "N n"]

@@ -1,6 +1,7 @@
 """Networks and Helmholtz machines as tasks: data in batches, losses in nats, curves on items kept for testing."""
 
 import math
+import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -41,6 +42,9 @@ class NetworkTask(Task):
         Measure("test_loss", "nats"),
         Measure("test_accuracy", better="higher"),
         Measure("test_rmse", "units of the target"),
+    )
+    units = types.MappingProxyType(
+        {"loss": "nats", "train_loss": "nats", "train_accuracy": "", "train_rmse": "units of the target"}
     )
     panels = (
         Panel("images", "reconstructions", "test items, each beside its reconstruction"),
@@ -116,13 +120,16 @@ class NetworkTask(Task):
         """Standard errors of the weights of a linear regression."""
         features = jnp.concatenate([self.x, jnp.ones_like(self.x[:, :1])], axis=1)
         residuals = self.y[:, 0] - features @ params[0][0]
+        lengths = jnp.linalg.norm(features, axis=0)
+        scales = jnp.where(lengths > 0, lengths, 1)  # so that inputs of small values are not taken for rounding
+        features = features / scales
         curvature, vectors = jnp.linalg.eigh(features.T @ features)
         known = curvature > curvature[-1] * curvature.size * jnp.finfo(curvature.dtype).eps
         free = jnp.any(~known & (vectors**2 > 1e-8), axis=1)
         inverse = vectors**2 @ jnp.where(known, 1 / jnp.where(known, curvature, 1), 0)
         freedom = len(features) - jnp.sum(known)
         variance = jnp.where(freedom > 0, residuals @ residuals / freedom, jnp.inf)
-        return jnp.where(free, jnp.inf, jnp.sqrt(variance * inverse))
+        return jnp.where(free, jnp.inf, jnp.sqrt(variance * inverse) / scales)
 
     def _confusion(self, params: Weights) -> Float[Array, "K K"]:
         """How many test items of each class, a row each, are taken for which."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from qnat.experiment.console import ready, say
 from qnat.experiment.errors import NonFiniteError, RefusedError, missing
 from qnat.experiment.registry import find_spec, stem, task_names
-from qnat.experiment.stopwatch import account
+from qnat.experiment.stopwatch import account, in_words
 from qnat.experiment.store.files import FIGURE, figure_files, read_run
 from qnat.experiment.store.place import check_writable, next_free, standing
 from qnat.experiment.sweep.plan import check_data, check_tunable, plan, sweep_standing
@@ -95,13 +95,13 @@ def _run(chosen: argparse.Namespace) -> int:
     return _print(chosen, run)
 
 
-def _print(chosen: argparse.Namespace, run: "Result") -> int:
+def _print(chosen: argparse.Namespace, run: "Result", spent: str | None = None) -> int:
     from qnat.experiment.show.report import print_json, print_run
 
     if chosen.json:
         print_json(run)
     else:
-        print_run(run, account())
+        print_run(run, account() if spent is None else spent)
     return 0
 
 
@@ -110,7 +110,7 @@ def _show(chosen: argparse.Namespace) -> int:
     if (table := table_of(chosen.run)) is not None:
         from qnat.experiment.show.report import print_sweep
 
-        print_sweep(table, chosen.run, account(), as_json=chosen.json)
+        print_sweep(table, chosen.run, "", as_json=chosen.json)
         if not chosen.json:
             say_progress(table)
         return 0
@@ -120,7 +120,8 @@ def _show(chosen: argparse.Namespace) -> int:
     from qnat.experiment.show.compare import declared
     from qnat.experiment.store.result import Result
 
-    return _print(chosen, declared([Result.load(chosen.run)])[0])
+    run = declared([Result.load(chosen.run)])[0]
+    return _print(chosen, run, in_words(run.spent))  # what the run took, not this command
 
 
 def _finish(chosen: argparse.Namespace) -> int:

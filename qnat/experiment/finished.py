@@ -121,7 +121,8 @@ class Run(Result):
 
     def _best(self) -> int:
         sign = 1 if self.judge.better == "lower" else -1
-        return int(np.argmin(sign * self.curves[self.judge.name][:, -1]))
+        ends = sign * self.curves[self.judge.name][:, -1]
+        return int(np.argmin(np.where(np.isnan(ends), np.inf, ends)))
 
     def _previous(self) -> Any:
         """The parameters of the run from which this one's data were made; None where that is none."""

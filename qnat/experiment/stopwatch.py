@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Literal
 
 Part = Literal["compile", "train", "write", "draw"]
@@ -29,4 +29,9 @@ def account() -> str:
     """The seconds of this process so far, and what they went into."""
     whole = time.perf_counter() - _BEGAN
     parts = {"import": whole - sum(_spent.values())} | {part: _spent[part] for part in PARTS}
-    return f"{whole:.1f} s in all: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.items())
+    return f"{whole:.1f} s in all: {in_words(parts)}"
+
+
+def in_words(spent: Mapping[str, float]) -> str:
+    """Seconds by what they went into."""
+    return ", ".join(f"{name} {seconds:.1f}" for name, seconds in spent.items())

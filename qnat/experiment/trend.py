@@ -42,7 +42,8 @@ def slope(values: Float[np.ndarray, "seeds rows"], steps: Float[np.ndarray, " ro
     square = np.sum(places**2)
     value = heights @ places / square
     residual = heights - heights.mean(axis=1, keepdims=True) - value[:, None] * places
-    return Slope(value, np.sqrt(np.sum(residual**2, axis=1) / (blocks - 2) / square))
+    with np.errstate(over="ignore"):  # what has diverged has an infinite error
+        return Slope(value, np.sqrt(np.sum(residual**2, axis=1) / (blocks - 2) / square))
 
 
 def goal(measures: Sequence[Measure], curves: Curves) -> Measure | None:

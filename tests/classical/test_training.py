@@ -175,4 +175,11 @@ def test_a_linear_regression_is_least_squares_with_its_errors():
     errors = np.sqrt(square / (40 - 3) * np.diag(np.linalg.inv(features.T @ features)))
     np.testing.assert_allclose(got[:2], errors[:2], rtol=1e-10)
     assert np.isinf(got[2:]).all()
+    network = Network(2, (Layer(1, "linear"),), Normal())
+    small = NetworkTask(network, x[:, :2] * [1, 1e-5], y, x[:10, :2], y[:10], batch=40)
+    single = jax.tree.map(lambda leaf: leaf.astype(np.float32) if eqx.is_array(leaf) else leaf, small)
+    found = jax.jit(lambda w: single.artifacts([w[None]])["weights_error"].value)
+    got = np.asarray(found(np.array([best[0], 1e5 * best[1], best[2]], np.float32)))
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, errors * [1, 1e5, 1], rtol=1e-4)  # an input of small values is not one of none
     assert coords == {"input": ["0", "1", "2", "bias"]}

@@ -46,10 +46,12 @@ def test_figures_come_in_the_formats_asked_for(tmp_path, capsys):
 
     assert main(["run", "gibbs", *_TINY, "--out", "r", "--format", "pdf"]) == 0
     assert formats("r") == [".pdf"]
+    assert capsys.readouterr().out.splitlines()[-1] == "r/figure.pdf"
     assert main(["run", "gibbs", *_TINY, "--out", "r", "--resume", "--format", "svg,png"]) == 0  # finished, and drawn
     assert formats("r") == [".pdf", ".png", ".svg"]
     assert main(["sweep", "gibbs", *_TINY, "--beta", "1,2", "--out", "s", "--format", "pdf"]) == 0
     assert formats("s") == formats("s/beta=1.0") == [".pdf"]
+    assert capsys.readouterr().out.splitlines()[-2:] == ["s/table.json", "s/figure.pdf"]
     assert main(["sweep", "gibbs", *_TINY, "--beta", "1,2", "--out", "s", "--resume", "--format", "svg"]) == 0
     assert formats("s") == [".pdf", ".svg"]
     assert main(["compare", "r", "s", "--figure", "c.pdf"]) == 0
@@ -57,6 +59,14 @@ def test_figures_come_in_the_formats_asked_for(tmp_path, capsys):
     assert main(["compare", "r", "s", "--figure", "d.1", "--format", "png,svg"]) == 0
     assert formats(".", "d.1") == [".png", ".svg"]
     assert capsys.readouterr().err == ""
+
+
+def test_systems_on_different_rungs_are_told_apart(capsys):
+    assert main(["run", "gibbs", *_TINY, "--beta", "1", "--out", "a"]) == 0
+    assert main(["run", "gibbs", *_TINY, "--beta", "2", "--hamiltonian", "xxz", "--out", "b"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "a", "b"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["beta", "hamiltonian"]
 
 
 def test_json_is_one_object_and_nothing_else(capfd):

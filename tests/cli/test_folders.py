@@ -101,7 +101,10 @@ def test_show_prints_a_finished_run_again(here, capsys):
     assert main(["run", "gibbs", *WORDS, "--steps", "3", "--out", "r"]) == 0
     before = capsys.readouterr().out.split(" s; ")[0]
     assert main(["show", "r"]) == 0
-    assert capsys.readouterr().out.split(" s; ")[0] == before
+    printed, times = capsys.readouterr().out.split(" s; ")
+    assert printed == before
+    spent = Run.load("r").spent
+    assert times.splitlines()[0] == ", ".join(f"{part} {spent[part]:.1f}" for part in spent)  # of the run, not of show
     assert main(["show", "r", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["loss"] == Run.load("r").final["loss"]
 
@@ -111,6 +114,7 @@ def test_show_prints_a_sweep_again_and_says_what_is_left(here, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("relative entropy at the first and the last step")
     assert "--resume" not in printed
+    assert " in all" not in printed  # that would be the time of this command
     table = json.loads(pathlib.Path("runs/sweep/table.json").read_text())
     table["runs"][1]["status"] = "pending"
     write_json(pathlib.Path("runs/sweep/table.json"), table)

@@ -244,6 +244,8 @@ def test_a_title_says_what_the_runs_share():
     assert titles.headline(runs[:1]) == ["gibbs", "$chain_1$.txt", "n = 4", "β = 0.5", "qhbm", "seeds 2–4"]
     assert "β = 0.5" not in titles.headline(runs)
     assert titles.headline([stored({"loss": np.ones(2)})]) == ["test", "seed 3"]
+    hot = stored({"loss": np.ones(2)}, spec=words | {"beta": 0.0, "shots": None})
+    assert titles.headline([hot])[2:] == ["n = 4", "β = 0", "qhbm", "seed 2"]
     figure = Figure(figsize=(2.0, 2.0))
     style.put_title(figure, titles.headline(runs))
     assert figure.get_suptitle().replace("\n", " · ") == " · ".join(titles.headline(runs))

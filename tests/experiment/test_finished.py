@@ -1,5 +1,6 @@
 """What a user takes away from a run: its task, its model, its table, its figure."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -126,6 +127,24 @@ def test_of_several_seeds_the_best_one_is_the_model(trained):
     value = found.final["relative_entropy"]
     assert f"relative entropy  {sorted(value)[1]:.6g} ({min(value):.6g} to {max(value):.6g})  nats" in printed
     assert "over seeds" in printed
+
+
+def test_numbers_of_learning_have_their_units(trained):
+    _, printed = trained("learning --n 2 --data counts --generators hamiltonian --steps 3 --beta 0")
+    lines = printed.splitlines()
+    assert lines[0] == "learning, tfim, n = 2, β = 0, counts, shots = 10000, gibbs, natural, seed 0"
+    units = {line.rsplit(maxsplit=2)[-1] for line in lines if line.startswith(("expected error", "error bound"))}
+    assert units == {"nats"}
+    rows = [line.split() for line in lines[lines.index("(in nats)") - 3 : lines.index("(in nats)")]]
+    assert [row[-1] for row in rows] == ["0"] * 3  # not -0
+
+
+def test_a_seed_that_went_to_nan_is_not_the_best_one(trained):
+    found, _ = trained("boltzmann --n 2 --steps 2 --seeds 3 --optimizer sgd --seed 5")
+    ends = found.curves["relative_entropy"].copy()
+    ends[0, -1], ends[1:, -1] = np.nan, (0.2, 0.1)
+    lost = dataclasses.replace(found, curves=found.curves | {"relative_entropy": ends})
+    np.testing.assert_array_equal(lost.model().theta, found.params[2])
 
 
 def test_a_task_of_ones_own_is_kept_or_passed(quadratic, tmp_path):

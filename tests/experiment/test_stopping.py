@@ -164,6 +164,7 @@ T = np.arange(101.0)
         (made(T * 0, measure=1e-3 + T * 0, tolerance=1e-6), r"^Not within the tolerance 1e-06 after 100 steps\.$"),
         (made(np.ones(101), curves={"accepted": np.zeros((1, 101))}), r"None of the 100 steps was accepted; try"),
         (made(40 + 5e4 * (T > 3) + RNG.normal(size=101)), r"loss 5e\+04 is worse than the 4\d of the start; try"),
+        (made(10.0 ** (2 * T), every=15), r"loss 1e\+180 is worse than the 1 of the start; try"),  # diverges, few rows
         (made(T * 0, steps=300), r"^Ended after 100 of 300 steps\.$"),
         (made(np.stack([T * 0, T * 0]), measure=np.stack([T * 0, np.exp(-T / 40)])), r"nats of seed 1 still falls"),
     ],

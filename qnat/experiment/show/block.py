@@ -70,7 +70,7 @@ def print_estimates(run: Result, name: str) -> None:
     if run.seeds > 1:
         columns["over seeds"] = [f"±{one:.2g}" for one in values.std(axis=0, ddof=1)]
     if exact is not None:
-        columns["true"] = [f"{one:.6g}" for one in (exact[0] if run.seeds > 1 else exact)]
+        columns["true"] = [f"{one + 0:.6g}" for one in (exact[0] if run.seeds > 1 else exact)]  # −0 is 0
     rows = list(zip(*columns.values(), strict=True))
     say("")
     _aligned(rows[:_ROWS], tuple(columns), right=True)

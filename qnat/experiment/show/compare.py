@@ -11,11 +11,12 @@ from ..console import note
 from ..errors import RefusedError
 from ..reading import reading
 from ..registry import find_spec
-from ..store.files import PART, RUN, TABLE, read_run, read_table
+from ..store.files import PART, RATE, RUN, TABLE, read_run, read_table
 from ..store.opened import check_regular, content_of
 from ..store.place import inside
 from ..store.result import Result, units_of
 from .lines import Entry, ordered
+from .titles import told
 
 if TYPE_CHECKING:
     from ..task import Task
@@ -100,20 +101,25 @@ def _relabelled(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _telling(specs: Sequence[dict[str, Any]], ladder: str | None) -> list[str]:
-    """The fewest fields that tell the specs apart: the ladder first, then in the order of the spec.
+    """The fewest fields that tell the specs apart: the ladder, the words of a title, then in the order of the spec.
 
-    Later fields often follow from earlier ones.
+    Later fields often follow from earlier ones. The ladder alone does not tell two systems apart that stand on
+    different rungs of it.
     """
-    last = ("steps", "seed", "seeds", "every")
+    last = (RATE, "steps", "seed", "seeds", "every")
     names = dict.fromkeys(name for spec in specs for name in spec)
-    fields = sorted(names, key=lambda name: (name != ladder, name in last))
+    titled = dict.fromkeys(["task", *(word for spec in specs for word in told(spec))])
+    fields = [*(name for name in titled if name in names), *(name for name in names if name not in titled)]
     chosen: list[str] = []
-    groups = 1
-    for name in fields:
-        split = len({tuple(str(spec.get(n)) for n in (*chosen, name)) for spec in specs})
-        if split > groups:
-            chosen, groups = [*chosen, name], split
-    return chosen
+    for name in (*(n for n in fields if n not in (ladder, *last)), *last):
+        if name in names and _split(specs, [*chosen, name]) > _split(specs, chosen):
+            chosen.append(name)
+    return [*([ladder] if ladder is not None and _split(specs, [ladder]) > 1 else []), *chosen]
+
+
+def _split(specs: Sequence[dict[str, Any]], names: Sequence[str]) -> int:
+    """Into how many groups these fields divide the specs."""
+    return len({tuple(str(spec.get(name)) for name in names) for spec in specs})
 
 
 def declared(runs: Sequence[Result]) -> list[Result]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..console import literal, say
 from ..measures import Measure
-from ..store.files import FIGURE, OBSERVABLES, RATE, TABLE, TUNING, jsonable
+from ..store.files import FIGURE, OBSERVABLES, RATE, TABLE, TUNING, figure_files, jsonable
 from ..store.result import SECONDS, Result
 from .block import print_estimates, print_values, spent_words
 from .compare import comparable, figure_names, ladder_of, load_runs
@@ -47,11 +47,11 @@ def print_run(run: Result, account: str = "") -> None:
     took += [spent_words(run, name, total) for name, total in totals(run).items()]
     say(f"\n{', '.join(took)} in {run.seconds:.2f} s" + (f"; {account}" if account else ""))
     if run.path is not None:
-        say(literal(run.path / FIGURE if (run.path / FIGURE).exists() else run.path))
+        say(literal(next(iter(figure_files(run.path, FIGURE)), run.path)))
 
 
 def print_sweep(table: dict[str, Any], out: pathlib.Path, account: str, *, as_json: bool) -> None:
-    """The table of a sweep, where the time went and where it is kept."""
+    """The table of a sweep, where the time went if that is told, and where it is kept."""
     if as_json:
         say(json.dumps(jsonable(table | {"out": str(out)}), allow_nan=False))
         return
@@ -62,8 +62,9 @@ def print_sweep(table: dict[str, Any], out: pathlib.Path, account: str, *, as_js
     if finished:
         for entries in comparable(load_runs([out])):
             _print_runs(entries, decades(entries[0].run))
-    kept = (TABLE, *(name for name in (FIGURE, OBSERVABLES) if finished and (out / name).exists()))
-    say(f"\n{account}\n\n" + "\n".join(literal(out / name) for name in kept))
+    drawn = [figure_files(out, name)[:1] for name in (FIGURE, OBSERVABLES) if finished]
+    kept = [out / TABLE, *(file for files in drawn for file in files)]
+    say((f"\n{account}\n\n" if account else "\n") + "\n".join(map(literal, kept)))
 
 
 def print_comparison(

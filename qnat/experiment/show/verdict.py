@@ -38,7 +38,7 @@ def verdict(run: Result) -> str | None:
     """One sentence on how a run ended, or None.
 
     It says that a run ended early and why; that every step of a seed was rejected; that its judging curve is worse than
-    at the start, by more than it swings in the end; that it still moves:
+    at the start, by more than it swings in the end, or by more than the start itself; that it still moves:
     over its last tenth, five recorded rows at least, the slope is three standard errors from zero and would, in another
     run as long, change an exact measure by a tenth of its value, or gain a quarter of what was gained so far; that an
     exact measure swings by a tenth of its value without a slope; that a tolerance was not reached. An exact measure
@@ -102,8 +102,8 @@ def _moving(run: Result) -> str | None:
     improves = certain & matters & (sign * end.slope < 0) & ~well
     worsens = certain & matters & (sign * end.slope > 0) & ~well & judge.exact
     swings = (end.most - end.least > _SHARE * end.most) & ~well & judge.exact
-    best = end.least if judge.better == "lower" else end.most
-    worse = (sign * (best - end.first) > end.most - end.least) & ~well
+    lost = sign * ((end.least if judge.better == "lower" else end.most) - end.first)
+    worse = ((lost > end.most - end.least) | (lost > np.abs(end.first))) & ~well  # what diverges never rests
     for found, kind in ((improves, "improves"), (worsens, "worsens"), (worse, "worse"), (swings, "swings")):
         if found.any():
             return _sentence(run, judge, end, int(found.argmax()), kind)
@@ -118,7 +118,8 @@ def _end(run: Result, curve: Float[np.ndarray, "seeds rows"]) -> _End | None:
         return None
     last = curve[:, rows]
     found = slope(last, rows.astype(float))
-    return _End(int(rows[-1] - rows[0]), last[:, -1], *found, last.min(axis=1), last.max(axis=1), curve[:, 0])
+    later = last[:, rows > 0]  # a fall from the start is no swing
+    return _End(int(rows[-1] - rows[0]), last[:, -1], *found, later.min(axis=1), later.max(axis=1), curve[:, 0])
 
 
 def _sentence(run: Result, judge: Measure, end: _End, seed: int, kind: str) -> str:

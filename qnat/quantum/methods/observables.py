@@ -19,8 +19,8 @@ def thermal_observables(
 ) -> dict[str, Array]:
     """Observables of ρ = Σ p |v⟩⟨v| on n qubits, for a trained state as for the exact one; works inside jit.
 
-    Scalars are per site. The two responses belong to a ρ that is thermal; of a trained state they are what its own
-    fluctuations say.
+    Scalars are per qubit, which is per site where a site is one qubit; of `hubbard` it is two. The two responses belong
+    to a ρ that is thermal; of a trained state they are what its own fluctuations say.
 
     Args:
         log_p: log-eigenvalues of ρ. basis: its eigenvectors, columns.

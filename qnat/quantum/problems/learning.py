@@ -1,5 +1,6 @@
 """Hamiltonian learning: the relative entropy D(σ‖ρ) of a model from copies of σ, or from σ itself."""
 
+import types
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -47,6 +48,17 @@ class LearningTask(Task):
 
     name = "learning"
     measures: ClassVar[tuple[Measure, ...]] = (Measure("relative_entropy", "nats", exact=True),)
+    units: ClassVar[Mapping[str, str]] = types.MappingProxyType(
+        {
+            "loss": "nats",
+            "fidelity": "",
+            "trace_distance": "",
+            "parameter_error": "nats",
+            "expected_error": "nats",
+            "error_bound": "nats",
+            "copies_for_0.1": "copies",
+        }
+    )
     panels: ClassVar[tuple[Panel, ...]] = (
         Panel("points", "couplings"),
         Panel("levels", "modular_spectrum"),

@@ -27,8 +27,8 @@ from ..models.metrics import monotone_metrics
 from ..operators.pauli import PauliSum
 
 _CALLED = {
-    "energy_density": ("units of H", "energy per site"),
-    "specific_heat": ("", "specific heat per site"),
+    "energy_density": ("units of H", "energy per qubit"),
+    "specific_heat": ("", "specific heat per qubit"),
     "magnetisation_x": ("", "magnetisation x"),
     "magnetisation_z": ("", "magnetisation z"),
     "susceptibility_x": ("1/energy", "susceptibility x"),
@@ -58,6 +58,7 @@ class ThermalTask(Task):
             "entropy": "nats",
             "free_energy": "energy",
             "beta_free_energy": "nats",
+            "loss": "nats",
         }
     )
     panels = (
@@ -198,7 +199,7 @@ class ThermalTask(Task):
             )
         if self.observables:
             found |= thermal_observables(log_p, basis, self.hamiltonian, self.beta)
-            for name, dims in (("correlations_zz", ("site_i", "site_j")), ("bloch_vectors", ("site", "axis"))):
+            for name, dims in (("correlations_zz", ("qubit_i", "qubit_j")), ("bloch_vectors", ("qubit", "axis"))):
                 along = {dim: list("XYZ") if dim == "axis" else range(n) for dim in dims}
                 found[name] = Artifact(found[name], dims, along)
             found |= {name: Artifact(found[name], (), {}, *label) for name, label in _CALLED.items()}
