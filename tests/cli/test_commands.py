@@ -241,7 +241,7 @@ _REFUSED = [
     ("run helmholtz --data grey.npy --batch 2", "give a threshold"),
     ("run helmholtz --data text --batch 5", "batch is 5, and the data have 3 items"),
     ("run boltzmann --data text --n 3", "n is 3, but the data in text have 2 units"),
-    ("run boltzmann --data grey.npy", "give a threshold"),
+    ("run boltzmann --data grey.npy", "make them 0 and 1"),
     ("run boltzmann --n 21", "n is '21'; it must be at most 20"),
     ("run learning --data no.json", "no.json"),
     ("run learning --groups 9 --shots 10 --data shadows", "10 shadows make at most 5 groups"),
