@@ -371,3 +371,9 @@ def test_ctrl_c_exits_130_and_the_folder_resumes(tmp_path):
 
 def test_ctrl_c_before_the_first_step_exits_130(tmp_path):
     assert _interrupted_when((tmp_path / "r" / ".lock").exists).startswith("qnat: Stopped. ")
+
+
+def test_a_table_nested_too_deeply_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "deep.toml").write_text("a." * 20_000 + "b = 1\n")
+    assert main(["run", "gibbs", "--spec", str(tmp_path / "deep.toml")]) == 2
+    assert capsys.readouterr().err.startswith("qnat: ")
