@@ -292,9 +292,23 @@ MUTANTS = (
     ),
     Mutant(
         "a checkpoint trusts its log",
-        "qnat/experiment/store/checkpoint.py",
-        "if verified and length and meta",
+        "qnat/experiment/store/account.py",
+        "if is_sealed(meta) and length and meta",
         "if False and meta",
+        "tests/experiment/test_damage.py",
+    ),
+    Mutant(
+        "an unfinished run is shown by any log",
+        "qnat/cli/folders.py",
+        "check_log(path, spec)",
+        "pass",
+        "tests/cli/test_folders.py",
+    ),
+    Mutant(
+        "a log is written through a hard link",
+        "qnat/experiment/store/log.py",
+        "st_nlink > 1",
+        "st_nlink > 9",
         "tests/experiment/test_damage.py",
     ),
     Mutant(

@@ -70,8 +70,8 @@ def _check_labels(data: Data) -> None:
             raise RefusedError("Labels are not numbers; number the classes 0, 1, ....")
 
 
-def bits(data: Data, threshold: float | None) -> Data:
-    """The data as bits: 1 where a value is at least the threshold.
+def bits(data: Data, threshold: float | None, instead: str = "give a threshold, such as --threshold 0.5") -> Data:
+    """The data as bits: 1 where a value is at least the threshold; `instead` is what to do without one.
 
     Raises:
         RefusedError: there is no threshold, and the values are grey.
@@ -79,7 +79,5 @@ def bits(data: Data, threshold: float | None) -> Data:
     if threshold is not None:
         return data.binarised(threshold)
     if not data.is_binary:
-        raise RefusedError(
-            "The data have grey values where bits are needed; give a threshold, such as --threshold 0.5."
-        )
+        raise RefusedError(f"The data have grey values where bits are needed; {instead}.")
     return data

@@ -42,7 +42,7 @@ class Bits(Part):
         from ..data.sets import load
         from ..data.targets import bits
 
-        return bits(load(self.name), None)
+        return bits(load(self.name), None, "make them 0 and 1 first")
 
 
 class Sgd(optimisers.Sgd):

@@ -6,6 +6,7 @@ imports JAX before a run begins: lists, help and refusals answer at once.
 
 import argparse
 import logging
+import os
 import pathlib
 import sys
 from collections.abc import Collection, Sequence
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command `qnat`; returns the exit status: 0, 1 (a run failed), 2 (refused) or 130 (Ctrl-C)."""
     ready()
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home that cannot be written is no trouble
+    os.environ["MPLBACKEND"] = "agg"  # figures are files; a name that matplotlib does not know would end the run
     try:
         return _command(list(sys.argv[1:] if arguments is None else arguments))
     except RefusedError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from qnat.experiment.console import note, say
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.reading import reading
+from qnat.experiment.store.account import check_log
 from qnat.experiment.store.files import (
     CHECKPOINT,
     LOG,
@@ -77,6 +78,7 @@ def _standing(path: pathlib.Path, document: Mapping[str, Any]) -> Standing:
         steps, last = int(document["steps"]), document["final"]
     else:
         status = "interrupted" if status == "running" and not is_held(path) else status
+        check_log(path, spec)
         last = last_row(path / LOG)
         steps = int(last.pop("step", 0))
     values = {name: float(statistics.median(map(float, v if isinstance(v, list) else [v]))) for name, v in last.items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from qnat.experiment.console import note
 from qnat.experiment.errors import RefusedError
+from qnat.experiment.reading import shown
 
 if TYPE_CHECKING:
     from qnat.experiment.words.spec import RunSpec
@@ -59,6 +60,11 @@ def prepare_jax(*specs: "RunSpec") -> None:
 
     import jax
 
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the platforms of JAX fail in either way
+        wanted = shown(os.environ.get("JAX_PLATFORMS", ""), 60)
+        raise RefusedError(f"JAX starts on no device (JAX_PLATFORMS is '{wanted}'); unset it, or take cpu.") from error
     jax.config.update("jax_enable_x64", precision_of(specs[0]) == "double")
     if (cache := _cache()) is not None:
         jax.config.update("jax_compilation_cache_dir", str(cache / f"jax-{jax.__version__}"))

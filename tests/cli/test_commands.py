@@ -251,7 +251,7 @@ _REFUSED = [
     ("run helmholtz --data grey.npy --batch 2", "give a threshold"),
     ("run helmholtz --data text --batch 5", "batch is 5, and the data have 3 items"),
     ("run boltzmann --data text --n 3", "n is 3, but the data in text have 2 units"),
-    ("run boltzmann --data grey.npy", "give a threshold"),
+    ("run boltzmann --data grey.npy", "make them 0 and 1"),
     ("run boltzmann --n 21", "n is '21'; it must be at most 20"),
     ("run learning --data no.json", "no.json"),
     ("run learning --groups 9 --shots 10 --data shadows", "10 shadows make at most 5 groups"),
@@ -381,3 +381,9 @@ def test_ctrl_c_exits_130_and_the_folder_resumes(tmp_path):
 
 def test_ctrl_c_before_the_first_step_exits_130(tmp_path):
     assert _interrupted_when((tmp_path / "r" / ".lock").exists).startswith("qnat: Stopped. ")
+
+
+def test_a_table_nested_too_deeply_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "deep.toml").write_text("a." * 20_000 + "b = 1\n")
+    assert main(["run", "gibbs", "--spec", str(tmp_path / "deep.toml")]) == 2
+    assert capsys.readouterr().err.startswith("qnat: ")

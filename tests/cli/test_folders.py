@@ -142,6 +142,29 @@ def test_show_says_how_far_a_run_is(here, capsys):
         assert "Another process is writing runs/stopped" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("log", ["foreign", "edited", "cut"])
+def test_the_log_of_an_unfinished_run_is_verified(here, log, capsys):
+    place = pathlib.Path("runs/stopped/metrics.jsonl")
+    lines = place.read_bytes()
+    foreign = pathlib.Path("runs/done/metrics.jsonl").read_bytes()
+    edited = lines.replace(b'"loss": -', b'"loss": -9')
+    place.write_bytes({"foreign": foreign, "edited": edited, "cut": lines[:-200]}[log])
+    assert main(["show", "runs/stopped"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Cannot read the damaged run in runs/stopped (metrics.jsonl is" in printed.err
+    assert main(["list", "runs"]) == 0
+    printed = capsys.readouterr()
+    assert "runs/stopped" not in printed.out
+    assert "the damaged run in runs/stopped" in printed.err
+
+
+def test_a_damaged_checkpoint_does_not_hide_how_far_a_run_is(here, capsys):
+    pathlib.Path("runs/stopped/checkpoint.npz").write_bytes(b"PK")
+    assert main(["show", "runs/stopped"]) == 0
+    assert "interrupted at step 19 of 50" in capsys.readouterr().out
+
+
 def test_showing_loads_no_jax(here):
     code = "import sys; from qnat.cli import main; main(['show', 'runs/done']); main(['show', 'runs/stopped']); "
     code += "main(['show', 'runs/sweep']); print(sorted({'jax', 'jaxlib', 'matplotlib'} & set(sys.modules)))"

@@ -29,6 +29,12 @@ def test_defaults_are_resolved():
     assert (spec.optimizer.name, spec.metric, spec.learning_rate, spec.steps) == ("natural", "bkm", 1.0, 100)
 
 
+def test_zero_has_no_sign():
+    for spec in (GibbsSpec(beta=-0.0), build(GibbsSpec, {"beta": "-0.0"})):
+        assert np.copysign(1, spec.beta) == 1
+    assert np.copysign(1, GibbsSpec(damping=-0.0).damping) == 1
+
+
 @pytest.mark.parametrize(
     ("optimizer", "rate", "steps", "used"),
     [

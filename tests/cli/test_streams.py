@@ -149,6 +149,15 @@ def test_no_home_is_needed(home):
     assert found.stdout.endswith("r/figure.png\n")
 
 
+def test_a_wrong_word_in_the_environment_ends_no_run_and_leaves_no_traceback():
+    found = _shell(_PROGRAM + _TINY, MPLBACKEND="nonsense")
+    assert (found.returncode, _status()) == (0, "finished"), found.stderr
+    found = _shell(_PROGRAM + _TINY.replace("--out r", "--out s"), JAX_PLATFORMS="nonsense")
+    assert found.returncode == 2
+    assert found.stderr == "qnat: JAX starts on no device (JAX_PLATFORMS is 'nonsense'); unset it, or take cpu.\n"
+    assert not pathlib.Path("s").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("blocks", [1, 3, 8, 40])
 def test_a_full_disk_is_one_sentence_and_the_run_goes_on_afterwards(blocks):

@@ -114,6 +114,28 @@ def test_a_damaged_log_goes_back_to_the_checkpoint_before(train, tmp_path, capsy
     )
 
 
+@pytest.mark.parametrize("draws", [False, True])
+def test_a_copy_by_hard_links_stays_as_it_is(train, tmp_path, draws):
+    train(tmp_path / "r", draws=draws)
+    (tmp_path / "copy").mkdir()
+    for file in (tmp_path / "r").iterdir():
+        (tmp_path / "copy" / file.name).hardlink_to(file)
+    before = {file.name: file.read_bytes() for file in (tmp_path / "copy").iterdir()}
+    _same(train(tmp_path / "r", 27, draws=draws, resume=True), train(None, 27, draws=draws))
+    assert {file.name: file.read_bytes() for file in (tmp_path / "copy").iterdir()} == before
+
+
+def test_a_foreign_file_under_the_name_of_the_log_stays_as_it_is(train, tmp_path):
+    train(tmp_path / "r")
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "r" / "metrics.jsonl").unlink()
+    (tmp_path / "r" / "metrics.jsonl").hardlink_to(tmp_path / "precious")
+    with pytest.raises(RefusedError, match="is damaged"):
+        train(tmp_path / "r", 27, resume=True)
+    _same(train(tmp_path / "r", 27, force=True), train(None, 27))
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 def test_a_damaged_result_is_made_again(train, tmp_path, capsys):
     wanted = train(tmp_path / "r")
     _flip(tmp_path / "r" / "result.nc", 1000)

@@ -178,7 +178,7 @@ _READERS = (
     ("sweep gibbs --spec s.toml", ("s.toml",)),
     ("run network --data d.npy --batch 2", ("d.npy",)),
     ("run network --data d.npy --batch 2 --kind regress", ("d.npy",)),
-    ("run boltzmann --data d.npy --threshold 0.5", ("d.npy",)),
+    ("run helmholtz --data d.npy --threshold 0.5 --batch 2", ("d.npy",)),
     ("run boltzmann --data rows", ("rows.train.data", "rows.test.data")),
     ("run helmholtz --data rows --batch 2", ("rows.train.data", "rows.test.data")),
     ("run network --data mnist --batch 2", tuple(name for name in _FILES if name.startswith("mnist"))),

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import pathlib
-import zipfile
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,11 +16,9 @@ from jaxtyping import Array, PyTree
 from ..console import note
 from ..errors import RefusedError
 from ..reading import reading, shown
-from .files import CHECKPOINT, DRAWS, LOG, PREVIOUS, RUN, read_run, replace_file
-from .forms import check_account
-from .opened import open_ours
-from .place import difference
-from .seal import check_seal, hash_of, is_sealed, sealed
+from .account import account_in, check_counted, opened_parts
+from .files import CHECKPOINT, PREVIOUS, RUN, read_run, replace_file
+from .seal import is_sealed, sealed
 
 _LEAVES = "leaves"
 _GENERATORS = ("threefry2x32", "rbg", "unsafe_rbg")
@@ -119,32 +116,11 @@ def load(folder: pathlib.Path) -> Checkpoint | None:
     return None
 
 
-def _size(path: pathlib.Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
 def _read(path: pathlib.Path, record: Mapping[str, Any] | None) -> Checkpoint:
-    with reading(path), os.fdopen(open_ours(path), "rb") as raw:
-        parts = zipfile.ZipFile(raw).infolist()
-        # as they were written; a part that says that it is larger than the file would fill the memory
-        if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
-            raise ValueError("it is compressed")
-        if sum(part.file_size for part in parts) > os.fstat(raw.fileno()).st_size:
-            raise ValueError("its parts are larger than the whole")
-        raw.seek(0)
-        with np.load(raw, allow_pickle=False) as file:
-            meta = json.loads(file["meta"].tobytes())
-            leaves = [file[name] for name in sorted(file.files) if name != "meta"]
-        check_seal(meta)
-        check_account(meta)
-        verified = is_sealed(meta)
-        if verified and meta[_LEAVES] != _checksum(leaves):
+    with reading(path), opened_parts(path) as file:
+        meta = account_in(file, record)
+        leaves = [file[name] for name in sorted(file.files) if name != "meta"]
+        if is_sealed(meta) and meta[_LEAVES] != _checksum(leaves):
             raise ValueError("its arrays are others than it says")
-        if record is not None and (name := difference(meta["spec"], record)) is not None:
-            raise ValueError(f"it is of a run with another {name}")
-        for name, length in ((LOG, meta["log_bytes"]), (DRAWS, meta.get("draws_bytes", 0))):
-            if length > _size(path.with_name(name)):
-                raise ValueError(f"{name} is shorter than it says")
-            if verified and length and meta["files"][name] != hash_of(path.with_name(name), length).hexdigest():
-                raise ValueError(f"{name} is not what it was")
+        check_counted(path.parent, meta)
         return Checkpoint(leaves, meta)

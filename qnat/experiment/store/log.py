@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 from ..reading import reading
-from .files import jsonable
+from .files import jsonable, replace_file
 from .opened import open_ours
 from .seal import hash_of
 
@@ -19,6 +19,7 @@ class Appended:
     """A file that grows while a run lasts; what a checkpoint does not count is cut off when the run is resumed."""
 
     def __init__(self, path: pathlib.Path, length: int) -> None:
+        _have_alone(path, length)
         self._file = os.fdopen(open_ours(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab")
         self._hash = hash_of(path, length)
         self._file.truncate(length)
@@ -44,6 +45,16 @@ class Appended:
         """Closes the file; what could not be written was reported when it was tried."""
         with contextlib.suppress(OSError):
             self._file.close()
+
+
+def _have_alone(path: pathlib.Path, length: int) -> None:
+    """Copies the first bytes of a file that has a second name, a hard link: what has that name stays as it is."""
+    if not path.exists():
+        return
+    with os.fdopen(open_ours(path), "rb") as file:
+        if os.fstat(file.fileno()).st_nlink > 1:
+            content = file.read(length)
+            replace_file(path, lambda copy: copy.write(content))
 
 
 def log_lines(rows: list[dict[str, Any]]) -> bytes:

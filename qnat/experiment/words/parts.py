@@ -8,8 +8,10 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic.fields import FieldInfo
+
+from .values import unsigned
 
 CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -33,6 +35,8 @@ class Part(BaseModel):
     added: ClassVar[tuple[str, ...]] = ()
     contents: ClassVar[tuple[str, Callable[[str], Any]] | None] = None
     name: str
+
+    _unsigned = field_validator("*")(unsigned)
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from ..errors import RefusedError
 from ..reading import present_memory, shown
@@ -19,7 +19,7 @@ from .flat import Option, choices, flat, fold, options, unused
 from .parts import CONFIG, Part
 from .references import entries
 from .sentence import sentence
-from .values import COUNTS
+from .values import COUNTS, unsigned
 
 if TYPE_CHECKING:
     import optax
@@ -115,6 +115,8 @@ class RunSpec(BaseModel):
     @classmethod
     def _fold(cls, values: Any) -> Any:
         return fold(cls, values)
+
+    _unsigned = field_validator("*")(unsigned)
 
     @model_validator(mode="after")
     def _record_fits(self) -> Self:

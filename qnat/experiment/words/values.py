@@ -22,6 +22,11 @@ Precision = Annotated[
 METRICS = ("bkm", "sld", "wigner_yanase", "geometric", "harmonic")
 
 
+def unsigned(value: Any) -> Any:
+    """Negative zero as zero: 1/β has its sign."""
+    return 0.0 if isinstance(value, float) and value == 0 else value
+
+
 def check_finite(largest: float, what: str) -> None:
     """Refuses energies, or multiples of them, whose squares would overflow."""
     if not largest <= _LARGEST:

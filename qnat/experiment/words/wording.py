@@ -19,7 +19,9 @@ def build(spec: type[RunSpec], values: Mapping[str, Any]) -> RunSpec:
         RefusedError: one sentence about the first value that is wrong.
     """
     for name, value in values.items():
-        if any("\ud800" <= sign <= "\udfff" for sign in str(value)):  # bytes of a command line that are no text
+        if any(
+            "\ud800" <= sign <= "\udfff" for sign in (value if isinstance(value, str) else "")
+        ):  # bytes of a command line that are no text
             raise RefusedError(f"{name} is '{literal(value)}', which is not text in UTF-8; give a name that is.")
     try:
         return spec(**values)
