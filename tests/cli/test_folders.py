@@ -112,7 +112,8 @@ def test_show_prints_a_finished_run_again(here, capsys):
 def test_show_prints_a_sweep_again_and_says_what_is_left(here, capsys):
     assert main(["show", "runs/sweep"]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("relative entropy at the first and the last step")
+    assert printed.splitlines()[0] == "gibbs, tfim, n = 2, qhbm, sgd, seed 0"
+    assert printed.splitlines()[2].startswith("relative entropy at the first and the last step")
     assert "--resume" not in printed
     assert " in all" not in printed  # that would be the time of this command
     table = json.loads(pathlib.Path("runs/sweep/table.json").read_text())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qnat.cli import main
-from qnat.experiment import RefusedError
+from qnat.experiment import RefusedError, Run
 from qnat.experiment.sweep.plan import plan
 from qnat.experiment.words.wording import build
 from qnat.quantum.tasks.sequence import SequenceSpec
@@ -162,3 +162,12 @@ def test_recursive_data_are_resumed_with_the_steps_that_made_them(tmp_path, monk
     assert "true_relative_entropy" in json.loads(capsys.readouterr().out)["runs"][0]
     assert main([*given[:-2], "--steps", "3", "--out", "s", "--resume"]) == 2
     assert "its data_steps is 2, not 3" in capsys.readouterr().err
+
+
+def test_an_element_whose_data_the_one_before_it_made_gives_its_model(tmp_path, capsys):
+    words = "run sequence --n 2 --elements 2 --steps 2 --kind open --data recursive --model gibbs --out"
+    assert main([*words.split(), str(tmp_path / "s")]) == 0
+    capsys.readouterr()
+    found = Run.load(tmp_path / "s" / "element=1_start=previous")
+    wanted = found.artifacts["modular_spectrum"]
+    np.testing.assert_allclose(np.sort(-np.asarray(found.model().log_p)), wanted, atol=1e-12)

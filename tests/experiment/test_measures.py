@@ -162,12 +162,12 @@ def test_tables_and_comparisons_speak_of_its_measures(tmp_path, capsys, drawn):
     table = run_sweep(plan(ChoirSpec, {"gamma": ["1", "2"], "steps": ["9"]}, None), tmp_path / "s")
     print_sweep(table, tmp_path / "s", "", as_json=False)
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "lag at the first and the last step, and steps until it is below"
-    assert " ".join(printed[1].split()) == "gamma first last true lag 0.1 0.01 0.001 rate steps seconds"
+    assert printed[2] == "lag at the first and the last step, and steps until it is below"
+    assert " ".join(printed[3].split()) == "gamma first last true lag 0.1 0.01 0.001 rate steps seconds"
     entries = load_runs([tmp_path / "s"])
     lags = entries[0].run.curves["lag"][0]
     first = int(np.flatnonzero(lags < 0.1)[0])
-    assert printed[2].split()[3:5] == [f"{lags[-1] + 1:.3g}", str(first)]
+    assert printed[4].split()[3:5] == [f"{lags[-1] + 1:.3g}", str(first)]
     drawn.clear()
     print_comparison(entries, [tmp_path / "c.png"], as_json=False)
     printed = capsys.readouterr().out
@@ -188,8 +188,8 @@ def test_where_higher_is_better_thresholds_are_climbed(tmp_path, capsys, drawn):
     table = run_sweep(plan(ChoirSpec, values, None), tmp_path / "s")
     print_sweep(table, tmp_path / "s", "", as_json=False)
     printed = capsys.readouterr().out
-    assert printed.startswith("harmony at the first and the last step\n")  # no decades: zero is not its goal
-    assert " lag " in printed.splitlines()[1]
+    assert "\n\nharmony at the first and the last step\n" in printed  # no decades: zero is not its goal
+    assert " lag " in printed.splitlines()[3]
     entries = load_runs([tmp_path / "s"])
     print_comparison(entries, [tmp_path / "c.png"], thresholds=[0.5], as_json=False)
     printed = capsys.readouterr().out

@@ -52,7 +52,9 @@ def _several(value: Any) -> str:
     """A value; of several seeds their median and range."""
     if not isinstance(value, list):
         return number(value)
-    return f"{statistics.median(value):.6g} ({min(value):.6g} to {max(value):.6g})"
+    middle, least, most = statistics.median(value), min(value), max(value)
+    digits = 6 if most - least > 1e-4 * abs(middle) else 12  # as many as tell the seeds apart
+    return f"{middle:.{digits}g} ({least:.{digits}g} to {most:.{digits}g})"
 
 
 def print_estimates(run: Result, name: str) -> None:
@@ -67,7 +69,7 @@ def print_estimates(run: Result, name: str) -> None:
     if error is not None and error.any():
         each = error.mean(axis=0) if run.seeds > 1 else error
         columns["standard error"] = [f"{one:.2g}" for one in each]
-    if run.seeds > 1:
+    if run.seeds > 1 and not np.allclose(values, mean, rtol=1e-9, atol=1e-12):  # or all seeds have the same data
         columns["over seeds"] = [f"±{one:.2g}" for one in values.std(axis=0, ddof=1)]
     if exact is not None:
         columns["true"] = [f"{one + 0:.6g}" for one in (exact[0] if run.seeds > 1 else exact)]  # −0 is 0

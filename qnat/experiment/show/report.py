@@ -19,6 +19,8 @@ from .tables import NEVER, beyond, cell, count, measure_words, middle, print_tab
 from .titles import headline
 from .verdict import verdict
 
+_REMARKS = 4
+"""Most runs of a sweep of which it is said how they ended."""
 _EXPLAINED = """Medians over seeds (least–most of those that get there); a seed that never gets there is infinite.
 Seconds are steps times the mean time of a step of one seed; compiling and writing come apart."""
 
@@ -60,11 +62,25 @@ def print_sweep(table: dict[str, Any], out: pathlib.Path, account: str, *, as_js
         say(f"Learning rates are tuned on seed {seed}, which no run below uses; {TABLE} lists the trials.\n")
     finished = any(row["status"] == "finished" for row in table["runs"])
     if finished:
-        for entries in comparable(load_runs([out])):
+        found = load_runs([out])
+        say(f"{', '.join(headline([entry.run for entry in found]))}\n")
+        for entries in comparable(found):
             _print_runs(entries, decades(entries[0].run))
+        _print_remarks(found)
     drawn = [figure_files(out, name)[:1] for name in (FIGURE, OBSERVABLES) if finished]
     kept = [out / TABLE, *(file for files in drawn for file in files)]
     say((f"\n{account}\n\n" if account else "\n") + "\n".join(map(literal, kept)))
+
+
+def _print_remarks(entries: Sequence[Entry]) -> None:
+    """How runs of a sweep ended that did not end well, or early."""
+    said = [(entry.run.path, remark) for entry in entries if (remark := verdict(entry.run)) is not None]
+    for path, remark in said[:_REMARKS]:
+        say(f"\n{literal('' if path is None else path.name)}: {remark}")
+    if len(said) > _REMARKS:
+        say(
+            f"\n{len(said) - _REMARKS} more runs of {len(entries)} ended early or did not converge; qnat show says how."
+        )
 
 
 def print_comparison(

@@ -5,7 +5,7 @@ import pathlib
 import sys
 import tomllib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, NoReturn
 
 from pydantic.fields import FieldInfo
@@ -43,6 +43,10 @@ class Described(NamedTuple):
     users: str
     range: str
     default: str
+
+
+_DEEPEST = 8
+"""Tables and lists within each other: a part, its options, values of a sweep, and some."""
 
 
 def grouped(spec: type[RunSpec]) -> dict[str, list[str]]:
@@ -127,10 +131,24 @@ def read_toml(path: pathlib.Path | None, spec: type[RunSpec], *, many: bool) -> 
             found = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise RefusedError(f"{shown(path, 4096)} is not valid TOML ({shown(error)}).") from None
+        if _depth(found) > _DEEPEST:
+            raise ValueError(f"it is nested deeper than {_DEEPEST} tables and lists")
     for name, value in found.items():
         for each in _as_list(value) if many else [value]:
             _check_toml(spec, name, each)
     return found
+
+
+def _depth(value: Any) -> int:
+    """How deep tables and lists are nested in each other."""
+    depth, level = 0, [value]
+    while level := [inner for each in level if isinstance(each, dict | list) for inner in _inside(each)]:
+        depth += 1
+    return depth
+
+
+def _inside(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _check_toml(spec: type[RunSpec], name: str, value: Any) -> None:

@@ -95,6 +95,8 @@ class ThermalState(eqx.Module):
         return self._drawn(jnp.exp(self.log_p), shots, key)
 
     def _drawn(self, p: Float[Array, " d"], shots: int, key: PRNGKeyArray) -> Int[Array, "shots n"]:
+        if not isinstance(shots, int | np.integer) or shots < 1:
+            raise ValueError(f"shots is {shots}; it must be a whole number of at least 1.")
         index = jax.random.choice(key, p.size, (shots,), p=p)
         return index[:, None] >> jnp.arange(self.n)[::-1] & 1
 
