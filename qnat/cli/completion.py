@@ -14,7 +14,7 @@ from qnat.experiment.errors import RefusedError
 from qnat.experiment.registry import find_spec, task_names
 from qnat.experiment.words.flat import choices
 
-from .parser import COMMANDS, SHELLS, TRAINERS, options_of
+from .parser import COMMANDS, SHELLS, TRAINERS, folder, options_of
 
 FILES = "<files>"
 """Stands for any path."""
@@ -48,7 +48,7 @@ def _options(command: str, task: str = "") -> dict[str, _Option]:
 
 def _values(action: argparse.Action, parts: Iterable[str]) -> tuple[str, ...]:
     metavar = str(action.metavar or "")
-    if action.type is pathlib.Path or metavar == "NAME":
+    if action.type in (pathlib.Path, folder) or metavar == "NAME":
         return (*filter(None, parts), FILES)
     words = metavar.strip("{}") if metavar.startswith("{") else "true|false" if metavar == "true|false" else ""
     return tuple(word for word in words.replace("|", ",").split(",") if word)

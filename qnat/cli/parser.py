@@ -66,7 +66,7 @@ def _trainer(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
     _knows(options)
 
 
-def _folder(word: str) -> pathlib.Path:
+def folder(word: str) -> pathlib.Path:
     """A folder; an empty word, such as a variable of the shell that is not set, would be the one where we are."""
     if not word:
         raise argparse.ArgumentTypeError("it is empty; give the name of a folder")
@@ -91,7 +91,7 @@ def _add_options(parser: argparse.ArgumentParser, command: str, spec: Any) -> No
     options.add_argument(
         "--spec", type=pathlib.Path, metavar="FILE", help="TOML file of options; options given here win"
     )
-    options.add_argument("--out", type=_folder, metavar="FOLDER", help="(default: the next free one in runs/)")
+    options.add_argument("--out", type=folder, metavar="FOLDER", help="(default: the next free one in runs/)")
     options.add_argument("--format", default=FORMATS[0], metavar="FORMATS", help=f"{_FORMATS} (default %(default)s)")
     options.add_argument("--resume", action="store_true", help="continue what is in FOLDER, start it if nothing is")
     options.add_argument("--force", action="store_true", help="replace what is in FOLDER")

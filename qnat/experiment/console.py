@@ -36,9 +36,13 @@ def say(text: str, *, styled: bool = False) -> None:
 
 def note(text: str) -> None:
     """A remark, one line on standard error; a run does not end because it cannot be made."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # full, closed, missing
+    try:
         sys.stderr.write(_encodable(sys.stderr, literal(text)) + "\n")
         sys.stderr.flush()
+    except OSError:  # full
+        _abandon(sys.stderr)
+    except (ValueError, AttributeError):  # closed, missing
+        pass
 
 
 def literal(text: object) -> str:

@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -67,7 +68,9 @@ class TensorBoard:
 
     def started(self, record: Mapping[str, Any], task: Task, step: int) -> None:
         """Opens the file; the record becomes a text."""
-        self._writer = self._open(str(self._folder), purge_step=step)
+        # a file of its own: one that begins in the same second would else be overwritten
+        suffix = f".{step}.{uuid.uuid4().hex[:8]}"
+        self._writer = self._open(str(self._folder), purge_step=step, filename_suffix=suffix)
         self._seed = record.get("seed", 0)
         self._writer.add_text("record", f"```\n{json.dumps(jsonable(dict(record)), indent=2)}\n```", step)
 

@@ -25,6 +25,7 @@ def bregman(mirror: AbstractMirrorMap) -> Divergence:
     For `LogTraceExp` it is D(ρ_y‖ρ_x) and for `LogPartition` KL(p_y‖p_x), for `NegativeEntropy` Σ x log(x/y).
     It is a difference: below about 1e-16 ψ it is rounding, where `relative_entropy` and `kl` still have digits. Where
     ∇ψ(y) is infinite, as that of the entropy at a probability of zero, an entry counts nothing if x has it too.
+    Infinite points, such as the logits of what is certain, have no difference: `kl` of a family takes them.
     """
 
     def divergence(x: PyTree[Array], y: PyTree[Array]) -> Float[Array, ""]:

@@ -35,7 +35,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def _shell(command, **environment):
     """What a shell says of a command whose streams it redirects."""
-    known = {name: value for name, value in os.environ.items() if name not in environment}
+    known = {name: value for name, value in os.environ.items() if name not in (*environment, "PYTHONUNBUFFERED")}
     changed = {name: value for name, value in environment.items() if value is not None}
     return subprocess.run(
         command, shell=True, capture_output=True, env=known | changed, timeout=300, check=False, text=True

@@ -102,9 +102,9 @@ class Result:
     def tables(self) -> list[str]:
         """The artifacts that are estimates along a named axis.
 
-        Those of the task's panels of kind "points"; where it has none, all along one axis whose entries have names.
+        Those of the task's panels of kind "points"; where the run has none, all along one axis with names for entries.
         """
-        points = [panel.artifact for panel in self.panels if panel.kind == "points"]
+        points = [panel.artifact for panel in self.panels if panel.kind == "points" and panel.artifact in self.labels]
         names = points or [name for name in self.labels if not name.startswith(EXACT) and not name.endswith(ERROR)]
         labels = {name: self.labels[name] for name in names if name in self.labels}
         return [name for name, label in labels.items() if len(label.dims) == 1 and label.coords]

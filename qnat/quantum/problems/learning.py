@@ -25,6 +25,7 @@ from ..models import GibbsFamily, LatentGibbs
 from ..models.latent import real_overlaps
 from ..models.metrics import monotone_metrics
 from ..operators.pauli import PauliSum
+from .named import named_parameters
 from .target import Target
 
 
@@ -209,6 +210,8 @@ class LearningTask(Task):
         along = {"generator": generators.strings} if isinstance(generators, PauliSum) else {}
         found = {name: Artifact(each, ("eigenstate",), {}, "nats", "modular energy") for name, each in spectra.items()}
         beta, unit = (1.0, "nats") if self.beta is None else (self.beta, "energy")
+        if not thetas:
+            found |= named_parameters(self.model, params)
         for which, each in thetas.items():
             before, behind = (EXACT, "") if which == EXACT else ("", which)
             sign = 1 if which == ERROR else -1

@@ -17,7 +17,6 @@ from qnat.geometry.distances import fidelity_from_spectra, trace_distance_from_s
 from qnat.geometry.divergence import relative_entropy_from_spectra
 from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.mirror import AbstractMirrorMap
-from qnat.geometry.spin_families import BoltzmannMachine
 
 from ..exact.dense import thermal
 from ..methods.observables import thermal_observables
@@ -25,6 +24,7 @@ from ..methods.state import ThermalState
 from ..models import GibbsFamily, LatentGibbs
 from ..models.metrics import monotone_metrics
 from ..operators.pauli import PauliSum
+from .named import named_parameters
 
 _CALLED = {
     "energy_density": ("units of H", "energy per qubit"),
@@ -169,23 +169,13 @@ class ThermalTask(Task):
         its θ.
         """
         exact = thermal(self.energies, self.beta)
-        trained = self._of_state(*self.model.spectrum(params)) | self._named(params)
+        trained = self._of_state(*self.model.spectrum(params)) | named_parameters(self.model, params)
         energies = Artifact(self.energies, ("eigenstate",), unit="units of H", long_name="energy of the level")
         return {
             "energies": energies,
             **trained,
             **{f"exact_{name}": found for name, found in self._of_state(exact.log_p, self.levels).items()},
         }
-
-    def _named(self, params: PyTree[Array]) -> dict[str, Artifact]:
-        """Parameters whose names say what they are."""
-        if isinstance(self.model, LatentGibbs) and isinstance(self.model.latent, BoltzmannMachine):
-            along = {"interaction": self.model.latent.names}
-            return {"latent_energies": Artifact(params["latent"], ("interaction",), along, "nats", "latent energy")}
-        if isinstance(self.model, GibbsFamily) and isinstance(self.model.generators, PauliSum):
-            along = {"generator": self.model.generators.strings}
-            return {"theta": Artifact(params, ("generator",), along, "nats")}
-        return {}
 
     def _of_state(self, log_p: Float[Array, " d"], basis: Inexact[Array, "d d"]) -> dict[str, Array | Artifact]:
         p, n = jnp.exp(log_p), log_p.size.bit_length() - 1
