@@ -117,6 +117,7 @@ def test_the_places_of_a_long_sequence_are_made_once():
     assert [rung.title for rung in rungs][::299] == ["β = 0.5", "β = 2.25"]
 
 
+@pytest.mark.slow
 def test_the_largest_numbers_run():
     largest = 2**31 - 1
     found = GibbsSpec(n=2, layers=1, steps=2, every=largest, seed=largest, shots=2**53).run()

@@ -229,7 +229,9 @@ _OUTSIDE = [
 ]
 
 
-@pytest.mark.parametrize("place", ["runs", "tuning", "drawn"])
+@pytest.mark.parametrize(
+    "place", ["runs", *(pytest.param(each, marks=pytest.mark.slow) for each in ("tuning", "drawn"))]
+)
 @pytest.mark.parametrize("outside", _OUTSIDE)
 def test_a_table_that_names_folders_elsewhere_is_refused(train, spec_class, tmp_path, outside, place):
     train(tmp_path / "victim")

@@ -439,7 +439,7 @@ def _process(arguments: list[str]) -> Answer:
     return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-@pytest.mark.parametrize("examples", [1, pytest.param(300, marks=_SLOW)])
+@pytest.mark.parametrize("examples", [pytest.param(300, marks=_SLOW)])
 def test_processes(whole, examples):
     cases = st.one_of(command_lines().map(Case), read_files(), damaged_folders())
     _fuzz(cases, examples, lambda case: _check(case, whole, _process))
