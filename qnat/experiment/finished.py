@@ -1,7 +1,6 @@
 """A finished run and what it is good for: its problem, its model, its table, its figure."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,8 @@ from .errors import RefusedError
 from .measures import ERROR, EXACT
 from .registry import find_spec
 from .show.titles import headline
-from .store.files import TABLE, jsonable, read_table
-from .store.place import inside
+from .store.files import TABLE, read_table
+from .store.place import difference, inside
 from .store.result import Result
 from .store.save import name_of
 from .task import Task
@@ -50,10 +49,9 @@ class Run(Result):
                 "then task.trained(run.parameters(task)) is its model."
             )
         spec = find_spec(self.spec["task"]).restored(self.spec)
-        for name, value in json.loads(json.dumps(jsonable(spec.record()))).items():
-            if name in self.spec and self.spec[name] != value:
-                what = name.removesuffix("_sha256")
-                raise RefusedError(f"The task of {self.path} cannot be made again: its {what} is not what it was.")
+        if (name := difference(self.spec, spec.record())) is not None:  # as of a run that is to be resumed
+            what = name.removesuffix("_sha256")
+            raise RefusedError(f"The task of {self.path} cannot be made again: its {what} is not what it was.")
         previous = self._previous()
         return spec.task() if previous is None else spec.task(previous)
 

@@ -151,6 +151,14 @@ def test_a_task_of_ones_own_is_kept_or_passed(quadratic, tmp_path):
     assert list(found.summary().data_vars) == []
 
 
+def test_a_record_of_a_program_makes_no_task_of_that_name(trained):
+    found, _ = trained("boltzmann --n 2 --steps 1")
+    words = {name: found.spec[name] for name in ("task", "steps", "seed", "seeds", "every")}
+    for spec in (words, words | {"note": "of mine"}):
+        with pytest.raises(RefusedError, match="cannot be made again"):
+            dataclasses.replace(found, spec=spec).task()
+
+
 def test_a_task_that_changed_is_refused(trained, tmp_path):
     found, _ = trained("boltzmann --n 2 --steps 1")
     document = json.loads((tmp_path / "out/run.json").read_text())

@@ -58,7 +58,7 @@ def draw_comparison(
     """
     columns = list(dict.fromkeys(line.column for line in lines))
     series = list(dict.fromkeys(line.series for line in lines))
-    judge = main_curve(lines[0].run)[0]
+    judge = lines[0].run.judge
     levels = decades(lines[0].run) if thresholds is None else thresholds
     names = list(dict.fromkeys(name for line in lines for name in costs(line.run)))
     scale = scale_of(main_curve(line.run)[1] for line in lines)

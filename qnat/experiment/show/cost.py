@@ -32,7 +32,7 @@ def main_curve(run: Result) -> tuple[Measure, Float[np.ndarray, "seeds rows"]]:
 
 def beside(run: Result) -> list[Measure]:
     """The other exact measures that were recorded, which may say that the main curve is not all."""
-    judge = main_curve(run)[0]
+    judge = run.judge
     return [one for one in run.measures or () if one.exact and one.name in run.curves and one != judge]
 
 
@@ -43,7 +43,7 @@ def label_of(measure: Measure) -> str:
 
 def decades(run: Result) -> tuple[float, ...]:
     """The thresholds that mean something for the main curve: none if its zero is anywhere."""
-    return DECADES if main_curve(run)[0].exact else ()
+    return DECADES if run.judge.exact else ()
 
 
 def costs(run: Result) -> dict[str, Float[np.ndarray, "seeds rows"]]:

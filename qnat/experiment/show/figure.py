@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from ..measures import Measure
 from ..store.result import Result
-from .cost import beside, label_of, main_curve
+from .cost import beside, label_of
 from .curves import arrival, below_handle, draw_curve, scale_of, set_scale, step_axis
 from .panels import draw_panel, draw_scalars, has_arrays, scalar_pairs
 from .style import COLOURS, DASHES, DOTS, STYLE, WIDTH, in_words, label_values, legend_above, put_title, save_figure
@@ -32,7 +32,7 @@ def draw_run(run: Result, path: str | pathlib.Path | None = None) -> Figure:
     Args:
         run: what was recorded. path: where the figure is saved, in the format of its suffix; None saves nothing.
     """
-    judge = main_curve(run)[0]
+    judge = run.judge
     others = [one for one in run.measures or () if one != judge and not one.exact and one.name in run.curves]
     draws: list[Callable[[Axes], None]] = [functools.partial(_draw_measure, run=run, measure=judge)]
     draws += [functools.partial(_draw_measure, run=run, measure=one) for one in others]
@@ -59,7 +59,7 @@ def _draw_measure(axes: Axes, run: Result, measure: Measure) -> None:
     """A measure against the step: the median over seeds, every seed behind it."""
     curve = run.curves[measure.name]
     twin = run.curves.get(_TRAIN + measure.name.removeprefix(_TEST)) if measure.name.startswith(_TEST) else None
-    more = {one.name: run.curves[one.name] for one in beside(run)} if measure == main_curve(run)[0] else {}
+    more = {one.name: run.curves[one.name] for one in beside(run)} if measure == run.judge else {}
     scale = scale_of([curve, *more.values(), *([] if twin is None else [twin])])
     set_scale(axes, scale._replace(log=scale.log and measure.better == "lower"))
     rows = np.arange(run.steps + 1.0)

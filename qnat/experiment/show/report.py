@@ -135,13 +135,13 @@ def _document(entry: Entry, thresholds: Sequence[float]) -> dict[str, Any]:
         spreads = {name: spread(values)._asdict() for name, values in price.items()}
         reached.append({"threshold": threshold, "seeds": reaching(price["steps"]), **spreads})
     names = {**entry.labels, "start": entry.start or "cold", "seeds": entry.run.seeds}
-    names |= {"measure": main_curve(entry.run)[0].name}
+    names |= {"measure": entry.run.judge.name}
     return names | run_document(entry.run) | {"reached": reached}
 
 
 def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> None:
     """A table of the options that differ, how good each run is, and what it took."""
-    judge = main_curve(entries[0].run)[0]
+    judge = entries[0].run.judge
     until = f", and steps until it is {beyond(judge)}" if thresholds else ""
     title = f"{measure_words(judge)} at the first and the last step{until}"
     tells_rate = RATE not in entries[0].labels and any(entry.run.spec.get(RATE) is not None for entry in entries)
@@ -174,7 +174,7 @@ def _best(curve: np.ndarray, judge: Measure) -> np.ndarray:
 
 def _print_prices(entries: Sequence[Entry], threshold: float) -> None:
     """A table of what each run took to get below a threshold."""
-    judge = main_curve(entries[0].run)[0]
+    judge = entries[0].run.judge
     price = [prices(entry.run, threshold) for entry in entries]
     names = list(dict.fromkeys(name for each in price for name in each))
     several = any(entry.run.seeds > 1 for entry in entries)

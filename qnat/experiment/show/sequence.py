@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ..store.result import Result
-from .cost import beside, label_of, main_curve
+from .cost import beside, label_of
 from .curves import FLOOR, below_handle, cost_axis, draw_curve, scale_of, set_scale
 from .lines import Entry
 from .style import (
@@ -50,7 +50,7 @@ def draw_sequence(entries: Sequence[Entry], ladder: str, path: str | pathlib.Pat
     rungs = sorted(titles)
     rows = -(-len(rungs) // _WIDEST)
     columns = -(-len(rungs) // rows)
-    judge = main_curve(entries[0].run)[0]
+    judge = entries[0].run.judge
     others = list(dict.fromkeys(other for entry in entries for other in beside(entry.run)))
     names = [judge.name, *(other.name for other in others)]
     scale = scale_of(entry.run.curves[name] for entry in entries for name in names if name in entry.run.curves)

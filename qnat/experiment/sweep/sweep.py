@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from ..console import literal, note, watched
 from ..errors import NonFiniteError, RefusedError
 from ..show.compare import comparable, declared
-from ..show.cost import main_curve
 from ..show.lines import Entry, entries_of
 from ..stopwatch import timed
 from ..store.files import (
@@ -187,7 +186,7 @@ def _judged_alike(entries: list[Entry]) -> list[Entry]:
     """Those that the measure judges which judges the first; says so if there are others."""
     alike = comparable(entries)[0]
     if len(alike) < len(entries):
-        name = literal(main_curve(alike[0].run)[0].name)
+        name = literal(alike[0].run.judge.name)
         note(f"{FIGURE} shows the {len(alike)} of {len(entries)} runs that are judged by {name}; compare draws all.")
     kept = {id(entry.run) for entry in alike}
     return [entry for entry in entries if id(entry.run) in kept]
