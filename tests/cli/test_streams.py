@@ -82,6 +82,15 @@ def test_a_refusal_does_not_need_them_either(streams):
     assert not list(pathlib.Path().iterdir())
 
 
+@pytest.mark.parametrize("words", ["--version", "--help", "list", "run gibbs --help"])
+def test_what_only_prints_says_that_it_cannot(words):
+    found = _shell(f"{_PROGRAM} {words} >/dev/full")
+    assert (found.returncode, found.stderr) == (
+        1,
+        "qnat: Cannot write to standard output (No space left on device).\n",
+    )
+
+
 _ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 

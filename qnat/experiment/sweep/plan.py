@@ -9,11 +9,12 @@ import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ..bounds import check_time
 from ..errors import RefusedError
 from ..store.files import FIGURE, OBSERVABLES, RATE, RUN, TABLE, TUNING, read_run, read_table
 from ..store.opened import check_regular
 from ..store.place import inside, is_taken, standing
-from ..words.spec import Rung, RunSpec, check_time
+from ..words.spec import Rung, RunSpec
 from ..words.wording import build
 
 _DAY = 86400.0
