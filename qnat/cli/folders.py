@@ -36,7 +36,7 @@ class Standing(NamedTuple):
 
     Attributes:
         task: its name. status: "running" only if a process holds the folder; one that was killed is "interrupted".
-        steps: made so far. wanted: asked for. values: the last of every curve in the log, medians over seeds.
+        steps: updates made so far. wanted: asked for. values: the last of every curve in the log, medians over seeds.
         judge: the measure, with its unit, or the loss; how good it is now is None before the first row.
     """
 
@@ -80,7 +80,8 @@ def _standing(path: pathlib.Path, document: Mapping[str, Any]) -> Standing:
         status = "interrupted" if status == "running" and not is_held(path) else status
         check_log(path, spec)
         last = last_row(path / LOG)
-        steps = int(last.pop("step", 0))
+        # row k stands before update k + 1, which was made with it, or is no step of this run
+        steps = min(int(last.pop("step", -1)) + 1, int(spec.get("steps", 0)))
     values = {name: float(statistics.median(map(float, v if isinstance(v, list) else [v]))) for name, v in last.items()}
     measures = document.get("measures") or ()
     judge = next(((one["name"], one.get("unit", "")) for one in measures if one["name"] in values), ("loss", ""))
