@@ -12,6 +12,7 @@ import pytest
 
 from qnat.cli import main
 from qnat.experiment import Run
+from qnat.experiment.show.tables import duration
 from qnat.experiment.store.files import write_json
 from qnat.quantum.tasks.gibbs import GibbsSpec
 
@@ -222,7 +223,7 @@ def test_a_run_of_several_processes_tells_what_all_of_them_took(here, capsys):
         printed = capsys.readouterr().out
         spent = Run.load(command[1] if command[0] == "finish" else command[-2]).spent
         told = ", ".join(f"{part} {spent[part]:.1f}" for part in spent)
-        assert f" in {spent['train']:.2f} s; {told}\n" in printed
+        assert f" in {duration(spent['train'])} s; {told}\n" in printed
         assert " in all" not in printed  # that would be the time of this process
     assert main(["sweep", "gibbs", *WORDS, "--steps", "3", "--beta", "0.5,1", "--out", "runs/sweep", "--resume"]) == 0
     assert " in all" not in capsys.readouterr().out

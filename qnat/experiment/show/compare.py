@@ -83,6 +83,7 @@ def load_runs(paths: Sequence[pathlib.Path]) -> list[Entry]:
 def comparable(entries: Sequence[Entry]) -> list[list[Entry]]:
     """The runs by the measure that judges them, in the order of the first of each: only those of one compare.
 
+    One measure is one name, one unit and one kind of loss.
     Where nothing but the loss judges, it is that of a task. Several groups are labelled anew, each by its own
     differences, and by the task.
     """

@@ -15,7 +15,7 @@ from .block import print_estimates, print_values, spent_words
 from .compare import comparable, figure_names, ladder_of, load_runs
 from .cost import decades, main_curve, prices, spread, totals
 from .lines import Entry, entries_of
-from .tables import NEVER, beyond, cell, count, measure_words, middle, print_table, reaching
+from .tables import NEVER, beyond, cell, count, duration, measure_words, middle, print_table, reaching
 from .titles import headline
 from .verdict import verdict
 
@@ -47,7 +47,7 @@ def print_run(run: Result, account: str = "") -> None:
         say(f"\n{remark}")
     took = [f"{run.steps} steps" + (f" of {run.seeds} seeds" if run.seeds > 1 else "")]
     took += [spent_words(run, name, total) for name, total in totals(run).items()]
-    say(f"\n{', '.join(took)} in {run.seconds:.2f} s" + (f"; {account}" if account else ""))
+    say(f"\n{', '.join(took)} in {duration(run.seconds)} s" + (f"; {account}" if account else ""))
     if run.path is not None:
         say(literal(next(iter(figure_files(run.path, FIGURE)), run.path)))
 
@@ -135,7 +135,7 @@ def _document(entry: Entry, thresholds: Sequence[float]) -> dict[str, Any]:
         spreads = {name: spread(values)._asdict() for name, values in price.items()}
         reached.append({"threshold": threshold, "seeds": reaching(price["steps"]), **spreads})
     names = {**entry.labels, "start": entry.start or "cold", "seeds": entry.run.seeds}
-    names |= {"measure": entry.run.judge.name}
+    names |= {"measure": entry.run.judge.name} | ({"measure_of": entry.run.judge.of} if entry.run.judge.of else {})
     return names | run_document(entry.run) | {"reached": reached}
 
 
@@ -143,7 +143,8 @@ def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> N
     """A table of the options that differ, how good each run is, and what it took."""
     judge = entries[0].run.judge
     until = f", and steps until it is {beyond(judge)}" if thresholds else ""
-    title = f"{measure_words(judge)} at the first and the last step{until}"
+    what = f" ({judge.of})" if judge.of else ""
+    title = f"{measure_words(judge)}{what} at the first and the last step{until}"
     tells_rate = RATE not in entries[0].labels and any(entry.run.spec.get(RATE) is not None for entry in entries)
     others = list(dict.fromkeys(other for entry in entries for other in _others(entry.run)))
     columns = ["first", "last", *([] if judge.exact else ["best"])]
@@ -158,7 +159,7 @@ def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> N
         ends += [middle(known[other.name][:, -1]) if other.name in known else NEVER for other in others]
         reached = [count(spread(prices(entry.run, t)["steps"]).median) for t in thresholds]
         rates = [NEVER if rate is None else f"{rate:g}"] if tells_rate else []
-        rows.append([*ends, *reached, *rates, str(entry.run.steps), f"{entry.run.seconds:.1f}"])
+        rows.append([*ends, *reached, *rates, str(entry.run.steps), duration(entry.run.seconds)])
     print_table(title, entries, columns, rows)
 
 

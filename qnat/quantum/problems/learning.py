@@ -216,7 +216,7 @@ class LearningTask(Task):
         generators = getattr(self.model, "generators", None)
         along = {"generator": generators.strings} if isinstance(generators, PauliSum) else {}
         found = {name: Artifact(each, ("eigenstate",), {}, "nats", "modular energy") for name, each in spectra.items()}
-        beta, unit = (1.0, "nats") if self.beta is None else (self.beta, "energy")
+        beta, unit = (1.0, "nats") if self.beta is None else (self.beta, "units of H")
         if not thetas:
             found |= named_parameters(self.model, params)
         for which, each in thetas.items():
