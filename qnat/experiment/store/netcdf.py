@@ -28,7 +28,7 @@ def write_arrays(
     data = {name: (one.dims, one.value, _texts(one)) for name, one in arrays.items()}
     dataset = xr.Dataset(data, coordinates, attributes)
     for name, texts in axes.items():
-        dataset[name].attrs |= texts
+        dataset[name].attrs.update(texts)
     content = bytes(dataset.to_netcdf(engine="h5netcdf"))
     replace_file(path, lambda file: file.write(content))
     return hashlib.sha256(content).hexdigest()
