@@ -3,7 +3,8 @@
 A state is carried by an unnormalised log-density K, ρ = exp(K) / Tr exp(K): the entries of ρ lose every small
 eigenvalue to rounding, those of K lose none. Derivatives are divided differences in the eigenbasis of K (the
 Daleckii–Krein formula), hence exact where eigenvalues coincide, which automatic differentiation of `eigh` is not.
-They go to second order, of `log_trace_exp` to third unless all are in reverse mode; beyond, ValueError says so.
+They go to second order, and of a third ValueError says that there is none. Only `log_trace_exp` has a third one, where
+its second is in forward mode: else it is NaN at a degenerate spectrum, as the second of `gibbs_state` is.
 
 Real symmetric K gives real results, complex Hermitian K complex ones. K is one matrix; for a stack use `jax.lax.map`:
 on a CPU, two batched factorisations at a time wait for each other for ever (jaxlib 0.10). That it is Hermitian and
@@ -74,18 +75,8 @@ def log_spectrum(K: Inexact[ArrayLike, "d d"]) -> tuple[Float[Array, " d"], Inex
 @jax.jit
 def _log_spectrum(K: Inexact[Array, "d d"]) -> tuple[Float[Array, " d"], Inexact[Array, "d d"]]:
     eigenvalues, V = jnp.linalg.eigh(K)
-    return _normalised(eigenvalues), V
-
-
-def _fixed_spectrum(K: Inexact[Array, "d d"]) -> tuple[Float[Array, " d"], Inexact[Array, "d d"]]:
-    """As `log_spectrum`, where the derivative is a rule's: this has none."""
-    eigenvalues, V = eigh(K)
-    return _normalised(eigenvalues), V
-
-
-def _normalised(levels: Float[Array, " d"]) -> Float[Array, " d"]:
-    gaps, excess = from_the_top(levels)
-    return gaps - jnp.log1p(excess)
+    gaps, excess = from_the_top(eigenvalues)
+    return gaps - jnp.log1p(excess), V
 
 
 def from_the_top(levels: Float[Array, " d"]) -> tuple[Float[Array, " d"], Float[Array, ""]]:
@@ -101,7 +92,7 @@ def gibbs_state(K: Inexact[ArrayLike, "d d"]) -> Inexact[Array, "d d"]:
     """Density matrix exp(K) / Tr exp(K) of an unnormalised log-density.
 
     First derivatives are exact for every spectrum. So are Hessians of the scalar functions of this room; where you
-    differentiate this one twice yourself, the inner derivative must be in forward mode.
+    differentiate this one twice yourself at a degenerate spectrum, the inner derivative must be in forward mode.
     """
     return _gibbs_state(*hermitian(K=K))
 
@@ -109,7 +100,7 @@ def gibbs_state(K: Inexact[ArrayLike, "d d"]) -> Inexact[Array, "d d"]:
 @jax.custom_jvp
 @jax.jit
 def _gibbs_state(K: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
-    log_p, V = _fixed_spectrum(K)
+    log_p, V = _log_spectrum(K)
     return dot(V * jnp.exp(log_p), V.conj().T)
 
 
@@ -134,7 +125,7 @@ def gibbs_tangent(K: Inexact[Array, "d d"], dK: Inexact[Array, "d d"]) -> Inexac
     ⟨gibbs_tangent(K, X), dK⟩, not ⟨X, gibbs_tangent(K, dK)⟩: reverse mode unfolds what acts on a tangent, and then
     differentiates `eigh` the next time.
     """
-    log_p, V = _fixed_spectrum(K)
+    log_p, V = _log_spectrum(K)
     return dot(dot(V, log_mean(log_p[:, None], log_p[None, :]) * _centred(log_p, V, dK)), V.conj().T)
 
 
@@ -143,7 +134,9 @@ def gibbs_tangent(K: Inexact[Array, "d d"], dK: Inexact[Array, "d d"]) -> Inexac
 def _gibbs_tangent_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     # d²ρ[A, B] = V [Σ_z f[x, z, y] (AₓzB_zy + BₓzA_zy)] V† − ⟨A, dρ[B]⟩ρ for centred A, B and f = exp
     (K, dK), (change, d_change) = primals, tangents
-    log_p, V = _fixed_spectrum(K)
+    levels, V = eigh(K)
+    gaps, excess = from_the_top(levels)
+    log_p = gaps - jnp.log1p(excess)
     a, b = _centred(log_p, V, dK), _centred(log_p, V, change)
     f = _second_difference(log_p[:, None, None], log_p[None, :, None], log_p[None, None, :])
     both = jnp.einsum("xzy,xz,zy->xy", f, a, b)

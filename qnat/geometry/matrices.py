@@ -1,6 +1,6 @@
 """What functions of one matrix, or of two, ask of their arguments, and decompositions that are not differentiated."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,7 @@ from jaxtyping import Array, ArrayLike, Float, Inexact
 
 _TWICE = (
     "Functions of matrices have first and second derivatives only: the next one would differentiate eigenvectors, "
-    "which have no derivative where eigenvalues coincide. Take differences of second derivatives; if this is a second "
-    "one, of gibbs_state, take its inner derivative in forward mode."
+    "which have no derivative where eigenvalues coincide. Take differences of second derivatives."
 )
 
 
@@ -28,10 +27,12 @@ def svd(A: Inexact[Array, "d d"]) -> tuple[Inexact[Array, "d d"], Float[Array, "
     return left, s, right
 
 
-@eigh.defjvp
-@svd.defjvp
-def _not_differentiated(*_: Any) -> tuple[Any, Any]:
+def _not_differentiated(*_: Any) -> NoReturn:
     raise ValueError(_TWICE)
+
+
+eigh.defjvp(_not_differentiated)
+svd.defjvp(_not_differentiated)
 
 
 def hermitian(**matrices: Inexact[ArrayLike, "d d"]) -> list[Array]:
