@@ -166,8 +166,8 @@ Pair = tuple[Float[Array, " d"], Float[Array, "d d"]]
 class Gaussian(AbstractExponentialFamily):
     """Multivariate normal; θ = (Λμ, −Λ/2) with the precision Λ, means (E[x], E[xxᵀ]).
 
-    Of −Λ/2 only the symmetric part matters, and of second moments inside jit; outside, those that are not symmetric up
-    to rounding are refused.
+    Of −Λ/2 only the symmetric part matters. Second moments that are not symmetric up to rounding are refused where they
+    are known; inside jit they are not checked, and what they give means nothing.
     """
 
     reparametrised: ClassVar[bool] = True
@@ -181,7 +181,7 @@ class Gaussian(AbstractExponentialFamily):
 
     def to_primal(self, eta: Pair) -> Pair:
         mean, (second,) = eta[0], hermitian(second=eta[1])
-        covariance = (second + second.T) / 2 - jnp.outer(mean, mean)
+        covariance = second - jnp.outer(mean, mean)
         factor = jnp.linalg.cholesky(covariance)
         rounding = mean.size * jnp.finfo(factor.dtype).eps * jnp.diagonal(covariance)
         inside = jnp.all(jnp.diagonal(factor) ** 2 > rounding)  # false for NaN

@@ -386,10 +386,6 @@ def test_means_of_no_distribution_are_refused_or_not_a_number(family, eta, words
     assert any(np.isnan(leaf).any() for leaf in jax.tree.leaves(eqx.filter_jit(family.to_primal)(eta)))
 
 
-def test_second_moments_are_symmetric_or_count_by_their_symmetric_part():
-    family, skew = families.Gaussian(), np.array([[1.0, 0.3], [-0.1, 1.0]])
+def test_second_moments_that_are_not_symmetric_are_refused():
     with pytest.raises(ValueError, match=r"second must be Hermitian; it differs from its adjoint by 0\.4"):
-        family.to_primal((np.zeros(2), skew))
-    pair = np.zeros((2, 2)), np.stack([skew, (skew + skew.T) / 2])
-    found, wanted = jax.jit(lambda pair: jax.lax.map(family.to_primal, pair))(pair)[1]
-    np.testing.assert_allclose(found, wanted, rtol=1e-15)
+        families.Gaussian().to_primal((np.zeros(2), np.array([[1.0, 0.3], [-0.1, 1.0]])))
