@@ -26,7 +26,7 @@ from qnat.experiment.words.wording import build
 
 from .comparing import compare
 from .completion import script
-from .folders import finish, list_runs, say_progress, show_unfinished, table_of, to_finish
+from .folders import documents_of, finish, list_runs, say_progress, show_unfinished, table_of, to_finish
 from .formats import formats_of
 from .parser import parse
 from .process import INTERRUPTED, complain, interruptible, precision_of, prepare_jax
@@ -191,10 +191,13 @@ def _check_place(chosen: argparse.Namespace) -> None:
 
 
 def _cite(chosen: argparse.Namespace) -> int:
-    document = read_run(chosen.run)
-    try:
-        entries = find_spec(document["task"]).bibliography()
-    except RefusedError:  # of a task that has gone we know what is in our own references
-        entries = references()
-    say("\n\n".join(entries[key] for key in document.get("citations", ()) if key in entries))
+    """Prints what a run cites, or all runs of a sweep, each entry once."""
+    found: dict[str, str] = {}
+    for document in documents_of(chosen.run):
+        try:
+            entries = find_spec(document["task"]).bibliography()
+        except RefusedError:  # of a task that has gone we know what is in our own references
+            entries = references()
+        found |= {key: entries[key] for key in document.get("citations", ()) if key in entries}
+    say("\n\n".join(found.values()))
     return 0

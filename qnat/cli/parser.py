@@ -162,7 +162,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser, Sequence[str]]
     "show": ("what a run or a sweep came to, or how far it is", _one_run("folder of a run or of a sweep", json=True)),
     "finish": ("make an interrupted run a finished one, as it is", _one_run("folder of a run", json=True)),
     "compare": ("table and figure of finished runs or sweeps", _compare),
-    "cite": ("BibTeX entries of the methods of a run", _one_run("folder of a run", json=False)),
+    "cite": ("BibTeX entries of what a run or a sweep used", _one_run("folder of a run or of a sweep", json=False)),
     "completion": ("a script by which a shell completes commands, tasks and options", _completion),
 }
 """What each command says of itself, and what adds its options, given the command line if it is the one asked for."""

@@ -106,8 +106,15 @@ def test_sweep_compare_and_cite(capsys):
     assert _files(pathlib.Path("s")) == before
     assert main([*sweep, "--resume", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["runs"]) == 4
-    assert main(["cite", "s/beta=0.5_optimizer=adam"]) == 0
-    assert "@inproceedings{Kingma2015," in capsys.readouterr().out
+    cited = {}
+    for folder in ("s/beta=0.5_optimizer=adam", "s/beta=0.5_optimizer=natural", "s"):
+        assert main(["cite", folder]) == 0
+        cited[folder] = capsys.readouterr().out.strip().split("\n\n")
+    adam, natural, both = map(set, cited.values())
+    assert any(entry.startswith("@inproceedings{Kingma2015,") for entry in adam - natural)
+    assert natural - adam
+    assert both == adam | natural
+    assert len(cited["s"]) == len(both)  # each once
 
 
 @pytest.mark.slow

@@ -167,6 +167,30 @@ def test_a_damaged_checkpoint_does_not_hide_how_far_a_run_is(here, capsys):
     assert "interrupted at step 20 of 50" in capsys.readouterr().out
 
 
+def test_a_sweep_cites_what_those_of_its_runs_used_that_have_begun(here, capsys):
+    sweep = pathlib.Path("runs/sweep")
+    document = json.loads((sweep / "beta=1.0" / "run.json").read_text())
+    write_json(sweep / "beta=1.0" / "run.json", document | {"status": "running", "citations": ["Kingma2015"]})
+    (sweep / "tuning" / "one").mkdir(parents=True)
+    write_json(sweep / "tuning" / "one" / "run.json", document | {"citations": ["You2017", "Kingma2015"]})
+    table = json.loads((sweep / "table.json").read_text())
+    pending = {"folder": "later", "status": "pending", "start": "cold"}
+    trials = {"seed": 1000, "runs": [{"folder": "tuning/one", "status": "finished"}]}
+    write_json(sweep / "table.json", table | {"runs": [*table["runs"], pending], "tuning": trials})
+    assert main(["cite", "runs/sweep/beta=0.5"]) == 0
+    first = capsys.readouterr().out
+    assert main(["cite", "runs/sweep"]) == 0
+    cited = capsys.readouterr().out
+    assert cited.startswith(first.rstrip())
+    assert [cited.count(f"{{{key},") for key in ("Kingma2015", "You2017", "Bradbury2018")] == [1, 1, 1]
+    (sweep / "beta=0.5" / "run.json").write_text("{")
+    assert main(["cite", "runs/sweep"]) == 2
+    assert "beta=0.5/run.json" in capsys.readouterr().err
+    write_json(sweep / "table.json", table | {"runs": [pending]})
+    assert main(["cite", "runs/sweep"]) == 2
+    assert "has no run yet" in capsys.readouterr().err
+
+
 def test_showing_loads_no_jax(here):
     code = "import sys; from qnat.cli import main; main(['show', 'runs/done']); main(['show', 'runs/stopped']); "
     code += "main(['show', 'runs/sweep']); print(sorted({'jax', 'jaxlib', 'matplotlib'} & set(sys.modules)))"
