@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from ..measures import Measure
 from ..store.result import Result
-from .cost import beside, label_of
+from .cost import beside, label_of, others
 from .curves import arrival, below_handle, draw_curve, scale_of, set_scale, step_axis
 from .panels import draw_panel, draw_scalars, has_arrays, scalar_pairs
 from .style import COLOURS, DASHES, DOTS, STYLE, WIDTH, in_words, label_values, legend_above, put_title, save_figure
@@ -33,9 +33,8 @@ def draw_run(run: Result, path: str | pathlib.Path | None = None) -> Figure:
         run: what was recorded. path: where the figure is saved, in the format of its suffix; None saves nothing.
     """
     judge = run.judge
-    others = [one for one in run.measures or () if one != judge and not one.exact and one.name in run.curves]
     draws: list[Callable[[Axes], None]] = [functools.partial(_draw_measure, run=run, measure=judge)]
-    draws += [functools.partial(_draw_measure, run=run, measure=one) for one in others]
+    draws += [functools.partial(_draw_measure, run=run, measure=one) for one in others(run) if not one.exact]
     draws += [functools.partial(draw_panel, run=run, panel=one) for one in run.panels if has_arrays(run, one)]
     if len(pairs := scalar_pairs(run)) > 1:
         draws.append(functools.partial(draw_scalars, run=run, names=pairs))

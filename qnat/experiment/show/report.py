@@ -13,7 +13,7 @@ from ..store.files import FIGURE, OBSERVABLES, RATE, TABLE, TUNING, figure_files
 from ..store.result import SECONDS, Result
 from .block import print_estimates, print_values, spent_words
 from .compare import comparable, figure_names, ladder_of, load_runs
-from .cost import decades, main_curve, prices, spread, totals
+from .cost import decades, main_curve, others, prices, spread, totals
 from .lines import Entry, entries_of
 from .tables import NEVER, beyond, cell, count, duration, measure_words, middle, print_table, reaching
 from .titles import headline
@@ -146,9 +146,9 @@ def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> N
     what = f" ({judge.of})" if judge.of else ""
     title = f"{measure_words(judge)}{what} at the first and the last step{until}"
     tells_rate = RATE not in entries[0].labels and any(entry.run.spec.get(RATE) is not None for entry in entries)
-    others = list(dict.fromkeys(other for entry in entries for other in _others(entry.run)))
+    more = list(dict.fromkeys(other for entry in entries for other in others(entry.run)))
     columns = ["first", "last", *([] if judge.exact else ["best"])]
-    columns += [*map(measure_words, others), *(f"{t:g}" for t in thresholds)]
+    columns += [*map(measure_words, more), *(f"{t:g}" for t in thresholds)]
     columns += [*(["rate"] if tells_rate else []), "steps", "seconds"]
     rows = []
     for entry in entries:
@@ -156,16 +156,11 @@ def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> N
         ends = [middle(curve[:, 0]), middle(curve[:, -1])]
         ends += [] if judge.exact else [middle(_best(curve, judge))]
         known = entry.run.curves
-        ends += [middle(known[other.name][:, -1]) if other.name in known else NEVER for other in others]
+        ends += [middle(known[other.name][:, -1]) if other.name in known else NEVER for other in more]
         reached = [count(spread(prices(entry.run, t)["steps"]).median) for t in thresholds]
         rates = [NEVER if rate is None else f"{rate:g}"] if tells_rate else []
         rows.append([*ends, *reached, *rates, str(entry.run.steps), duration(entry.run.seconds)])
     print_table(title, entries, columns, rows)
-
-
-def _others(run: Result) -> list[Measure]:
-    """The measures that were recorded beside the one that judges."""
-    return [one for one in run.measures or () if one.name in run.curves and one != run.judge]
 
 
 def _best(curve: np.ndarray, judge: Measure) -> np.ndarray:
