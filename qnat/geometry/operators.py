@@ -77,6 +77,19 @@ class BlockDiagonal(lx.AbstractLinearOperator):
         return BlockDiagonal(jax.tree.map(fn, self.blocks, is_leaf=_is_operator))
 
 
+_BLOCK = 256  # rows; a smaller product is as fast in one piece
+
+
+def gram(rows: Float[Array, "P m"]) -> Float[Array, "P P"]:
+    """RRᵀ by one triangle of blocks: half the work, which XLA has no routine for."""
+    count = len(rows)
+    if count <= _BLOCK:
+        return rows @ rows.T
+    first, second = rows[: count // 2], rows[count // 2 :]
+    across = first @ second.T
+    return jnp.block([[gram(first), across], [across.T, gram(second)]])
+
+
 _STRIP = 1024  # columns; the product of a few very long rows runs from memory, three times slower than strip by strip
 
 
@@ -100,7 +113,7 @@ class Gram(lx.AbstractLinearOperator):
         rows = self.rows()
         count, length = rows.shape
         if length <= _STRIP or length % _STRIP:
-            return rows @ rows.T
+            return gram(rows)
         strips = rows.reshape(count, -1, _STRIP)
 
         def add(strip: Int[Array, ""], total: Float[Array, "P P"]) -> Float[Array, "P P"]:

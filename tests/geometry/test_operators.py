@@ -9,6 +9,7 @@ import scipy.linalg
 from jax.flatten_util import ravel_pytree
 
 from qnat.geometry import BlockDiagonal, Gram, TruncatedCG, damped, laws
+from qnat.geometry.operators import gram
 
 PSD = lx.positive_semidefinite_tag
 
@@ -131,3 +132,9 @@ def test_damped_blocks_stay_blocks(blocks, matrix):
 def test_damping_keeps_single_precision():
     system = damped(positive(2, 3, np.float32), np.float64(0.1))
     assert eqx.filter_jit(lambda operator, v: operator.mv(v))(system, np.ones(3, np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("count", [1, 256, 257, 1025])
+def test_a_triangle_of_blocks_is_the_whole_product(count):
+    rows = np.random.default_rng(count).normal(size=(count, 3))
+    np.testing.assert_allclose(jax.jit(gram)(rows), rows @ rows.T, rtol=1e-14, atol=1e-14)

@@ -345,3 +345,15 @@ def test_a_layer_of_the_hamiltonian_ansatz_is_a_trotter_step():
         if string != "III":
             wanted = scipy.linalg.expm(-0.1j * float(coefficient) * dense_pauli(string)) @ wanted
     np.testing.assert_allclose(unitary(circuit, angles), wanted, atol=1e-14)
+
+
+def test_starts_are_wide_where_every_frame_is_reached_and_else_the_narrower_the_deeper():
+    def spread(name, n, layers):
+        angles = jax.jit(LatentGibbs(ansatz(name, n, layers)).init)(jax.random.key(0))["angles"]
+        return float(np.std(angles)) / np.pi
+
+    wide = [spread("real", 4, 10), spread("hea_ring", 4, 20)]  # 120 and 240 angles, as many as frames have
+    narrow = [np.sqrt(layers) * spread("real", 5, layers) for layers in (8, 32)]
+    np.testing.assert_allclose(wide, 0.2, rtol=0.2)
+    np.testing.assert_allclose(narrow, 0.25, rtol=0.2)
+    assert np.std(start(MODEL, 0, 1.0)["angles"]) > 1  # a scale that is given is that of both

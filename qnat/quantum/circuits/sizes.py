@@ -9,12 +9,24 @@ def angles_per_layer(ansatz: str, n: int) -> int:
     return {"real": n + 2 * bonds, "hea_ring": 2 * n + bonds}.get(ansatz, 3 * n - 1)
 
 
-def default_layers(ansatz: str, n: int, angles: int) -> int:
-    """Enough layers of so many angles to reach every eigenframe for n ≤ 4, and 16 above (where that is out of reach).
+_ANGLES = 2016
+"""Angles whose metric is factorised in a fraction of a second; all frames of six qubits, if they are real."""
+_ENTRIES = 2**26
+"""Numbers in the generators of all angles, 4ⁿ each: half a gigabyte."""
 
-    An eigenframe has d(d−1)/2 real or d² − d complex dimensions, d = 2^n; with fewer angles hot states, in which every
-    eigenvector matters, keep a residual relative entropy that no optimiser removes.
+
+def frame_dimension(n: int, *, is_real: bool) -> int:
+    """How many angles an eigenframe of n qubits has: d(d−1)/2 if it is real, else d² − d, d = 2^n."""
+    return 2**n * (2**n - 1) // (2 if is_real else 1)
+
+
+def default_layers(ansatz: str, n: int, angles: int) -> int:
+    """Enough layers of so many angles to reach every eigenframe, or as many as a quick step affords, at least 16.
+
+    With fewer angles hot states, in which every eigenvector matters, keep a residual relative entropy that no optimiser
+    removes.
     """
-    if n > 4:
-        return 16
-    return math.ceil(2**n * (2**n - 1) // (2 if ansatz == "real" else 1) / max(angles, 1))
+    n = min(n, 1000)  # where powers of two are long, and no circuit is
+    dimension = frame_dimension(n, is_real=ansatz == "real")
+    found = math.ceil(min(dimension, _ANGLES, _ENTRIES // 4**n) / max(angles, 1))
+    return found if found * angles >= dimension else max(16, found)

@@ -94,9 +94,12 @@ def frames(circuit: Circuit, angles: Float[Array, " P"]) -> tuple[Inexact[Array,
     where = insertions(plan)
     weight, constant = _weights(plan, where)
     left = _features(_pulled_back(plan, where, angles), plan.planes).astype(angles.dtype)
-    # W = Σ λ conj(f) fᵀ and R = Im W − Re W: features (Re f, Im f) meet λ (Im f − Re f, −Re f − Im f)
-    meet = jnp.stack([left[..., 1::2] - left[..., 0::2], -left[..., 1::2] - left[..., 0::2]], -1)
-    right = (meet * weight.astype(angles.dtype)[:, None, :, None]).reshape(left.shape)
+    scale = weight.astype(angles.dtype)[:, None, :]
+    if plan.planes == 1:  # W = Σ λ conj(f) fᵀ is imaginary and R = Z − Zᵀ with Z = Σ λ Re f Im fᵀ, half of the product
+        left, right = left[..., 0::2], left[..., 1::2] * scale
+    else:  # R = Im W − Re W: features (Re f, Im f) meet λ (Im f − Re f, −Re f − Im f)
+        meet = jnp.stack([left[..., 1::2] - left[..., 0::2], -left[..., 1::2] - left[..., 0::2]], -1)
+        right = (meet * scale[..., None]).reshape(left.shape)
     matrices, tables = window_matrices(plan, angles), gathers(plan.inner)
     bounds, angle = jnp.asarray(where.bounds), jnp.asarray(where.angle)
     width = 4 * plan.planes
@@ -108,15 +111,16 @@ def frames(circuit: Circuit, angles: Float[Array, " P"]) -> tuple[Inexact[Array,
         rows = states.reshape(-1, width)
 
         def insert(g: Int[Array, ""], rotations: Float[Array, "P d d"]) -> Float[Array, "P d d"]:
-            f, meets = ((rows @ features[g]).reshape(size, size) for features in (left, right))
-            return rotations.at[angle[g]].add(f @ meets.T)
+            f, meets = ((rows @ features[g]).reshape(size, -1) for features in (left, right))
+            product = f @ meets.T
+            return rotations.at[angle[g]].add(product - product.T if plan.planes == 1 else product)
 
         rotations = lax.fori_loop(start, stop, insert, rotations)
         return ((rows @ w).reshape(states.shape), rotations), None
 
     states = jnp.zeros((size, size, plan.planes), angles.dtype).at[..., 0].set(jnp.eye(size, dtype=angles.dtype))
     shifts = jnp.zeros(circuit.num_angles, angles.dtype).at[angle].add(constant.astype(angles.dtype))
-    rotations = -shifts[:, None, None] * jnp.eye(size, dtype=angles.dtype)
+    rotations = -(plan.planes - 1) * shifts[:, None, None] * jnp.eye(size, dtype=angles.dtype)
     if plan.windows:
         steps = (matrices, *tables, bounds[:-1], bounds[1:])
         (states, rotations), _ = lax.scan(window, (states, rotations), steps)

@@ -1,6 +1,7 @@
 """Quantum Hamiltonian-based models: a classical latent distribution rotated by a circuit."""
 
 import functools
+import math
 import warnings
 
 import equinox as eqx
@@ -13,14 +14,16 @@ from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 from qnat.geometry.hermitian import dot
 from qnat.geometry.metric import AbstractMetric, check_real
 from qnat.geometry.monotone import Kernel, kernel
-from qnat.geometry.operators import BlockDiagonal
+from qnat.geometry.operators import BlockDiagonal, gram
 from qnat.geometry.spin_families import AbstractBitFamily, BoltzmannMachine
 from qnat.geometry.spins import subsets
 from qnat.geometry.weights import rotation_weights
 
 from ..backends.statevector import unitary
 from ..circuits.circuit import Circuit
+from ..circuits.sizes import frame_dimension
 from ..engine import frames
+from ..engine.lowering import is_real
 from .energies import NetworkEnergy
 
 Params = dict[str, Float[Array, " _"]]
@@ -30,6 +33,17 @@ def real_overlaps(a: Inexact[Array, "d m"], b: Inexact[Array, "d m"]) -> Float[A
     """Re⟨aₓ|bₓ⟩ of the columns."""
     overlaps = a.real * b.real
     return jnp.sum(overlaps + a.imag * b.imag if jnp.iscomplexobj(a) and jnp.iscomplexobj(b) else overlaps, axis=0)
+
+
+def _starting_spread(circuit: Circuit) -> float:
+    """Standard deviation of the angles that a training starts from, in units of π.
+
+    A circuit that reaches every frame has no traps, and wide angles make its tangents independent. Any other one starts
+    near the identity, so that layers add up to the same angle however many there are: in a scrambled frame it ends on
+    a floor that a shallower one does not have.
+    """
+    dimension = frame_dimension(circuit.n, is_real=is_real(circuit))
+    return 0.2 if circuit.num_angles >= dimension else 0.25 / math.sqrt(max(circuit.layers, 1))
 
 
 def all_interactions(n: int, order: int) -> BoltzmannMachine:
@@ -83,11 +97,16 @@ class LatentGibbs(eqx.Module):
             raise ValueError(f"The latent energy is one of {latent.n} bits, the circuit has {circuit.n} wires.")
         self.circuit, self.latent = circuit, latent
 
-    def init(self, key: PRNGKeyArray, *, scale: float = 0.1) -> Params:
-        """Normal parameters of standard deviation `scale` (latent; of a network, its output) and π·`scale` (angles)."""
+    def init(self, key: PRNGKeyArray, *, scale: float | None = None) -> Params:
+        """Normal parameters of standard deviation `scale` (latent; of a network, its output) and π·`scale` (angles).
+
+        By default 0.1 (latent) and what suits the circuit (angles): wide where it reaches every eigenframe, else the
+        narrower, the deeper it is.
+        """
         latent_key, angle_key = jax.random.split(key)
-        angles = scale * jnp.pi * jax.random.normal(angle_key, (self.circuit.num_angles,))
-        return {"latent": self.latent.init(latent_key, scale=scale), "angles": angles}
+        spread = _starting_spread(self.circuit) if scale is None else scale
+        angles = spread * jnp.pi * jax.random.normal(angle_key, (self.circuit.num_angles,))
+        return {"latent": self.latent.init(latent_key, scale=0.1 if scale is None else scale), "angles": angles}
 
     def energies(self, latent: Float[Array, " T"]) -> Float[Array, " d"]:
         """E_θ(b) of every bit string."""
@@ -146,6 +165,20 @@ class LatentGibbs(eqx.Module):
         return Frame(self, params["latent"], log_p, basis, rotations)
 
 
+def _halves(matrices: Float[Array, "... d d"]) -> tuple[Float[Array, "... d/2 d/2"], Float[Array, "... d/2 d/2"]]:
+    """Each pair of different indices once: the upper right block, and a triangle of either block on the diagonal."""
+    h = matrices.shape[-1] // 2
+    low = np.tri(h, h, -1, dtype=bool)
+    upper, lower = matrices[..., :h, :h], matrices[..., h:, h:]
+    # the diagonals, zero in an antisymmetric matrix, would stand twice; one of them stands once
+    return matrices[..., :h, h:], jnp.where(low, upper, lower)
+
+
+def _weighted_gram(rotations: Float[Array, "P a b"], weights: Float[Array, "a b"]) -> Float[Array, "P P"]:
+    """Σ w² Rₖ Rₗ."""
+    return gram((rotations * weights).reshape(len(rotations), weights.size))
+
+
 class Frame(eqx.Module):
     """A LatentGibbs at one point, seen from its eigenframe.
 
@@ -187,14 +220,14 @@ class Frame(eqx.Module):
         p = jnp.exp(self.log_p)
         weights = jnp.sqrt(rotation_weights(kernel(kind), self.log_p))
         if jnp.iscomplexobj(self.basis):
-            rows = (self.rotations * weights).reshape(-1, p.size**2)
+            angles = _weighted_gram(self.rotations, weights)
         else:  # antisymmetric: half of the entries say everything
-            above = np.triu_indices(p.size, 1)
-            rows = self.rotations[:, *above] * (jnp.sqrt(2.0) * weights[above])
+            parts = zip(_halves(self.rotations), _halves(weights), strict=True)
+            angles = 2 * sum(_weighted_gram(rows, weight) for rows, weight in parts)
         return BlockDiagonal(
             {
                 "latent": self.model.latent.covariance(-self.latent, p),
-                "angles": lx.MatrixLinearOperator(rows @ rows.T, lx.positive_semidefinite_tag),
+                "angles": lx.MatrixLinearOperator(angles, lx.positive_semidefinite_tag),
             }
         )
 

@@ -17,9 +17,9 @@ from .optimisers import Qbang, QnSpsa, Qpmd
 from .system import Size, SystemSpec
 
 _LATENT = "energy of the latent distribution: of single spins, of products of spins, a neural network"
-_ORDER = "spins in an interaction of kobe (default n up to 4 qubits, then 4)"
+_ORDER = "spins in an interaction of kobe (default n up to 10 qubits, then 4)"
 _ANSATZ = "circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms"
-_LAYERS = "layers of the circuit (default: up to 4 qubits enough to reach every eigenframe, then 16)"
+_LAYERS = "layers of the circuit (default: enough to reach every eigenframe of up to 6 qubits, 5 if complex; then fewer)"
 _SMALLER = "choose a smaller n, fewer layers or fewer seeds"
 _ANGLE_SECONDS = 1e-4
 _BLOCKS = (
@@ -63,7 +63,7 @@ class Qhbm(Part):
         found: dict[str, Any] = {"ansatz": (ansatz := self.ansatz or ("real" if size.is_real else "hea_ring"))}
         angles = size.terms if ansatz == "hva" else angles_per_layer(ansatz, n)
         found["layers"] = default_layers(ansatz, n, angles) if self.layers is None else self.layers
-        found["order"] = self.order or min(n, 4) if self.latent == "kobe" else None
+        found["order"] = self.order or (n if n <= 10 else 4) if self.latent == "kobe" else None
         found["hidden"] = self.hidden or 2 * n if self.latent == "mlp" else None
         return found, angles * found["layers"]
 
