@@ -20,7 +20,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from qnat.experiment import Run, run
+from qnat.experiment import run
 from qnat.quantum.tasks.gibbs import GibbsSpec
 
 jax.config.update("jax_enable_x64", True)
@@ -77,10 +77,14 @@ def cells() -> list[Cell]:
     """The whole study."""
     found = [Cell(4, s, b, 10, 60, 0.4, w) for s, w in FOUR.items() for b in (0.25, 0.5, 1.0, 2.0, 5.0, 20.0, 50.0)]
     found += [Cell(6, s, b, 5, 60, 30, w) for s, w in SIX.items() for b in (0.5, 2.0, 20.0)]
-    found += [Cell(5, s, b, 3, 60, 3, w) for s, w in {"Ising chain": {}, "XXZ, Δ = 0.5": XXZ}.items() for b in (0.5, 20.0)]
+    found += [
+        Cell(5, s, b, 3, 60, 3, w) for s, w in {"Ising chain": {}, "XXZ, Δ = 0.5": XXZ}.items() for b in (0.5, 20.0)
+    ]
     found += [Cell(6, "LiH", b, 3, 60, 30, LIH) for b in (2.0, 20.0)]
     found += [Cell(6, "random 3-local", b, 3, 60, 60, RANDOM) for b in (0.5, 2.0)]
-    found += [Cell(8, s, b, 3, 60, 90, w) for s, w in {"Ising ring": RING, "Ising chain": {}}.items() for b in (1.0, 2.0)]
+    found += [
+        Cell(8, s, b, 3, 60, 90, w) for s, w in {"Ising ring": RING, "Ising chain": {}}.items() for b in (1.0, 2.0)
+    ]
     eight = {"XXZ, Δ = 0.5": XXZ, "Hubbard": {"hamiltonian": "hubbard"}, "Ising 2 × 4": {"rows": 2, "columns": 4}}
     found += [Cell(8, s, 0.5, 1, 60, 90, w) for s, w in eight.items()]
     three = {"Ising ring": RING, "XXZ, Δ = 0.5": XXZ, "Ising 2 × 3": {"rows": 2, "columns": 3}}
@@ -90,27 +94,24 @@ def cells() -> list[Cell]:
     return found
 
 
-def trained(cell: Cell, seed: int) -> tuple[Run, int]:
-    """The run of one seed, and how many angles its circuit has."""
-    spec = GibbsSpec(n=cell.n, beta=cell.beta, steps=cell.steps, seed=seed, **cell.words)
-    task = spec.task()
-    start = task.model.init(jax.random.key(seed), scale=0.1) if cell.method == "old defaults" else None
-    found = run(task, spec.transform(task), steps=cell.steps, seed=seed, initial=start, progress=False)
-    return found, task.model.circuit.num_angles
-
-
 def measured(cell: Cell) -> dict:
-    """What is kept of a cell."""
-    last, first, seconds, rising, angles = [], [], [], 0, 0
-    for seed in range(FIRST, FIRST + cell.seeds):
-        found, angles = trained(cell, seed)
-        curve = np.asarray(found.curves["relative_entropy"]).ravel()
-        loss = np.asarray(found.curves["loss"]).ravel()
-        last.append(float(curve[-1]))
-        first.append(int(np.argmax(curve < LEVEL)) if (curve < LEVEL).any() else None)
-        seconds.append(round(float(found.seconds), 2))
-        rising += bool(loss[-1] > loss[-6:].min() + 1e-9)
-    return {"angles": angles, "least": last, "steps": first, "seconds": seconds, "rising": rising}
+    """What is kept of a cell: of every seed the last D, the steps to the level, and whether the loss ended rising."""
+    spec = GibbsSpec(n=cell.n, beta=cell.beta, steps=cell.steps, seed=FIRST, seeds=cell.seeds, **cell.words)
+    task, start = spec.task(), None
+    if cell.method == "old defaults":
+        keys = jax.random.split(jax.random.key(FIRST), cell.seeds)
+        start = jax.vmap(lambda key: task.model.init(key, scale=0.1))(keys)
+    found = run(
+        task, spec.transform(task), steps=cell.steps, seed=FIRST, seeds=cell.seeds, initial=start, progress=False
+    )
+    entropies, losses = (np.asarray(found.curves[name]) for name in ("relative_entropy", "loss"))
+    return {
+        "angles": task.model.circuit.num_angles,
+        "last": entropies[:, -1].tolist(),
+        "steps": [int(np.argmax(each < LEVEL)) if (each < LEVEL).any() else None for each in entropies],
+        "seconds": round(float(found.seconds) / cell.seeds, 2),
+        "rising": int(np.sum(losses[:, -1] > losses[:, -6:].min(axis=1) + 1e-9)),
+    }
 
 
 def table(results: dict) -> str:
@@ -120,12 +121,12 @@ def table(results: dict) -> str:
     for cell in cells():
         if (row := results.get(cell.name)) is None:
             continue
-        below = sum(value < LEVEL for value in row["least"])
+        below = sum(value < LEVEL for value in row["last"])
         steps = [step for step in row["steps"] if step is not None]
         lines.append(
-            f"| {cell.method} | {cell.n} | {cell.system} | {cell.beta:g} | {row['angles']} | {max(row['least']):.0e}, "
-            f"{statistics.median(row['least']):.0e} | {below} of {cell.seeds} | {max(steps) if steps else '–'} | "
-            f"{statistics.median(row['seconds']):.2g} |"
+            f"| {cell.method} | {cell.n} | {cell.system} | {cell.beta:g} | {row['angles']} | {max(row['last']):.0e}, "
+            f"{statistics.median(row['last']):.0e} | {below} of {cell.seeds} | {max(steps) if steps else '–'} | "
+            f"{row['seconds']:.2g} |"
         )
     return "\n".join([*lines, ""])
 
@@ -139,10 +140,14 @@ def main() -> None:
     results = document["cells"]
     missing = [cell for cell in cells() if cell.name not in results and only in cell.name]
     minutes = sum(cell.seeds * cell.seconds + 12 for cell in missing) / 60
-    print(f"{sum(cell.seeds for cell in missing)} runs in {len(missing)} cells, about {minutes:.0f} minutes", flush=True)
+    print(
+        f"{sum(cell.seeds for cell in missing)} runs in {len(missing)} cells, about {minutes:.0f} minutes", flush=True
+    )
     for cell in missing:
         results[cell.name] = row = measured(cell)
-        print(cell.name, " ".join(f"{value:.0e}" for value in row["least"]), f"{sum(row['seconds']):.0f} s", flush=True)
+        print(
+            cell.name, " ".join(f"{value:.0e}" for value in row["last"]), f"{row['seconds']:.1f} s a seed", flush=True
+        )
         document["machine"] = f"jax {jax.__version__}, {platform.machine()}, {os.cpu_count()} threads"
         OUT.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     made = f"Made by `python benchmarks/gibbs_defaults.py` with {document.get('machine', 'nothing yet')}."

@@ -19,7 +19,7 @@ from .system import Size, SystemSpec
 _LATENT = "energy of the latent distribution: of single spins, of products of spins, a neural network"
 _ORDER = "spins in an interaction of kobe (default n up to 10 qubits, then 4)"
 _ANSATZ = "circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms"
-_LAYERS = "layers of the circuit (default: enough to reach every eigenframe of up to 6 qubits, 5 if complex; then fewer)"
+_LAYERS = "layers of the circuit (default: enough to reach every eigenframe up to 6 qubits, 5 if complex; then fewer)"
 _SMALLER = "choose a smaller n, fewer layers or fewer seeds"
 _ANGLE_SECONDS = 1e-4
 _BLOCKS = (
