@@ -27,6 +27,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 gibbs: $(PACKAGE)  ## the main experiment: train thermal states, compare optimisers, draw runs/gibbs (AGAIN=1: start over)
 	$(BIN)/qnat sweep gibbs --n 4 --periodic --coupling 1 --field 1 --beta 0.5,1.083,1.667,2.25 \
 	  --optimizer natural,qpmd,adam,sgd --warm-start scaled,plain --out runs/gibbs $(if $(AGAIN),--force,--resume)
+	$(BIN)/qnat sweep gibbs --n 6 --periodic --coupling 1 --field 1 --beta 0.5,1.083,1.667,2.25 --steps 60 \
+	  --tolerance 1e-4 --warm-start scaled --out runs/gibbs-6 $(if $(AGAIN),--force,--resume)
 
 .PHONY: bench
 bench: $(PACKAGE)  ## the benchmarks; each writes its results as JSON and the tables that docs/ include (ONLY=engine ARGS=--quick)

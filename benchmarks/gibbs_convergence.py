@@ -34,7 +34,11 @@ METHODS = {
 # title: (options of the model, most steps of natural gradient and QPMD, most steps of Adam and gradient descent)
 MODELS: dict[str, tuple[dict, int, int]] = {
     "n = 4, the default model: `real`, 10 layers, KOBE(4), 135 parameters": ({"n": 4}, 100, 2000),
-    "n = 6, the default model: `real`, 16 layers, KOBE(4), 344 parameters": ({"n": 6}, 60, 500),
+    "n = 6, a model that does not reach every frame: `real`, 16 layers, KOBE(4), 344 parameters": (
+        {"n": 6, "layers": 16, "order": 4},
+        60,
+        500,
+    ),
     "n = 4, the historical model: `hea`, 12 layers, KOBE(2), 142 parameters": (
         {"n": 4, "ansatz": "hea", "layers": 12, "order": 2},
         100,
