@@ -12,10 +12,12 @@ from optax.tree_utils import tree_vdot
 
 from qnat.geometry.metric import AbstractMetric
 
-from .accept import ValueFn, acceptable, empty_window, needed, push, select
+from .accept import ValueFn, acceptable, empty_window, needed, only, push, select
 from .damping import Damping, Rule, resolve
 from .precondition import Diagnostics, Preconditioner, direct, no_diagnostics, recorded, solve
 from .rate import Scalar, ScalarOrSchedule, Schedule, number, rate_at, scaled, traced_rate
+
+Accept = Literal["trust", "fresh"] | None
 
 
 class NaturalGradientState(NamedTuple):
@@ -41,7 +43,7 @@ class _NaturalGradient(eqx.Module):
     solver: lx.AbstractLinearSolver
     preconditioner: Preconditioner | None
     warm: bool = eqx.field(static=True)
-    tries: bool = eqx.field(static=True)
+    accept: Accept = eqx.field(static=True)
 
     def init(self, params: PyTree[Array]) -> NaturalGradientState:
         zero = jnp.zeros((), jnp.int32)
@@ -78,9 +80,9 @@ class _NaturalGradient(eqx.Module):
         clip = jnp.where(largest > 0, clip, 1.0)
         change = scaled(clip, direction)
         usable, radius, window = accepted, state.radius, state.window
-        if self.tries:
+        if self.accept is not None:
             value, value_fn = needed(value, value_fn)
-            window = jnp.where(state.step == 0, push(window, value), window)
+            window = jnp.where((state.step == 0) | (self.accept == "fresh"), only(value), window)
             predicted = -(clip * tree_vdot(updates, direction) + clip**2 * curvature / 2)
             trial = value_fn(optax.apply_updates(params, change))
             accepted = usable & acceptable(window, trial, 1e-4 * predicted)
@@ -116,7 +118,7 @@ def natural_gradient(
     damping: Damping = "adaptive",
     trust: float | None = 0.3,
     box: float | None = 0.8,
-    accept: Literal["trust"] | None = "trust",
+    accept: Accept = "trust",
     solver: lx.AbstractLinearSolver | None = None,
     preconditioner: Preconditioner | None = None,
     warm_start: bool = False,
@@ -140,7 +142,9 @@ def natural_gradient(
             step of least squares; one with a structured inverse wants λ > 0.
         trust: first trust radius, in the length of the metric (√2·nats for relative entropies); None for no radius.
         box: largest change of one parameter in one step (0.8 rad keeps an angle within its local model); None for none.
-        accept: "trust" tries steps; None always takes them, with a fixed radius.
+        accept: "trust" tries steps; "fresh" too, for losses that are drawn anew at every step: a trial is compared with
+            the value of its own step alone, not with the last accepted ones; None always takes them, with a fixed
+            radius.
         solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block,
             and least squares where such a block is singular.
         preconditioner: makes one from G + λ for an iterative solver, as `qnat.geometry.jacobi` does.
@@ -158,6 +162,6 @@ def natural_gradient(
         solver or direct(rule),
         preconditioner,
         warm_start,
-        accept is not None,
+        accept,
     )
     return optax.GradientTransformationExtraArgs(method.init, method.update)

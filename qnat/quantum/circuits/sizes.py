@@ -4,9 +4,10 @@ import math
 
 
 def angles_per_layer(ansatz: str, n: int) -> int:
-    """Angles of a layer of "real", "hea_ring" or "hea" on n qubits, as in `qnat.quantum.circuits.ansatz`."""
+    """Angles of a layer of an ansatz but "hva" on n qubits, as in `qnat.quantum.circuits.ansatz`."""
     bonds = n if n > 2 else n - 1
-    return {"real": n + 2 * bonds, "hea_ring": 2 * n + bonds}.get(ansatz, 3 * n - 1)
+    known = {"real": n + 2 * bonds, "hea_ring": 2 * n + bonds, "matchgate": 2 * (n - 1)}
+    return known.get(ansatz, 3 * n - 1)
 
 
 def default_layers(ansatz: str, n: int, angles: int) -> int:

@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, Inexact, Int
 
 from ..circuits.circuit import Circuit, Gate
-from .evolve import States
+from .evolve import States, gathers
 from .frames import generators
 from .plan import Plan, make_plan
 from .routes import Route, route_of, stacked_steps
@@ -195,6 +195,8 @@ def frame_rows(
     plan = _planned(circuit.n, circuit.block, circuit.layers)
     route = route_of(plan, 0)
     _, rows = _sweep(plan, route, angles, start)
+    first = gathers(plan.inner, inverse=True)  # rows end at the input of the first window, whose order is its own
+    rows = _gather(rows, (first.high[0][:, None] ^ first.low[0]).reshape(-1))
     if len(rows) > plan.num_angles:  # an angle has rows in several windows
         return jnp.zeros((plan.num_angles, *start.shape), rows.dtype).at[route.angle].add(rows)
     return rows[np.argsort(route.angle)]

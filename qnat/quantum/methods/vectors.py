@@ -4,24 +4,29 @@
 rest stand vectors √p∘s of random signs s, E s_b s_c = δ_bc. Whatever the signs are, entropy and log p are exact, and A
 is diagonal at an optimum that the circuit reaches: there all noise of the energy and of the latent gradient is gone.
 
-The derivative of that energy by an angle keeps its noise there. With Aₖ = U†∂ₖU and Q = √p the mean of
+The derivative of that energy by an angle keeps its noise there. With Aₖ = U†∂ₖU, Q = √p and any number c
 
-    gₖ = 2β Re⟨Aₖ Q s, [A, Q] s⟩
+    gₖ = Re⟨[Aₖ, Q] s, {βA + log p − c, Q} s⟩
 
-is the same, and where A is diagonal every one of them is zero: the quiet gradient.
+has the same mean. At such an optimum βA + log p is a number; with c near it, as the strings tell, every gₖ is zero
+there: the quiet gradient. And the variance of any component is bounded by the metric 4⟨[Aₖ, Q], [Aₖ, Q]⟩ times the
+squared distance from the optimum, so that a natural step does not blow noise up in directions that hardly matter.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qnat.inference.estimate import Estimate
 
 from ..circuits.circuit import Circuit
 from ..engine import evolve_planes, plan, window_matrices
+from ..engine.evolve import Mode
 from ..models import LatentGibbs
 from ..models.latent import Params
 from ..operators.pauli import PauliSum
@@ -58,10 +63,12 @@ def as_planes(states: Float[Array, "batch d"], planes: int) -> Float[Array, "bat
     return jnp.pad(states[..., None], ((0, 0), (0, 0), (0, planes - 1)))
 
 
-def run(circuit: Circuit, angles: Float[Array, " P"], states: Float[Array, "batch d planes"]) -> Float[Array, "b d p"]:
-    """U(t) on every state, to be derived backwards."""
+def run(
+    circuit: Circuit, angles: Float[Array, " P"], states: Float[Array, "batch d planes"], mode: Mode = "reverse"
+) -> Float[Array, "batch d planes"]:
+    """U(t) on every state."""
     found = plan(circuit, len(states))
-    return evolve_planes(found, window_matrices(found, angles), states)
+    return evolve_planes(found, window_matrices(found, angles), states, mode)
 
 
 def _blocks(strings: Int[Array, " K"]) -> tuple[Int[Array, "blocks B"], Float[Array, "blocks B"]]:
@@ -107,6 +114,43 @@ def _mean(exact: Float[Array, "..."], samples: Float[Array, "R ..."]) -> Estimat
     return Estimate(exact + jnp.mean(samples, axis=0), error)
 
 
+def _averaged(model: LatentGibbs, params: Params, drawn: Draw, measured: Callable[[Array], Array]) -> Estimate:
+    """The mean over ρ of what is measured of states U|ψ⟩, (batch, d, planes) ↦ (batch, …) and quadratic in them."""
+    p = jnp.exp(model.log_probabilities(params["latent"]))
+    root, circuit, angles, planes = jnp.sqrt(p), model.circuit, params["angles"], planes_of(model.circuit)
+
+    def block(rows: tuple[Array, Array]) -> Float[Array, "*o"]:
+        strings, weights = rows
+        states = as_planes(jax.nn.one_hot(strings, p.size, dtype=p.dtype), planes)
+        return jnp.tensordot(weights, measured(run(circuit, angles, states)), axes=1)
+
+    def vector(signs: Float[Array, " d"]) -> Float[Array, "*o"]:
+        return measured(run(circuit, angles, as_planes((root * signs)[None], planes)))[0]
+
+    samples = jax.lax.map(vector, drawn.signs)
+    exact = jnp.zeros(samples.shape[1:], p.dtype)
+    if drawn.strings.size:
+        strings, present = _blocks(drawn.strings)
+        exact = jnp.sum(jax.lax.map(block, (strings, present * p[strings])), axis=0)
+    return _mean(exact, samples)
+
+
+def expectations(model: LatentGibbs, params: Params, strings: PauliSum, drawn: Draw) -> Estimate:
+    """⟨Pⱼ⟩ of every string, coefficients left out, (T,)."""
+    return _averaged(model, params, drawn, strings.string_expectations_planes)
+
+
+def real_part(hamiltonian: PauliSum, planes: int) -> PauliSum:
+    """What a state of so many planes sees of H: a real one does not see strings with an odd number of Y."""
+    even = [string.count("Y") % 2 == 0 for string in hamiltonian.strings]
+    if planes == 2 or all(even):
+        return hamiltonian
+    kept = np.flatnonzero(even)
+    if not kept.size:
+        return PauliSum(jnp.zeros(1), ("I" * hamiltonian.n,))
+    return PauliSum(hamiltonian.coefficients[kept], tuple(hamiltonian.strings[i] for i in kept))
+
+
 class VectorFreeEnergy(eqx.Module):
     """F = β⟨H⟩ − S of a `LatentGibbs`, and its gradient, estimated by strings and vectors.
 
@@ -118,47 +162,35 @@ class VectorFreeEnergy(eqx.Module):
     hamiltonian: PauliSum
     beta: Float[Array, ""]
 
-    def _times(self, states: Float[Array, "batch d planes"]) -> Float[Array, "batch d planes"]:
-        return self.hamiltonian.apply_planes(states)
+    def energy(self, params: Params, drawn: Draw) -> Estimate:
+        """⟨H⟩; of R vectors with the standard error of their mean, which is NaN for one."""
+        return _averaged(self.model, params, drawn, self.hamiltonian.expectation_planes)
 
     def value(self, params: Params, drawn: Draw) -> Estimate:
-        """F; of R vectors with the standard error of their mean, which is NaN for one."""
+        """F, with the standard error of `energy`."""
         log_p = self.model.log_probabilities(params["latent"])
-        p, circuit, planes = jnp.exp(log_p), self.model.circuit, planes_of(self.model.circuit)
-
-        def block(rows: tuple[Array, Array]) -> Float[Array, ""]:
-            strings, weights = rows
-            states = as_planes(jax.nn.one_hot(strings, p.size, dtype=p.dtype), planes)
-            levels = self.hamiltonian.expectation_planes(run(circuit, params["angles"], states))
-            return weights @ levels
-
-        def vector(signs: Float[Array, " d"]) -> Float[Array, ""]:
-            states = as_planes((jnp.sqrt(p) * signs)[None], planes)
-            return self.hamiltonian.expectation_planes(run(circuit, params["angles"], states))[0]
-
-        exact = p @ log_p
-        if drawn.strings.size:
-            strings, present = _blocks(drawn.strings)
-            exact = exact + self.beta * jnp.sum(jax.lax.map(block, (strings, present * p[strings])))
-        return _mean(exact, self.beta * jax.lax.map(vector, drawn.signs))
+        energy = self.energy(params, drawn)
+        return Estimate(self.beta * energy.value + jnp.exp(log_p) @ log_p, self.beta * energy.standard_error)
 
     def slopes(self, params: Params, drawn: Draw) -> Slopes:
         """F as `value` gives it, and its gradient from the same vectors."""
         log_p = self.model.log_probabilities(params["latent"])
         p = jnp.exp(log_p)
         root = jnp.sqrt(p)
-        count, parts = params["angles"].size, []
-        exact = Parts(jnp.zeros(1), jnp.zeros((1, p.size)), jnp.zeros((1, count)), jnp.zeros((1, count)))
+        count = params["angles"].size
+        exact, level = Parts(*(jnp.zeros((1, *shape)) for shape in ((), (p.size,), (count,), (count,)))), jnp.zeros(())
         if drawn.strings.size:
             strings, present = _blocks(drawn.strings)
             twice = jnp.full(p.size, 2.0).at[drawn.strings].set(1)
             parts = jax.lax.map(lambda rows: self._strings(params, p, twice, *rows), (strings, present))
             weights = jnp.zeros(p.size).at[strings].add(parts.weights)
             exact = parts._replace(weights=weights[None])
+            top = p[drawn.strings]
+            level = (self.beta * jnp.sum(parts.energy) + top @ log_p[drawn.strings]) / jnp.sum(top)
+        known = 2 * root * (log_p - level)
         outside = jnp.ones(p.size).at[drawn.strings].set(0)
-        sampled = jax.lax.map(lambda signs: self._vector(params, root, outside, signs), drawn.signs)
+        sampled = jax.lax.map(lambda signs: self._vector(params, root, known, outside, signs), drawn.signs)
         exact = jax.tree.map(lambda x: self.beta * jnp.sum(x, axis=0), exact)
-        sampled = jax.tree.map(lambda x: self.beta * x, sampled)
         value = _mean(exact.energy + p @ log_p, sampled.energy)
         # ∂F = Σ ∂log p_b (βw_b + p_b log p_b), and ∂log p_b = −∂E_b + ⟨∂E⟩
         local = exact.weights + p * log_p
@@ -185,7 +217,7 @@ class VectorFreeEnergy(eqx.Module):
         start = as_planes(jax.nn.one_hot(strings, p.size, dtype=p.dtype), planes)
         states, pull = jax.vjp(lambda angles, start: run(circuit, angles, start), params["angles"], start)
         weight = present * p[strings]
-        image = self._times(states)
+        image = self.hamiltonian.apply_planes(states)
         levels = jnp.sum(states * image, axis=(1, 2))
         slope, _ = pull(2 * weight[:, None, None] * image)
         back = pull(image)[1]
@@ -194,16 +226,22 @@ class VectorFreeEnergy(eqx.Module):
         return Parts(weight @ levels, weight * levels, quiet, slope)
 
     def _vector(
-        self, params: Params, root: Float[Array, " d"], outside: Float[Array, " d"], signs: Float[Array, " d"]
+        self,
+        params: Params,
+        root: Float[Array, " d"],
+        known: Float[Array, " d"],
+        outside: Float[Array, " d"],
+        signs: Float[Array, " d"],
     ) -> Parts:
+        """Of one vector, in units of F; `known` is {log p − c, Q}."""
         circuit, planes = self.model.circuit, planes_of(self.model.circuit)
         start = as_planes(jnp.stack([root * signs, signs]), planes)
         states, pull = jax.vjp(lambda angles, start: run(circuit, angles, start), params["angles"], start)
-        image = self._times(states)
+        image = self.hamiltonian.apply_planes(states)
         both = pull(image)[1]
-        slope, _ = pull(2 * image.at[1].set(0))
-        commutator = (both[0] - root[:, None] * both[1]) * (2 * outside)[:, None]
-        turned = run(circuit, params["angles"], commutator[None])
-        quiet, _ = pull(jnp.concatenate([turned, jnp.zeros_like(turned)]))
-        energy = jnp.sum(states[0] * image[0])
-        return Parts(energy, root * signs * both[0, :, 0], quiet, slope)
+        slope, _ = pull(2 * self.beta * image.at[1].set(0))
+        excess = self.beta * (both[0] + root[:, None] * both[1]) + as_planes((known * signs)[None], planes)[0]
+        excess = excess * outside[:, None]
+        quiet, _ = pull(run(circuit, params["angles"], jnp.stack([excess, -root[:, None] * excess])))
+        energy = self.beta * jnp.sum(states[0] * image[0])
+        return Parts(energy, self.beta * root * signs * both[0, :, 0], quiet, slope)

@@ -18,7 +18,9 @@ from .system import Size, SystemSpec
 
 _LATENT = "energy of the latent distribution: of single spins, of products of spins, a neural network"
 _ORDER = "spins in an interaction of kobe (default n up to 4 qubits, then 4)"
-_ANSATZ = "circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms"
+_ANSATZ = (
+    "circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms, matchgate is free fermions"
+)
 _LAYERS = "layers of the circuit (default: up to 4 qubits enough to reach every eigenframe, then 16)"
 _SMALLER = "choose a smaller n, fewer layers or fewer seeds"
 _ANGLE_SECONDS = 1e-4
@@ -52,7 +54,7 @@ class Qhbm(Part):
     latent: Literal["bernoulli", "kobe", "mlp"] = Field("kobe", description=_LATENT)
     order: Annotated[int | None, Only("latent", ("kobe",)), Field(ge=1, description=_ORDER)] = None
     hidden: Annotated[int | None, Only("latent", ("mlp",)), Field(ge=1, description="hidden units (default 2n)")] = None
-    ansatz: Literal["real", "hea_ring", "hea", "hva"] | None = Field(None, description=_ANSATZ)
+    ansatz: Literal["real", "hea_ring", "hea", "hva", "matchgate"] | None = Field(None, description=_ANSATZ)
     layers: int | None = Field(None, ge=0, description=_LAYERS)
 
     def sized(self, size: Size) -> tuple[dict[str, Any], int]:
@@ -146,14 +148,13 @@ class VariationalSpec(SystemSpec):
             bits = math.log2(32 * self.seeds * max(parameters + latent, 1) ** 2)
             check_memory(bits, f"The metric of {parameters + latent} parameters", _SMALLER)
 
-    def states(self, operator: Any) -> Any:
+    def family(self, operator: Any) -> Any:
         """The family of states."""
         return self.model.build(operator, periodic=bool(self.periodic))
 
     def scaled(self, params: Any, factor: float) -> Any:
         """The parameters of ρ^factor, normalised."""
-        family = self.model.name == "gibbs"
-        return factor * params if family else self.states(self.operator()).scaled(params, factor)
+        return factor * params if self.model.name == "gibbs" else self.family(self.operator()).scaled(params, factor)
 
     def cited(self) -> tuple[str, ...]:
         return (*self.model.cites, *self.optimizer.cites, *self.hamiltonian.cites)

@@ -1,0 +1,160 @@
+"""What a spec needs to train with vectors in place of density matrices: defaults, memory, log Z, the optimiser."""
+
+import math
+import warnings
+from typing import Any, Literal
+
+from qnat.experiment.reading import present_memory
+from qnat.experiment.words.spec import check_memory
+
+from ..operators.sizes import dense_bits
+
+DENSE = 10
+"""Qubits up to which density matrices are the default."""
+_TYPICAL = 16
+"""Qubits up to which log Z is estimated by typicality where it is not known."""
+_VECTORS, _STRINGS, _ORDER, _METRIC = 4, 32, 2, "bkm"
+_METRICS = ("bkm", "wigner_yanase")
+_REFERENCE_VECTORS, _KRYLOV = 16, 40
+_TOGETHER, _COPIES = 8, 8  # states that pass a circuit at a time, and what is held of each with its derivatives
+
+
+def chosen(spec: Any) -> Literal["dense", "vectors"]:
+    """How states are held: as it is said, else as vectors above so many qubits, where the method has them.
+
+    Raises:
+        ValueError: vectors are asked for where they are of no use.
+    """
+    optimizers = ("natural", "adam", "sgd")
+    useless = {
+        f"model {spec.model.name}; choose model qhbm": spec.model.name != "qhbm",
+        f"optimizer {spec.optimizer.name}; choose {', '.join(optimizers)}": spec.optimizer.name not in optimizers,
+        "shots; leave them out": spec.shots is not None,
+        "one qubit; choose states dense": spec.n < 2,
+    }
+    reasons = [reason for reason, holds in useless.items() if holds]
+    if "states" in spec.model_fields_set:
+        if spec.states == "vectors" and reasons:
+            raise ValueError(f"States as vectors do not go with {reasons[0]}.")
+        return spec.states
+    return "vectors" if spec.n > DENSE and not reasons else "dense"
+
+
+def defaults(spec: Any) -> dict[str, Any]:
+    """Of the options that vectors have, or have otherwise; refuses values that they have not.
+
+    Raises:
+        ValueError: too many strings, another metric, or blocks of it.
+    """
+    found: dict[str, Any] = {"vectors": spec.vectors or _VECTORS}
+    most = 2 ** min(spec.n, 60)
+    found["strings"] = min(_STRINGS, most) if spec.strings is None else spec.strings
+    if found["strings"] > most:
+        raise ValueError(f"strings is {spec.strings}; {spec.n} qubits have {most} bit strings, so give at most those.")
+    if spec.model.order is not None and "order" not in spec.model.model_fields_set:
+        found["order"] = min(spec.n, _ORDER)
+    if spec.optimizer.name != "natural":
+        return found
+    if spec.blocks != "full":
+        raise ValueError("Vectors estimate the whole metric; leave blocks out, or choose states dense.")
+    if "metric" not in spec.optimizer.model_fields_set:
+        found["metric"] = _METRIC
+    elif spec.metric not in _METRICS:
+        raise ValueError(
+            f"Vectors estimate the metrics {' and '.join(_METRICS)}; metric {spec.metric} is no mean of Gram matrices, "
+            "so choose one of them, or states dense."
+        )
+    return found
+
+
+def _held_bytes(spec: Any, angles: int, *, rows: bool) -> int:
+    """What a step holds: states with their derivatives, signs, and the rows of a metric with its matrix.
+
+    A row an angle is held as it is born, on its way and weighed, unless products are made instead.
+    """
+    vectors, n = spec.vectors or _VECTORS, min(spec.n, 1000)
+    one = 8 * 2**n * (1 if spec.size().is_real else 2)
+    held = one * _TOGETHER * _COPIES + 8 * 2**n * 5 * vectors
+    return held + (3 * angles * one + 24 * angles**2 if rows and spec.optimizer.name == "natural" else 0)
+
+
+def rows_fit(spec: Any, angles: int) -> bool:
+    """Whether the rows of a metric take at most a quarter of this machine's memory."""
+    return _held_bytes(spec, angles, rows=True) <= present_memory() / 4
+
+
+def check_vectors(spec: Any, angles: int) -> None:
+    """Refuses what does not fit into this machine, and says what either way of holding states takes."""
+    dense = f"density matrices need {_gigabytes(2 ** (dense_bits(min(spec.n, 500)) + 4))}"
+    bits = math.log2(_held_bytes(spec, angles, rows=False))
+    check_memory(bits, f"A step with vectors of n = {spec.n} qubits", f"{dense}; choose a smaller n")
+
+
+def described(spec: Any, angles: int) -> str:
+    """What refused density matrices would take as vectors; nothing where vectors are of no use."""
+    if spec.model.name != "qhbm" or spec.shots is not None or spec.n > 40:
+        return ""
+    return f", or states vectors, which needs {_gigabytes(_held_bytes(spec, angles, rows=False))}"
+
+
+def _gigabytes(size: float) -> str:
+    return f"about {size / 2**30:.3g} GB"
+
+
+def log_z(spec: Any, operator: Any) -> Any:
+    """log Tr exp(−βH) as a `Reference`: by free fermions for chains, by typicality for few enough qubits, else None."""
+    from qnat.experiment.task import Reference
+
+    from ..exact.free_fermions import free_fermion_tfim
+    from ..exact.typicality import typical_thermal
+
+    n, beta, system = spec.n, spec.beta, spec.hamiltonian
+    if beta == 0:
+        return Reference(n * math.log(2), "counting", 0.0)
+    if system.name == "tfim" and 1 in (system.rows, system.columns) and not (system.periodic and n < 3):
+        couplings = {"coupling": system.coupling, "field": system.field, "periodic": system.periodic}
+        exact = free_fermion_tfim(n, beta, **couplings).log_z
+        return Reference(exact, "free fermions", 1e-12 * abs(exact))
+    if n > _TYPICAL:
+        warnings.warn(
+            f"There is no exact reference for {n} qubits of this Hamiltonian: the run goes on without relative "
+            "entropies, and its free energies have errors.",
+            stacklevel=2,
+        )
+        return None
+    import jax
+
+    found = typical_thermal(operator, beta, vectors=_REFERENCE_VECTORS, krylov=_KRYLOV, key=jax.random.key(spec.seed))
+    return Reference(found.mean.log_z, "typicality", max(float(found.error.log_z), float(found.log_z_error)))
+
+
+def vector_task(spec: Any, family: Any, operator: Any) -> Any:
+    """The task of `qnat run gibbs --states vectors`."""
+    from ..problems import VectorThermalTask
+
+    return VectorThermalTask(
+        family,
+        operator,
+        spec.beta,
+        strings=spec.strings,
+        vectors=spec.vectors,
+        metric=spec.metric or _METRIC,
+        metric_strings=min(spec.strings, max(1, spec.strings // 4)),
+        metric_vectors=max(1, spec.vectors // 2),
+        products=not rows_fit(spec, family.circuit.num_angles),
+        log_z=log_z(spec, operator),
+        observables=spec.observables,
+    )
+
+
+def vector_descent(part: Any, task: Any) -> Any:
+    """The natural gradient of that task; where its metric makes products, with conjugate gradients."""
+    from qnat.geometry import Blockwise, TruncatedCG
+    from qnat.inference import descend
+    from qnat.optim import natural_gradient
+
+    iterative = {"solver": Blockwise(TruncatedCG(1e-2, 60)), "warm_start": True} if task.geometry.products else {}
+    transform = natural_gradient(
+        part.learning_rate, damping=part.damping, trust=part.trust, accept="fresh", **iterative
+    )
+    return descend(task.value_and_grad, transform, linearise=task.linearise)

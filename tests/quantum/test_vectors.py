@@ -1,0 +1,243 @@
+"""Strings and vectors in place of a density matrix: no bias over all signs, no noise at an optimum, what is refused."""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from qnat.experiment import laws
+from qnat.quantum import GibbsFamily, LatentGibbs, PauliSum, VectorMetric, VectorThermalTask, hea, random_local, tfim
+from qnat.quantum.circuits.ansatz import real
+from qnat.quantum.circuits.circuit import Circuit, hadamard, phase, rotation
+from qnat.quantum.methods.vectors import Draw, VectorFreeEnergy, draw
+
+SIGNS = np.array(list(itertools.product([1.0, -1.0], repeat=8)))
+BETA = 1.3
+SHARED = Circuit(
+    3, (*map(hadamard, range(3)), phase(0, 1, 2), rotation("YX", 0, 2, controls=(1,)), rotation("X", 1)), 2
+)
+CIRCUITS = {"real": real(3, 2), "complex": hea(3, 2), "angles with several rows": SHARED}
+
+
+def a_point(circuit, order=2):
+    rng = np.random.default_rng(0)
+    model = LatentGibbs(circuit, order=order)
+    count = len(model.latent.interactions)
+    return model, {"latent": 0.5 * rng.normal(size=count), "angles": rng.normal(size=circuit.num_angles)}
+
+
+def all_signs(model, params, strings):
+    """Every vector of signs on the strings that are not summed over exactly."""
+    drawn = draw(model.log_probabilities(params["latent"]), strings, 1, key=jax.random.key(0))
+    return Draw(drawn.strings, jnp.asarray(SIGNS).at[:, drawn.strings].set(0))
+
+
+@pytest.mark.parametrize("strings", [0, 3])
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_value_and_gradient_have_no_bias(name, strings):
+    model, params = a_point(CIRCUITS[name])
+    rng = np.random.default_rng(1)
+    every = ["".join(letters) for letters in itertools.product("IXYZ", repeat=3)]  # of some a real circuit sees nothing
+    energies = PauliSum.from_terms(zip(every, rng.normal(size=64), strict=True))
+
+    @jax.jit
+    def both():
+        task = VectorThermalTask(model, energies, BETA)
+        drawn = all_signs(model, params, strings)
+        slopes = task.free_energy.slopes(params, drawn)
+        wanted = model.frame(params).free_energy_and_grad(energies.matrix(), BETA)
+        found = slopes.value.value, {name: part.value for name, part in slopes.gradient.items()}
+        return task.free_energy.value(params, drawn), slopes, found, wanted
+
+    value, slopes, found, wanted = both()
+    np.testing.assert_allclose(value.value, wanted[0], rtol=1e-12)
+    np.testing.assert_allclose(found[0], wanted[0], rtol=1e-12)
+    for name, each in found[1].items():
+        np.testing.assert_allclose(each, wanted[1][name], atol=1e-12)
+    np.testing.assert_allclose(slopes.plain, wanted[1]["angles"], atol=1e-12)
+    assert min(float(np.max(each.standard_error)) for each in (value, *slopes.gradient.values())) > 1e-3
+
+
+@pytest.mark.parametrize("strings", [0, 3])
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_both_metrics_have_no_bias_as_matrices_and_as_products(name, strings):
+    model, params = a_point(CIRCUITS[name])
+    vector = np.random.default_rng(2).normal(size=model.circuit.num_angles)
+
+    @jax.jit
+    def all_of_them():
+        drawn = all_signs(model, params, strings)
+        found = {}
+        for kind in ("wigner_yanase", "bkm"):
+            gram, product = (
+                VectorMetric(model, kind, products=way).drawn(params, drawn).blocks for way in (False, True)
+            )
+            exact = model.metric(kind).at(params).blocks
+            found[kind] = (
+                *(blocks["angles"].as_matrix() for blocks in (gram, exact)),
+                *(blocks["angles"].mv(vector) for blocks in (product, exact)),
+                *(blocks["latent"].as_matrix() for blocks in (gram, exact)),
+            )
+        return found
+
+    for kind, parts in all_of_them().items():
+        for found, wanted in zip(parts[::2], parts[1::2], strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-12, err_msg=kind)
+
+
+def test_at_an_optimum_the_estimate_has_no_noise_and_its_own_derivative_has():
+    model, params = a_point(CIRCUITS["complex"])
+    every = PauliSum.from_strings(["".join(letters) for letters in itertools.product("IXYZ", repeat=3)])
+
+    @jax.jit
+    def at_the_optimum():
+        # H = −log ρ/β, so that ρ is its thermal state
+        log_p, basis = model.spectrum(params)
+        matrix = (basis * -log_p / BETA) @ basis.conj().T
+        coefficients = jnp.einsum("tij,ji->t", every.matrices(), matrix).real / 8
+        estimate = VectorFreeEnergy(model, PauliSum(coefficients, every.strings), jnp.asarray(BETA))
+        top = draw(log_p, 2, 1, key=jax.random.key(0)).strings
+        signs = jnp.asarray(SIGNS[:16]).at[:, top].set(0)
+        return jax.lax.map(lambda each: estimate.slopes(params, Draw(top, each[None])), signs)
+
+    slopes = at_the_optimum()
+    np.testing.assert_allclose(slopes.value.value, 0, atol=1e-12)  # −log Z of exp(log ρ)
+    for each in slopes.gradient.values():
+        np.testing.assert_allclose(each.value, 0, atol=1e-12)
+    assert np.std(slopes.plain, axis=0).max() > 1e-2
+
+
+def test_the_trial_of_a_step_is_judged_with_the_slope_of_the_gradient():
+    model, params = a_point(CIRCUITS["real"])
+    task = VectorThermalTask(model, tfim(1, 3), BETA, strings=2, vectors=2, metric_strings=2)
+
+    @jax.jit
+    def slopes():
+        value, gradient, _, judge = task.linearise(params, key=jax.random.key(3))
+        return value, gradient, *jax.value_and_grad(judge)(params)
+
+    value, gradient, judged, slope = slopes()
+    np.testing.assert_allclose(judged, value, rtol=1e-13)
+    for name, each in gradient.items():
+        np.testing.assert_allclose(slope[name], each, atol=1e-12)
+
+
+def test_it_is_a_task():
+    model, _ = a_point(CIRCUITS["real"])
+    laws.check_task(VectorThermalTask(model, tfim(1, 3), BETA), key=jax.random.key(0), has_loss=False)
+
+
+def test_what_is_evaluated_is_near_the_dense_task_within_its_errors():
+    from qnat.quantum import ThermalTask, thermal_observables
+
+    model, params = a_point(real(5, 2))
+    energies = tfim(1, 5)
+
+    @jax.jit
+    def both():
+        dense = ThermalTask(model, energies, BETA)
+        task = VectorThermalTask(model, energies, BETA, strings=6, observables=True)
+        exact = thermal_observables(*model.spectrum(params), energies.matrix(), BETA)
+        return task.evaluate(params), dense.evaluate(params), task.artifacts(params), exact
+
+    found, wanted, artifacts, exact = both()
+    assert found["entropy"] == pytest.approx(wanted["entropy"])
+    assert 0 < abs(found["energy"] - wanted["energy"]) < 4 * found["energy_error"]
+    assert "relative_entropy" not in found
+    bloch = np.asarray(exact["bloch_vectors"])
+    for name, truth in (("magnetisations", bloch[:, [0, 2]].T.ravel()), ("correlations_zz", exact["correlations_zz"])):
+        error = artifacts[f"{name}_error"].value
+        assert (np.abs(artifacts[name].value - truth) <= 4.5 * error + 1e-12).all()
+        assert np.max(error) > 1e-3
+
+
+def test_the_default_metric_is_positive_for_any_number_of_vectors():
+    model, params = a_point(CIRCUITS["complex"])
+    for kind in ("wigner_yanase", "bkm"):
+        metric = VectorMetric(model, kind, strings=1, vectors=1)
+        matrix = eqx.filter_jit(
+            lambda metric=metric: metric.at(params, key=jax.random.key(0)).blocks["angles"].as_matrix()
+        )()
+        levels = np.linalg.eigvalsh(matrix)
+        assert levels.min() > -1e-12 * levels.max()
+
+
+def test_what_vectors_cannot_do_is_refused():
+    model, params = a_point(CIRCUITS["real"])
+    with pytest.raises(ValueError, match="need a model with a circuit"):
+        VectorThermalTask(GibbsFamily(PauliSum.from_strings(["ZZ", "XI"])), tfim(1, 2), 1.0)
+    with pytest.raises(ValueError, match="There are 8 bit strings of 3 qubits; got 9"):
+        VectorThermalTask(model, tfim(1, 3), 1.0, strings=9)
+    with pytest.raises(ValueError, match="at least two vectors"):
+        VectorThermalTask(model, tfim(1, 3), 1.0, strings=2, metric_strings=2, vectors=1)
+    with pytest.raises(ValueError, match="WY/2 <= SLD <= WY"):
+        VectorMetric(model, "sld")
+    with pytest.raises(ValueError, match="The model has 3 qubits and the Hamiltonian 4"):
+        VectorThermalTask(model, tfim(1, 4), 1.0)
+    task = VectorThermalTask(model, tfim(1, 3), 1.0, strings=2, metric_strings=2)
+    with pytest.raises(ValueError, match="pass key="):
+        task.value_and_grad(params)
+    with pytest.raises(ValueError, match="pass key="):
+        task.geometry.at(params)
+    with pytest.raises(ValueError, match="One qubit needs no vectors"):
+        VectorThermalTask(LatentGibbs(real(1, 1)), PauliSum.from_strings(["X"]), 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [8, 10])
+def test_estimates_scatter_about_the_dense_values_as_their_errors_say(n):
+    """z-scores of the means of 64 estimates on random points: value, gradients, both metrics."""
+    points, repeats = (50, 64) if n == 8 else (8, 64)
+    model = LatentGibbs(real(n, 1), order=2)
+    energies = random_local(n, 2, key=jax.random.key(5))
+    rng = np.random.default_rng(6)
+
+    def kinds(value, gradient, blocks):
+        upper = np.triu_indices(model.circuit.num_angles)
+        grams = {kind: block["angles"].as_matrix()[upper] for kind, block in blocks.items()}
+        return {"value": value[None], "latent": gradient["latent"], "angles": gradient["angles"], **grams}
+
+    @jax.jit
+    def exact(params):
+        value, gradient = model.frame(params).free_energy_and_grad(energies.matrix(), BETA)
+        return kinds(value, gradient, {k: model.metric(k).at(params).blocks for k in ("wigner_yanase", "bkm")})
+
+    @jax.jit
+    def estimated(params, keys):
+        task = VectorThermalTask(model, energies, BETA, strings=8, vectors=2)
+
+        def one(key):
+            slopes = task.slopes(params, key=key)
+            gradient = {name: each.value for name, each in slopes.gradient.items()}
+            blocks = {k: VectorMetric(model, k, 8, 1).at(params, key=key).blocks for k in ("wigner_yanase", "bkm")}
+            return kinds(slopes.value.value, gradient, blocks)
+
+        return jax.lax.map(one, keys)
+
+    scores: dict[str, list] = {}
+    combined: dict[str, list] = {}
+    for point in range(points):
+        params = {
+            "latent": 0.3 * rng.normal(size=len(model.latent.interactions)),
+            "angles": rng.normal(size=model.circuit.num_angles),
+        }
+        truth = exact(params)
+        draws = estimated(params, jax.random.split(jax.random.key(100 + point), repeats))
+        for kind in draws:
+            values, wanted = np.asarray(draws[kind]), np.asarray(truth[kind])
+            moving = values.std(axis=0) > 1e-9 * np.abs(wanted).max()
+            z = (values.mean(0) - wanted) / (values.std(0, ddof=1) / np.sqrt(repeats))
+            scores.setdefault(kind, []).append(z[moving])
+            ways = np.random.default_rng(7).normal(size=(10, wanted.size))
+            mixed = (values - wanted) @ ways.T
+            combined.setdefault(kind, []).append(mixed.mean(0) / (mixed.std(0, ddof=1) / np.sqrt(repeats)))
+    for kind, parts in scores.items():
+        z = np.concatenate(parts)
+        few = 4 / np.sqrt(points)  # entries of one point hang together
+        assert abs(z.mean()) < max(0.1, few if kind == "value" else 0.1), kind
+        assert abs(z.std() - 1) < max(0.1, few if kind == "value" else 0.1), kind
+        assert np.abs(z).max() < 7, kind
+        assert np.abs(np.concatenate(combined[kind])).max() < 4.5, kind
