@@ -24,6 +24,7 @@ class NaturalGradientState(NamedTuple):
     """step: steps so far. radius: trust radius. rejected: tries rejected in a row. window: last accepted values.
 
     direction: the last solution of the linear system, for a warm start; else None.
+    factor: on the damping, where the gain of a step decides it; else None.
     """
 
     step: Int[Array, ""]
@@ -32,6 +33,7 @@ class NaturalGradientState(NamedTuple):
     window: Float[Array, " w"]
     diagnostics: Diagnostics
     direction: PyTree[Array] | None
+    factor: Scalar | None = None
 
 
 class _NaturalGradient(eqx.Module):
@@ -48,7 +50,8 @@ class _NaturalGradient(eqx.Module):
     def init(self, params: PyTree[Array]) -> NaturalGradientState:
         zero = jnp.zeros((), jnp.int32)
         direction = jax.tree.map(jnp.zeros_like, params) if self.warm else None
-        return NaturalGradientState(zero, self.trust, zero, empty_window(), no_diagnostics(), direction)
+        factor = jnp.ones_like(self.trust) if self.accept == "fresh" else None
+        return NaturalGradientState(zero, self.trust, zero, empty_window(), no_diagnostics(), direction, factor)
 
     def update(
         self,
@@ -69,7 +72,11 @@ class _NaturalGradient(eqx.Module):
             operator = self.metric.at(params, batch, key=key)
         if operator is None:
             raise ValueError("natural_gradient without a metric is handed one at every step; pass operator= to update.")
-        damping = self.rule(jnp.sqrt(tree_vdot(updates, updates)), state.rejected, state.step)
+        norm, factor = jnp.sqrt(tree_vdot(updates, updates)), state.factor
+        if factor is None:
+            damping = self.rule(norm, state.rejected, state.step)
+        else:
+            damping = factor * self.rule(norm, jnp.zeros_like(state.rejected), state.step)
         solution, residual, cost, accepted = solve(
             operator, updates, damping, self.solver, preconditioner=self.preconditioner, start=state.direction
         )
@@ -86,8 +93,12 @@ class _NaturalGradient(eqx.Module):
             predicted = -(clip * tree_vdot(updates, direction) + clip**2 * curvature / 2)
             trial = value_fn(optax.apply_updates(params, change))
             accepted = usable & acceptable(window, trial, 1e-4 * predicted)
-            following = _next_radius(radius, clip * jnp.sqrt(curvature), (value - trial) / predicted)
-            radius = jnp.where(usable, following, radius)
+            gain = (value - trial) / predicted
+            if factor is None:
+                following = _next_radius(radius, clip * jnp.sqrt(curvature), gain)
+                radius = jnp.where(usable, following, radius)
+            else:
+                factor = _next_factor(factor, gain)
             window = jnp.where(accepted, push(window, trial), window)
         change = select(accepted, change, jax.tree.map(jnp.zeros_like, change))
         passes = None if self.metric is None else self.metric.passes(batch)
@@ -96,7 +107,7 @@ class _NaturalGradient(eqx.Module):
         rejected = jnp.where(accepted, 0, state.rejected + 1)
         warm = select(usable, solution, state.direction) if self.warm else None
         return change, NaturalGradientState(
-            state.step + 1, radius.astype(state.radius.dtype), rejected, window, diagnostics, warm
+            state.step + 1, radius.astype(state.radius.dtype), rejected, window, diagnostics, warm, factor
         )
 
 
@@ -109,6 +120,12 @@ def _next_radius(radius: Scalar, length: Scalar, gain: Scalar) -> Scalar:
     grown = jnp.where((gain > 0.75) & (length > 0.8 * radius), 2 * radius, radius)
     poor = ~(gain >= 0.25) & jnp.isfinite(length)
     return jnp.maximum(jnp.where(poor, length / 2, grown), jnp.finfo(radius.dtype).eps)
+
+
+def _next_factor(factor: Scalar, gain: Scalar) -> Scalar:
+    """Half after a step that was predicted well, twice after a bad one, from 1 to 1024."""
+    changed = jnp.where(gain > 0.75, factor / 2, jnp.where(gain >= 0.25, factor, 2 * factor))
+    return jnp.clip(changed, 1, 1024).astype(factor.dtype)
 
 
 def natural_gradient(
@@ -142,9 +159,9 @@ def natural_gradient(
             step of least squares; one with a structured inverse wants λ > 0.
         trust: first trust radius, in the length of the metric (√2·nats for relative entropies); None for no radius.
         box: largest change of one parameter in one step (0.8 rad keeps an angle within its local model); None for none.
-        accept: "trust" tries steps; "fresh" too, for losses that are drawn anew at every step: a trial is compared with
-            the value of its own step alone, not with the last accepted ones; None always takes them, with a fixed
-            radius.
+        accept: "trust" tries steps. "fresh" is for losses and metrics that are drawn anew at every step: a trial is
+            compared with the value of its own step, and damping follows the gain instead of the radius, as an estimated
+            metric errs most in its small eigenvalues. None always takes them. With both the radius stays as it is.
         solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block,
             and least squares where such a block is singular.
         preconditioner: makes one from G + λ for an iterative solver, as `qnat.geometry.jacobi` does.

@@ -1,13 +1,12 @@
 """Variational Gibbs sampling where no density matrix fits: the free energy is estimated from a few vectors."""
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from qnat.experiment.measures import Artifact, Measure, Panel
@@ -71,13 +70,14 @@ class VectorThermalTask(Task):
         hamiltonian: PauliSum,
         beta: float,
         *,
-        strings: int = 32,
-        vectors: int = 4,
+        strings: int = 64,
+        vectors: int = 16,
         metric: Kind = "bkm",
         metric_strings: int = 8,
         metric_vectors: int = 2,
         nodes: int | None = 4,
         products: bool = False,
+        single: bool = True,
         log_z: Reference | None = None,
         observables: bool = False,
     ) -> None:
@@ -86,7 +86,7 @@ class VectorThermalTask(Task):
         Args:
             model: a LatentGibbs. hamiltonian: H on as many qubits. beta: inverse temperature, above zero.
             strings: K ≤ 2^n. vectors: R ≥ 2, which errors need.
-            metric, metric_strings, metric_vectors, nodes, products: as of `VectorMetric`.
+            metric, metric_strings, metric_vectors, nodes, products, single: as of `VectorMetric`.
             log_z: log Tr exp(−βH) and how far it can be trusted, if it is known.
             observables: whether the artifacts have magnetisations and correlations.
         """
@@ -106,7 +106,7 @@ class VectorThermalTask(Task):
             )
         found = jnp.asarray(beta, float)
         self.free_energy = VectorFreeEnergy(model, real_part(hamiltonian, planes_of(model.circuit)), found)
-        self.geometry = VectorMetric(model, metric, metric_strings, metric_vectors, nodes, products)
+        self.geometry = VectorMetric(model, metric, metric_strings, metric_vectors, nodes, products, single)
         known = log_z or Reference(jnp.nan, "", jnp.nan)
         self.log_z, self.log_z_error = jnp.asarray(known.value, float), jnp.asarray(known.tolerance, float)
         self.source, self.strings, self.vectors, self.observables = known.source, strings, vectors, observables
@@ -137,9 +137,7 @@ class VectorThermalTask(Task):
         slopes = self.free_energy.slopes(params, drawn)
         return self.free_energy.value(params, drawn).value, {k: part.value for k, part in slopes.gradient.items()}
 
-    def linearise(
-        self, params: Params, batch: None = None, key: PRNGKeyArray | None = None
-    ) -> tuple[Float[Array, ""], Params, lx.AbstractLinearOperator, Callable[[Params], Float[Array, ""]]]:
+    def linearise(self, params: Params, batch: None = None, key: PRNGKeyArray | None = None) -> tuple[Any, ...]:
         """Value, gradient and metric, and what judges a trial: its value on the vectors of the step, corrected.
 
         The estimate has another derivative by the angles than the gradient, which would drown small decreases in
@@ -164,7 +162,7 @@ class VectorThermalTask(Task):
     def metric(self, kind: Any = "bkm") -> AbstractMetric:
         """The metric of that kind, of as many strings and vectors as the task's own."""
         own = self.geometry
-        return VectorMetric(self.model, kind, own.strings, own.vectors, own.nodes, own.products)
+        return VectorMetric(self.model, kind, own.strings, own.vectors, own.nodes, own.products, own.single)
 
     @eqx.filter_jit
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
@@ -198,7 +196,7 @@ class VectorThermalTask(Task):
         if not self.source:
             return {}
         known = {"beta_free_energy": -self.log_z, "log_z_exact": self.log_z, "loss": -self.log_z}
-        return {name: Reference(value, self.source, self.log_z_error) for name, value in known.items()}
+        return {name: Reference(value, self.source, float(self.log_z_error)) for name, value in known.items()}
 
     @eqx.filter_jit
     def artifacts(self, params: PyTree[Array]) -> dict[str, Array | Artifact]:

@@ -38,9 +38,9 @@ class GibbsSpec(VariationalSpec):
         description="density matrices, or vectors of random signs with errors (default: vectors above 10 qubits)",
     )
     strings: int | None = Field(
-        None, ge=0, le=EXACT, description="bit strings that vectors leave out and sums have exactly (default 32)"
+        None, ge=0, le=EXACT, description="bit strings that vectors leave out and sums have exactly (default 64)"
     )
-    vectors: int | None = Field(None, ge=2, le=EXACT, description="vectors of random signs a step (default 4)")
+    vectors: int | None = Field(None, ge=2, le=EXACT, description="vectors of random signs a step (default 16)")
     observables: bool = Field(False, description="also record thermal observables of the model and the exact state")
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ DENSE = 10
 """Qubits up to which density matrices are the default."""
 _TYPICAL = 16
 """Qubits up to which log Z is estimated by typicality where it is not known."""
-_VECTORS, _STRINGS, _ORDER, _METRIC = 4, 32, 2, "bkm"
+_VECTORS, _STRINGS, _ORDER, _METRIC = 16, 64, 2, "bkm"
 _METRICS = ("bkm", "wigner_yanase")
 _REFERENCE_VECTORS, _KRYLOV = 16, 40
 _TOGETHER, _COPIES = 8, 8  # states that pass a circuit at a time, and what is held of each with its derivatives
@@ -70,12 +70,12 @@ def defaults(spec: Any) -> dict[str, Any]:
 def _held_bytes(spec: Any, angles: int, *, rows: bool) -> int:
     """What a step holds: states with their derivatives, signs, and the rows of a metric with its matrix.
 
-    A row an angle is held as it is born, on its way and weighed, unless products are made instead.
+    A row an angle, in single precision, is held as it is born, on its way and weighed, unless products are made.
     """
     vectors, n = spec.vectors or _VECTORS, min(spec.n, 1000)
-    one = 8 * 2**n * (1 if spec.size().is_real else 2)
+    one = 8 * 2**n * (1 if spec.ansatz in ("real", "matchgate") else 2)
     held = one * _TOGETHER * _COPIES + 8 * 2**n * 5 * vectors
-    return held + (3 * angles * one + 24 * angles**2 if rows and spec.optimizer.name == "natural" else 0)
+    return held + (3 * angles * one // 2 + 24 * angles**2 if rows and spec.optimizer.name == "natural" else 0)
 
 
 def rows_fit(spec: Any, angles: int) -> bool:
@@ -139,8 +139,8 @@ def vector_task(spec: Any, family: Any, operator: Any) -> Any:
         strings=spec.strings,
         vectors=spec.vectors,
         metric=spec.metric or _METRIC,
-        metric_strings=min(spec.strings, max(1, spec.strings // 4)),
-        metric_vectors=max(1, spec.vectors // 2),
+        metric_strings=min(spec.strings, max(1, spec.strings // 8)),
+        metric_vectors=max(1, spec.vectors // 8),
         products=not rows_fit(spec, family.circuit.num_angles),
         log_z=log_z(spec, operator),
         observables=spec.observables,
@@ -153,8 +153,13 @@ def vector_descent(part: Any, task: Any) -> Any:
     from qnat.inference import descend
     from qnat.optim import natural_gradient
 
-    iterative = {"solver": Blockwise(TruncatedCG(1e-2, 60)), "warm_start": True} if task.geometry.products else {}
+    products = task.geometry.products
     transform = natural_gradient(
-        part.learning_rate, damping=part.damping, trust=part.trust, accept="fresh", **iterative
+        part.learning_rate,
+        damping=part.damping,
+        trust=part.trust,
+        accept="fresh",
+        solver=Blockwise(TruncatedCG(1e-2, 60)) if products else None,
+        warm_start=products,
     )
     return descend(task.value_and_grad, transform, linearise=task.linearise)
