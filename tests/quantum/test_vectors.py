@@ -1,6 +1,8 @@
 """Strings and vectors in place of a density matrix: no bias over all signs, no noise at an optimum, what is refused."""
 
 import itertools
+import subprocess
+import sys
 
 import equinox as eqx
 import jax
@@ -8,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from qnat.experiment import laws
+from qnat.experiment import RefusedError, laws
+from qnat.experiment.words.wording import build
 from qnat.quantum import GibbsFamily, LatentGibbs, PauliSum, VectorMetric, VectorThermalTask, hea, random_local, tfim
 from qnat.quantum.circuits.ansatz import real
 from qnat.quantum.circuits.circuit import Circuit, hadamard, phase, rotation
 from qnat.quantum.methods.vectors import Draw, VectorFreeEnergy, draw
+from qnat.quantum.tasks.gibbs import GibbsSpec
 
 SIGNS = np.array(list(itertools.product([1.0, -1.0], repeat=8)))
 BETA = 1.3
@@ -186,6 +190,72 @@ def test_what_vectors_cannot_do_is_refused():
         task.geometry.at(params)
     with pytest.raises(ValueError, match="One qubit needs no vectors"):
         VectorThermalTask(LatentGibbs(real(1, 1)), PauliSum.from_strings(["X"]), 1.0)
+
+
+FOURTEEN = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (1_500_000_000,) * 2)
+import jax
+jax.config.update("jax_enable_x64", True)
+from qnat.quantum.tasks.gibbs import GibbsSpec
+run = GibbsSpec(n=14, ansatz="matchgate", layers=2, steps=2, strings=16, vectors=2).run(progress=False)
+print(run.spec["states"], run.curves["loss"][0, 0] - run.curves["loss"][0, -1])
+"""
+
+
+@pytest.mark.slow
+def test_fourteen_qubits_need_no_more_than_one_and_a_half_gigabytes():
+    found = subprocess.run([sys.executable, "-c", FOURTEEN], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-2000:]
+    states, fall = found.stdout.split()
+    assert states == "vectors"
+    assert float(fall) > 0
+
+
+def test_words_train_and_resume_bit_by_bit(tmp_path):
+    words = {"n": 3, "states": "vectors", "strings": 2, "vectors": 2, "layers": 1, "observables": True}
+    whole = GibbsSpec(**words, steps=6).run(tmp_path / "whole", progress=False)
+    GibbsSpec(**words, steps=3).run(tmp_path / "parts", progress=False)
+    parts = GibbsSpec(**words, steps=6).run(tmp_path / "parts", resume=True, progress=False)
+    for name, curve in whole.curves.items():
+        np.testing.assert_array_equal(parts.curves[name], curve, err_msg=name)
+    assert whole.curves["loss"][0, -1] < whole.curves["loss"][0, 0]
+    exact = -whole.reference["log_z_exact"]["value"]
+    off = whole.final["beta_free_energy"] - exact - whole.final["relative_entropy"]
+    assert abs(off) < 1e-12
+    assert whole.final["relative_entropy_error"] > 0
+
+
+def test_words_choose_vectors_where_density_matrices_do_not_fit():
+    spec = GibbsSpec(n=12)
+    assert (spec.states, spec.strings, spec.vectors, spec.order, spec.metric) == ("vectors", 64, 16, 2, "bkm")
+    assert GibbsSpec(n=10).states == "dense"
+    assert GibbsSpec(n=12, ansatz="matchgate").layers == 10
+    assert GibbsSpec.restored(spec.record()) == spec
+    assert "states" not in GibbsSpec(n=4).record()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"n": 14, "states": "dense"}, r"n = 14 qubits needs about .* GB.*or states vectors, which needs about 0"),
+        ({"n": 40}, r"A step with vectors of n = 40 qubits needs about .*density matrices need about"),
+        ({"n": 4, "strings": 3}, "strings is not used with states dense; leave it out, or choose states vectors"),
+        ({"n": 4, "states": "vectors", "strings": 17}, "strings is 17; 4 qubits have 16 bit strings"),
+        ({"n": 4, "states": "vectors", "metric": "sld"}, "metric sld is no mean of Gram matrices"),
+        ({"n": 4, "states": "vectors", "blocks": "layer"}, "Vectors estimate the whole metric"),
+        ({"n": 4, "states": "vectors", "shots": 9}, "States as vectors do not go with shots"),
+        ({"n": 4, "states": "vectors", "model": "gibbs"}, "States as vectors do not go with model gibbs"),
+        ({"n": 4, "states": "vectors", "optimizer": "qpmd"}, "States as vectors do not go with optimizer qpmd"),
+        ({"n": 1, "states": "vectors"}, "States as vectors do not go with one qubit"),
+        ({"n": 1, "ansatz": "matchgate"}, "matchgate turns pairs of neighbours"),
+        ({"n": 12, "order": 13}, "order is 13; it can be at most n = 12"),
+    ],
+)
+def test_words_that_vectors_cannot_use_are_refused_in_a_sentence(words, message):
+    with pytest.raises(RefusedError, match=message) as caught:
+        build(GibbsSpec, {name: str(value) for name, value in words.items()})
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow

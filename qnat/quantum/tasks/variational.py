@@ -62,6 +62,8 @@ class Qhbm(Part):
         n = size.n
         if self.order is not None and self.order > n:
             raise ValueError(f"order is {self.order}; it can be at most n = {n}.")
+        if self.ansatz == "matchgate" and n < 2:
+            raise ValueError("matchgate turns pairs of neighbours, which one qubit has not; choose another ansatz.")
         found: dict[str, Any] = {"ansatz": (ansatz := self.ansatz or ("real" if size.is_real else "hea_ring"))}
         angles = size.terms if ansatz == "hva" else angles_per_layer(ansatz, n)
         found["layers"] = default_layers(ansatz, n, angles) if self.layers is None else self.layers
