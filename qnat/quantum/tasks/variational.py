@@ -12,12 +12,12 @@ from qnat.experiment.words.spec import check_memory, check_time
 from qnat.experiment.words.values import Damping, Metric, Trust
 
 from ..circuits.sizes import angles_per_layer, default_layers
-from ..operators.sizes import dense_bits
+from ..operators.sizes import DENSE, dense_bits
 from .optimisers import Qbang, QnSpsa, Qpmd
 from .system import Size, SystemSpec
 
 _LATENT = "energy of the latent distribution: of single spins, of products of spins, a neural network"
-_ORDER = "spins in an interaction of kobe (default n up to 4 qubits, then 4)"
+_ORDER = "spins in an interaction of kobe (default n up to 4 qubits, then 4, above 10 qubits 2)"
 _ANSATZ = (
     "circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms, matchgate is free fermions"
 )
@@ -67,7 +67,7 @@ class Qhbm(Part):
         found: dict[str, Any] = {"ansatz": (ansatz := self.ansatz or ("real" if size.is_real else "hea_ring"))}
         angles = size.terms if ansatz == "hva" else angles_per_layer(ansatz, n)
         found["layers"] = default_layers(ansatz, n, angles) if self.layers is None else self.layers
-        found["order"] = self.order or min(n, 4) if self.latent == "kobe" else None
+        found["order"] = self.order or min(n, 4 if n <= DENSE else 2) if self.latent == "kobe" else None
         found["hidden"] = self.hidden or 2 * n if self.latent == "mlp" else None
         return found, angles * found["layers"]
 

@@ -7,13 +7,11 @@ from typing import Any, Literal
 from qnat.experiment.reading import present_memory
 from qnat.experiment.words.spec import check_memory
 
-from ..operators.sizes import dense_bits
+from ..operators.sizes import DENSE, dense_bits
 
-DENSE = 10
-"""Qubits up to which density matrices are the default."""
 _TYPICAL = 16
 """Qubits up to which log Z is estimated by typicality where it is not known."""
-_VECTORS, _STRINGS, _ORDER, _METRIC = 16, 64, 2, "bkm"
+_VECTORS, _STRINGS = 16, 64
 _METRICS = ("bkm", "wigner_yanase")
 _REFERENCE_VECTORS, _KRYLOV = 16, 40
 _TOGETHER, _COPIES = 8, 8  # states that pass a circuit at a time, and what is held of each with its derivatives
@@ -41,7 +39,7 @@ def chosen(spec: Any) -> Literal["dense", "vectors"]:
 
 
 def defaults(spec: Any) -> dict[str, Any]:
-    """Of the options that vectors have, or have otherwise; refuses values that they have not.
+    """Of the options that vectors have; refuses values that they have not.
 
     Raises:
         ValueError: too many strings, another metric, or blocks of it.
@@ -51,15 +49,11 @@ def defaults(spec: Any) -> dict[str, Any]:
     found["strings"] = min(_STRINGS, most) if spec.strings is None else spec.strings
     if found["strings"] > most:
         raise ValueError(f"strings is {spec.strings}; {spec.n} qubits have {most} bit strings, so give at most those.")
-    if spec.model.order is not None and "order" not in spec.model.model_fields_set:
-        found["order"] = min(spec.n, _ORDER)
     if spec.optimizer.name != "natural":
         return found
     if spec.blocks != "full":
         raise ValueError("Vectors estimate the whole metric; leave blocks out, or choose states dense.")
-    if "metric" not in spec.optimizer.model_fields_set:
-        found["metric"] = _METRIC
-    elif spec.metric not in _METRICS:
+    if spec.metric not in _METRICS:
         raise ValueError(
             f"Vectors estimate the metrics {' and '.join(_METRICS)}; metric {spec.metric} is no mean of Gram matrices, "
             "so choose one of them, or states dense."
@@ -138,7 +132,7 @@ def vector_task(spec: Any, family: Any, operator: Any) -> Any:
         spec.beta,
         strings=spec.strings,
         vectors=spec.vectors,
-        metric=spec.metric or _METRIC,
+        metric=spec.metric or "bkm",
         metric_strings=min(spec.strings, max(1, spec.strings // 8)),
         metric_vectors=max(1, spec.vectors // 8),
         products=not rows_fit(spec, family.circuit.num_angles),
