@@ -92,7 +92,8 @@ class _NaturalGradient(eqx.Module):
             window = jnp.where((state.step == 0) | (self.accept == "fresh"), only(value), window)
             predicted = -(clip * tree_vdot(updates, direction) + clip**2 * curvature / 2)
             trial = value_fn(optax.apply_updates(params, change))
-            accepted = usable & acceptable(window, trial, 1e-4 * predicted)
+            # a fresh value may rise by as much as it was to fall: noise, and saddles where the metric is no curvature
+            accepted = usable & acceptable(window, trial, (-1 if self.accept == "fresh" else 1e-4) * predicted)
             gain = (value - trial) / predicted
             if factor is None:
                 following = _next_radius(radius, clip * jnp.sqrt(curvature), gain)
@@ -160,8 +161,9 @@ def natural_gradient(
         trust: first trust radius, in the length of the metric (√2·nats for relative entropies); None for no radius.
         box: largest change of one parameter in one step (0.8 rad keeps an angle within its local model); None for none.
         accept: "trust" tries steps. "fresh" is for losses and metrics that are drawn anew at every step: a trial is
-            compared with the value of its own step, and damping follows the gain instead of the radius, as an estimated
-            metric errs most in its small eigenvalues. None always takes them. With both the radius stays as it is.
+            compared with the value of its own step, from which it may rise by as much as it was predicted to fall, and
+            damping follows the gain instead of the radius, as an estimated metric errs most in its small eigenvalues.
+            None always takes them. With both the radius stays as it is.
         solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block,
             and least squares where such a block is singular.
         preconditioner: makes one from G + λ for an iterative solver, as `qnat.geometry.jacobi` does.
