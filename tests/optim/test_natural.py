@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from qnat.geometry import EuclideanMetric, HessianMetric
+from qnat.inference import descend
 from qnat.optim import natural_gradient, proximal_newton
 from qnat.quantum import LatentGibbs, ThermalTask, real, tfim
 
@@ -158,3 +159,21 @@ def test_of_a_fresh_loss_damping_follows_the_gain():
     (step, after), _ = two_steps(natural_gradient(1.0, HessianMetric(loss), accept="fresh"), START)
     assert np.abs(step).max() > 0
     assert after.factor == 1.0
+
+
+def test_a_step_is_judged_by_what_linearise_adds():
+    task = ThermalTask(LatentGibbs(real(2, 1)), tfim(1, 2), 1.0)
+
+    @eqx.filter_jit
+    def accepted(height):
+        def linearise(params, batch, key):
+            found = task.linearise(params, batch, key)
+            far = lambda trial: jnp.sum((trial["angles"] - params["angles"]) ** 2)  # noqa: E731
+            return *found, lambda trial: found[0] + height * far(trial)
+
+        process = descend(task.value_and_grad, natural_gradient(1.0), linearise=linearise)
+        state = process.init(task.init(jax.random.key(0)))
+        return process.step(state, None, key=jax.random.key(1))[1].scalars["accepted"]
+
+    assert accepted(jnp.asarray(-1e3)) == 1
+    assert accepted(jnp.asarray(1e3)) == 0

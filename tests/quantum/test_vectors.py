@@ -75,7 +75,7 @@ def test_both_metrics_have_no_bias_as_matrices_and_as_products(name, strings):
     @jax.jit
     def all_of_them():
         drawn = all_signs(model, params, strings)
-        found = {}
+        found, close = {}, {}
         for kind in ("wigner_yanase", "bkm"):
             gram, product = (
                 VectorMetric(model, kind, products=way).drawn(params, drawn).blocks for way in (False, True)
@@ -86,9 +86,13 @@ def test_both_metrics_have_no_bias_as_matrices_and_as_products(name, strings):
                 *(blocks["angles"].mv(vector) for blocks in (product, exact)),
                 *(blocks["latent"].as_matrix() for blocks in (gram, exact)),
             )
-        return found
+            single = VectorMetric(model, kind, single=True).drawn(params, drawn).blocks["angles"].as_matrix()
+            close[kind] = jnp.max(jnp.abs(single - found[kind][0]))
+        return found, close
 
-    for kind, parts in all_of_them().items():
+    exact, close = all_of_them()
+    assert 0 < max(float(each) for each in close.values()) < 1e-5
+    for kind, parts in exact.items():
         for found, wanted in zip(parts[::2], parts[1::2], strict=True):
             np.testing.assert_allclose(found, wanted, atol=1e-12, err_msg=kind)
 

@@ -193,6 +193,8 @@ def frame_rows(
         circuit: U on n ≥ 2 wires, N = 2^n. angles: (P,) radians.
         start: |ψ⟩ as real numbers; one plane if the circuit is real, else Re and Im.
     """
+    if not circuit.num_angles:
+        return jnp.zeros((0, *start.shape), start.dtype)
     plan = _planned(circuit.n, circuit.block, circuit.layers, _WIDE)
     route = route_of(plan, 0)
     _, rows = _sweep(plan, route, angles, start)

@@ -119,7 +119,6 @@ class VectorMetric(AbstractMetric):
 
     def _gram(self, angles: Float[Array, " P"], log_p: Float[Array, " d"], drawn: Draw) -> Float[Array, "P P"]:
         circuit, planes = self.model.circuit, planes_of(self.model.circuit)
-
         dtype = jnp.float32 if self.single else angles.dtype
 
         def rows(states: Float[Array, " d"]) -> Float[Array, "P d planes"]:

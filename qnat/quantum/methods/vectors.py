@@ -81,11 +81,11 @@ def _blocks(strings: Int[Array, " K"]) -> tuple[Int[Array, "blocks B"], Float[Ar
 
 
 class Parts(NamedTuple):
-    """What strings or vectors contribute, one of them or a block of them a row.
+    """What vectors or blocks of strings contribute to β⟨H⟩, one a row.
 
     Attributes:
-        energy: of ⟨H⟩. weights: of w_b, ∂⟨H⟩ = Σ w_b ∂log p_b. quiet, plain: of ∂⟨H⟩ by the angles, the quiet one and
-        the derivative of the energy as it is estimated.
+        energy: of it. weights: of w_b, with ∂β⟨H⟩ = Σ w_b ∂log p_b. quiet, plain: of its derivative by the angles, the
+        quiet one and that of the energy as it is estimated.
     """
 
     energy: Float[Array, " rows"]
@@ -186,13 +186,13 @@ class VectorFreeEnergy(eqx.Module):
             weights = jnp.zeros(p.size).at[strings].add(parts.weights)
             exact = parts._replace(weights=weights[None])
             top = p[drawn.strings]
-            level = (self.beta * jnp.sum(parts.energy) + top @ log_p[drawn.strings]) / jnp.sum(top)
+            level = (jnp.sum(parts.energy) + top @ log_p[drawn.strings]) / jnp.sum(top)
         known = 2 * root * (log_p - level)
         outside = jnp.ones(p.size).at[drawn.strings].set(0)
         sampled = jax.lax.map(lambda signs: self._vector(params, root, known, outside, signs), drawn.signs)
-        exact = jax.tree.map(lambda x: self.beta * jnp.sum(x, axis=0), exact)
+        exact = jax.tree.map(lambda x: jnp.sum(x, axis=0), exact)
         value = _mean(exact.energy + p @ log_p, sampled.energy)
-        # ∂F = Σ ∂log p_b (βw_b + p_b log p_b), and ∂log p_b = −∂E_b + ⟨∂E⟩
+        # ∂F = Σ ∂log p_b (w_b + p_b log p_b), and ∂log p_b = −∂E_b + ⟨∂E⟩
         local = exact.weights + p * log_p
 
         def latent(weights: Float[Array, " d"]) -> Float[Array, " T"]:
@@ -217,7 +217,7 @@ class VectorFreeEnergy(eqx.Module):
         start = as_planes(jax.nn.one_hot(strings, p.size, dtype=p.dtype), planes)
         states, pull = jax.vjp(lambda angles, start: run(circuit, angles, start), params["angles"], start)
         weight = present * p[strings]
-        image = self.hamiltonian.apply_planes(states)
+        image = self.beta * self.hamiltonian.apply_planes(states)
         levels = jnp.sum(states * image, axis=(1, 2))
         slope, _ = pull(2 * weight[:, None, None] * image)
         back = pull(image)[1]
@@ -233,15 +233,14 @@ class VectorFreeEnergy(eqx.Module):
         outside: Float[Array, " d"],
         signs: Float[Array, " d"],
     ) -> Parts:
-        """Of one vector, in units of F; `known` is {log p − c, Q}."""
+        """Of one vector; `known` is {log p − c, Q}, `outside` zero on the strings."""
         circuit, planes = self.model.circuit, planes_of(self.model.circuit)
         start = as_planes(jnp.stack([root * signs, signs]), planes)
         states, pull = jax.vjp(lambda angles, start: run(circuit, angles, start), params["angles"], start)
-        image = self.hamiltonian.apply_planes(states)
+        image = self.beta * self.hamiltonian.apply_planes(states)
         both = pull(image)[1]
-        slope, _ = pull(2 * self.beta * image.at[1].set(0))
-        excess = self.beta * (both[0] + root[:, None] * both[1]) + as_planes((known * signs)[None], planes)[0]
+        slope, _ = pull(2 * image.at[1].set(0))
+        excess = both[0] + root[:, None] * both[1] + as_planes((known * signs)[None], planes)[0]
         excess = excess * outside[:, None]
         quiet, _ = pull(run(circuit, params["angles"], jnp.stack([excess, -root[:, None] * excess])))
-        energy = self.beta * jnp.sum(states[0] * image[0])
-        return Parts(energy, self.beta * root * signs * both[0, :, 0], quiet, slope)
+        return Parts(jnp.sum(states[0] * image[0]), root * signs * both[0, :, 0], quiet, slope)
