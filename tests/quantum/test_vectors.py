@@ -231,6 +231,9 @@ def test_words_train_and_resume_bit_by_bit(tmp_path):
     off = whole.final["beta_free_energy"] - exact - whole.final["relative_entropy"]
     assert abs(off) < 1e-12
     assert whole.final["relative_entropy_error"] > 0
+    assert whole.model().n == 3
+    with pytest.raises(RefusedError, match="A density matrix of 11 qubits has too many numbers"):
+        VectorThermalTask(LatentGibbs(real(11, 0)), tfim(1, 11), 1.0).trained({})
 
 
 def test_words_choose_vectors_where_density_matrices_do_not_fit():

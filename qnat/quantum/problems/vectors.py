@@ -9,16 +9,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from qnat.experiment.errors import RefusedError
 from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Reference, Task
 from qnat.geometry.metric import AbstractMetric, EuclideanMetric
 
+from ..methods.state import ThermalState
 from ..methods.vector_metric import METRIC, Kind, VectorMetric
 from ..methods.vector_observables import vector_observables
 from ..methods.vectors import Draw, Slopes, VectorFreeEnergy, draw, planes_of, real_part
 from ..models import LatentGibbs
 from ..models.latent import Params
 from ..operators.pauli import PauliSum
+from ..operators.sizes import DENSE
 from .named import named_parameters
 
 _LOSS, _JUDGE = 0, METRIC + 1  # streams of a key: of the loss and its gradient, and of what is evaluated on the way
@@ -190,6 +193,19 @@ class VectorThermalTask(Task):
         """Vectors of a key of their own, four times as many as those of a step."""
         log_p = self.model.log_probabilities(params["latent"])
         return draw(log_p, self.strings, 4 * self.vectors, key=jax.random.fold_in(jax.random.key(0), _JUDGE))
+
+    def trained(self, params: PyTree[Array]) -> ThermalState:
+        """The state, of few enough qubits to be measured, sampled or exported as a density matrix.
+
+        Raises:
+            RefusedError: there are too many.
+        """
+        if (n := self.model.circuit.n) > DENSE:
+            raise RefusedError(
+                f"A density matrix of {n} qubits has too many numbers, at most {DENSE} are held; what was measured of "
+                "the state is in the artifacts of the run."
+            )
+        return ThermalState(self.model, params, self.free_energy.hamiltonian.matrix(), self.free_energy.beta)
 
     @property
     def reference(self) -> Mapping[str, Reference]:
