@@ -5,8 +5,9 @@ authors of natural reweighted wake–sleep by NRWS, RWS, and RWS with Adam. In s
 finds. Of each method, a few settings run for a short while on seed 100, the best of them is timed and trained on seed 0
 for as many epochs as fit into the budget. Likelihoods are importance-sampled, with as many draws as the table says.
 
-Usage: python benchmarks/classical_scale.py MNIST_FOLDER BINARISED_MNIST_FOLDER [--minutes 10] [--only NAME ...]
-Writes benchmarks/results/classical_scale.json, the table and the figure of the docs.
+Usage: python benchmarks/classical_scale.py [MNIST_FOLDER BINARISED_MNIST_FOLDER [--minutes 10] [--only NAME ...]]
+Writes benchmarks/results/classical_scale.json, and from it the table and the figure of the docs; without folders only
+these two.
 """
 
 import argparse
@@ -18,13 +19,18 @@ import platform
 import time
 
 import jax
-import matplotlib.pyplot as plt
+import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from classical.tasks.helmholtz import HelmholtzSpec
 from classical.tasks.network import NetworkSpec
+from qnat.experiment.show.curves import draw_curve
+from qnat.experiment.show.style import COLOURS, MARKS, STYLE, WIDTH, save_figure
 
 ROOT = pathlib.Path(__file__).parents[1]
+OUT = ROOT / "benchmarks" / "results" / "classical_scale.json"
 TUNING, SEED = 100, 0
 CURVE_DRAWS, FINAL_DRAWS = 10, 1000
 AUTOENCODER = {"layers": "500-300-100-30-100-300-500", "batch": 500}
@@ -116,47 +122,59 @@ def page(document: dict) -> str:
 
 
 def draw(document: dict) -> None:
-    """Test losses against time."""
-    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2), layout="constrained")
+    """Test losses against time, from the first epoch on."""
     titles = {
-        "network": "Autoencoder, MNIST: test loss",
-        "helmholtz": f"Helmholtz machine: −log p, {CURVE_DRAWS} draws",
+        "network": ("Autoencoder, MNIST", "test loss (nats)"),
+        "helmholtz": ("Helmholtz machine, binarised MNIST", f"−log p, {CURVE_DRAWS} draws (nats)"),
     }
-    for panel, (kind, title) in zip(axes, titles.items(), strict=True):
-        for name, row in document["methods"].items():
-            if row["kind"] == kind:
-                curve = row["curves"][CURVES[kind][-1]]
-                panel.plot(np.linspace(0, row["seconds"] / 60, len(curve))[1:], curve[1:], label=name)
-        panel.set(title=title, xlabel="minutes", ylabel="nats")
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.legend(frameon=False)
-    figure.savefig(ROOT / "docs" / "_static" / "classical_scale.png", dpi=160)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+        for axes, (kind, (title, label)) in zip(figure.subplots(1, 2), titles.items(), strict=True):
+            rows = {name: row for name, row in document["methods"].items() if row["kind"] == kind}
+            curves = {name: np.array([row["curves"][CURVES[kind][-1]][1:]]) for name, row in rows.items()}
+            handles = []
+            for (name, curve), colour, mark in zip(curves.items(), COLOURS, MARKS, strict=False):
+                minutes = np.linspace(0, rows[name]["seconds"] / 60, curve.shape[1] + 1)[1:]
+                look = {"marker": mark, "markevery": max(1, curve.shape[1] // 8), "mec": "white", "mew": 0.5}
+                draw_curve(axes, minutes, curve, colour, **look)
+                handles.append(Line2D([], [], color=colour, marker=mark, label=name))
+            axes.set_xlim(left=0)
+            axes.set(title=title, xlabel="minutes of training", ylabel=label)
+            axes.legend(handles=handles, loc="upper right")
+        save_figure(figure, ROOT / "docs" / "_static" / "classical_scale.png")
 
 
-def main() -> None:
-    """Tunes, trains, writes after every method."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("mnist", help="folder of MNIST's IDX files")
-    parser.add_argument("binarised", help="folder of binarised MNIST (.mat)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of training, each method")
-    parser.add_argument("--only", nargs="+", choices=METHODS, default=list(METHODS), help="measure these again")
-    arguments = parser.parse_args()
-    data = {"network": arguments.mnist, "helmholtz": arguments.binarised}
-    out = ROOT / "benchmarks" / "results" / "classical_scale.json"
-    before = json.loads(out.read_text())["methods"] if out.exists() else {}
-    methods = {name: before[name] for name in METHODS if name in before and name not in arguments.only}
-    for name in arguments.only:
+def measure_all(names: list[str], data: dict[str, str], minutes: float) -> None:
+    """Tunes and trains these methods anew, and writes after each."""
+    before = json.loads(OUT.read_text())["methods"] if OUT.exists() else {}
+    methods = {name: before[name] for name in METHODS if name in before and name not in names}
+    for name in names:
         began = time.perf_counter()
-        methods[name] = measured(name, data, arguments.minutes)
+        methods[name] = measured(name, data, minutes)
         row = methods[name]
         print(f"{name}: {row['epochs']} epochs, {row.get('test', row['curves'])}, {time.perf_counter() - began:.0f} s")
         document = {
             "machine": f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {platform.machine()}, "
             f"{os.cpu_count()} threads",
-            "minutes": arguments.minutes,
+            "minutes": minutes,
             "methods": {name: methods[name] for name in METHODS if name in methods},
         }
-        out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        OUT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Measures if there are data; makes table and figure of what is stored."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="*", help="that of MNIST's IDX files and that of binarised MNIST (.mat)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of training, each method")
+    parser.add_argument("--only", nargs="+", choices=METHODS, default=list(METHODS), help="measure these again")
+    arguments = parser.parse_args()
+    if len(arguments.folders) not in (0, 2):
+        parser.error("give both folders, or none to draw what is stored")
+    if arguments.folders:
+        data = dict(zip(("network", "helmholtz"), arguments.folders, strict=True))
+        measure_all(arguments.only, data, arguments.minutes)
+    document = json.loads(OUT.read_text())
     (ROOT / "docs" / "_generated" / "classical_scale.md").write_text(page(document), encoding="utf-8")
     draw(document)
 

@@ -235,6 +235,13 @@ MUTANTS = (
         "tests/experiment/test_loop.py",
     ),
     Mutant(
+        "qBang pays for its metric at every step",
+        "qnat/optim/qbang.py",
+        "state.step == 0, jnp.asarray",
+        "state.step >= 0, jnp.asarray",
+        "tests/optim/test_gradient_counts.py",
+    ),
+    Mutant(
         "the gradients of a geometry cost nothing",
         "qnat/experiment/show/cost.py",
         'steps + _spent(run, "model_gradients")',

@@ -6,12 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from qnat.experiment.bounds import check_draws
 from qnat.geometry.families import Categorical, Normal
 from qnat.geometry.spin_families import BoltzmannMachine
 from qnat.geometry.spins import bits_of
 
 from .helmholtz import HelmholtzMachine, Params
 from .network import Network, Weights
+
+_COPIES = 4
+"""Numbers of a bit that are there while it is drawn, about: a uniform one, its feature, its logit, itself."""
 
 
 class TrainedNetwork(eqx.Module):
@@ -81,7 +85,12 @@ class TrainedMachine(eqx.Module):
     params: Params
 
     def sample(self, count: int, *, key: PRNGKeyArray) -> Float[Array, "count n"]:
-        """Bits of the visible units, from the generator."""
+        """Bits of the visible units, from the generator.
+
+        Raises:
+            ValueError: count is no whole number of at least 1, or more than fit into memory.
+        """
+        check_draws(_COPIES * sum(self.machine.sizes), count=count)
         return self.machine.dream(self.params["generator"], count, key=key)[0]
 
     def log_prob(
@@ -93,13 +102,15 @@ class TrainedMachine(eqx.Module):
         needs a key.
 
         Raises:
-            ValueError: there is no key, and sampling needs one.
+            ValueError: rows of another length, or of what are no bits; there is no key, and sampling needs one; or
+                samples is no whole number of at least 1, or more than fit into memory.
         """
-        x = jnp.asarray(x, self.params["generator"][0].dtype)
+        x = jnp.asarray(_rows_of_bits(x, self.machine.sizes[0]), self.params["generator"][0].dtype)
         if self.machine.is_enumerable:
             return self.machine.log_likelihood(self.params["generator"], x)
         if key is None:
             raise ValueError("The hidden states are too many to sum over, so that log p(x) is sampled; pass key=.")
+        check_draws(len(x), samples=samples)
         return self.machine.importance_log_likelihood(self.params, x, samples, key=key)
 
 
@@ -114,9 +125,16 @@ class SpinDistribution(eqx.Module):
     theta: Float[Array, " P"]
 
     def sample(self, count: int, *, key: PRNGKeyArray) -> Float[Array, "count n"]:
-        """Rows of bits, exactly and independently."""
+        """Rows of bits, exactly and independently.
+
+        Raises:
+            ValueError: count is no whole number of at least 1, or more than fit into memory.
+        """
+        check_draws(_COPIES * self.machine.n, count=count)
         log_p = _log_probs(self)
-        return bits_of(jax.random.categorical(key, log_p, shape=(count,)), self.machine.n).astype(log_p.dtype)
+        # by the cumulative sum: `categorical` would take a number for every state of every draw
+        places = jax.random.choice(key, log_p.size, (count,), p=jnp.exp(log_p))
+        return bits_of(places, self.machine.n).astype(log_p.dtype)
 
     def log_prob(self, x: Float[ArrayLike, "N n"]) -> Float[Array, " N"]:
         """log p(x) of rows of bits, in nats.
@@ -124,11 +142,16 @@ class SpinDistribution(eqx.Module):
         Raises:
             ValueError: rows of another length, or of what are no bits.
         """
-        bits = np.asarray(x)
-        if bits.ndim != 2 or bits.shape[1] != self.machine.n or not np.isin(bits, (0, 1)).all():
-            raise ValueError(f"Items are rows of {self.machine.n} bits; got an array of shape {bits.shape}.")
+        bits = _rows_of_bits(x, self.machine.n)
         places = (bits @ 2.0 ** np.arange(self.machine.n)[::-1]).astype(int)
         return _log_probs(self)[places]
+
+
+def _rows_of_bits(x: ArrayLike, n: int) -> Float[np.ndarray, "N n"]:
+    bits = np.asarray(x)
+    if bits.ndim != 2 or bits.shape[1] != n or not np.isin(bits, (0, 1)).all():
+        raise ValueError(f"Items are rows of {n} bits; got an array of shape {bits.shape}.")
+    return bits
 
 
 @eqx.filter_jit

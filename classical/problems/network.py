@@ -24,6 +24,8 @@ from ..models.trained import TrainedNetwork
 _CHUNK = 1000
 """Items that are evaluated at once."""
 _PICTURES = 32
+_LOSSES = {Categorical: "cross-entropy of classes", Bernoulli: "cross-entropy of bits", Normal: "squared error"}
+"""What −log p is for the distributions that a target may have."""
 
 
 class NetworkTask(Task):
@@ -157,6 +159,12 @@ class NetworkTask(Task):
         shown = self.test_x[:_PICTURES]
         pictures = jnp.stack([shown, jax.nn.sigmoid(self.network(params, shown))], axis=1)
         return {"reconstructions": Artifact(pictures.reshape(-1, side, side), ("picture", "row", "column"))}
+
+    @property
+    def judges(self) -> tuple[Measure, ...]:
+        """The measures; losses of different distributions of the target have nothing to do with each other."""
+        loss, *others = self.measures
+        return loss._replace(of=_LOSSES[type(self.network.family)]), *others
 
     @property
     def metrics(self) -> dict[str, AbstractMetric]:

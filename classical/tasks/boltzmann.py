@@ -5,10 +5,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from qnat.experiment.bounds import check_memory
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.spec import RunSpec, check_memory
+from qnat.experiment.words.spec import RunSpec
 from qnat.experiment.words.values import Rate, check_finite
 
 from ..data.headers import digest, header

@@ -7,10 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from qnat.experiment.bounds import check_memory, check_time
 from qnat.experiment.reading import shown
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.spec import RunSpec, check_memory, check_time
+from qnat.experiment.words.spec import RunSpec
 from qnat.experiment.words.values import COUNTS, Precision, Rate
 
 from ..data.headers import Header, check_batch, digest, header

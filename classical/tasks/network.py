@@ -5,10 +5,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from qnat.experiment.bounds import check_memory
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.words import optimisers as shared
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.spec import RunSpec, check_memory
+from qnat.experiment.words.spec import RunSpec
 from qnat.experiment.words.values import COUNTS, Precision
 
 from ..data.headers import NO_LABELS, check_batch, digest, header

@@ -26,7 +26,7 @@ from qnat.experiment.words.wording import build
 
 from .comparing import compare
 from .completion import script
-from .folders import finish, list_runs, say_progress, show_unfinished, table_of, to_finish
+from .folders import documents_of, finish, list_runs, say_progress, show_unfinished, table_of, to_finish
 from .formats import formats_of
 from .parser import parse
 from .process import INTERRUPTED, complain, interruptible, precision_of, prepare_jax
@@ -94,16 +94,17 @@ def _run(chosen: argparse.Namespace) -> int:
         with interruptible(out, made=chosen.out is None):
             prepare_jax(spec)
             run = spec.run(out, resume=chosen.resume, force=chosen.force, formats=formats)
-    return _print(chosen, run)
+    return _print(chosen, run, whole=found in (None, "new"))
 
 
-def _print(chosen: argparse.Namespace, run: "Result", spent: str | None = None) -> int:
+def _print(chosen: argparse.Namespace, run: "Result", *, whole: bool) -> int:
+    """Prints a run and where its time went: that of this process where it made the whole run, else that of all."""
     from qnat.experiment.show.report import print_json, print_run
 
     if chosen.json:
         print_json(run)
     else:
-        print_run(run, account() if spent is None else spent)
+        print_run(run, account() if whole else in_words(run.spent))
     return 0
 
 
@@ -123,7 +124,7 @@ def _show(chosen: argparse.Namespace) -> int:
     from qnat.experiment.store.result import Result
 
     run = declared([Result.load(chosen.run)])[0]
-    return _print(chosen, run, in_words(run.spent))  # what the run took, not this command
+    return _print(chosen, run, whole=False)
 
 
 def _finish(chosen: argparse.Namespace) -> int:
@@ -133,7 +134,7 @@ def _finish(chosen: argparse.Namespace) -> int:
     with interruptible(chosen.run, made=False):
         prepare_jax(spec)
         run = finish(spec, chosen.run)
-    return _print(chosen, run)
+    return _print(chosen, run, whole=False)
 
 
 def _completion(chosen: argparse.Namespace) -> int:
@@ -177,7 +178,7 @@ def _train_all(chosen: argparse.Namespace, rungs: Sequence[Rung], stem: str, *, 
         table = run_sweep(rungs, out, tune=tune, resume=chosen.resume, force=chosen.force, formats=formats)
     from qnat.experiment.show.report import print_sweep
 
-    print_sweep(table, out, account(), as_json=chosen.json)
+    print_sweep(table, out, "" if finished else account(), as_json=chosen.json)
     failed = [row["folder"] for row in table["runs"] if row["status"] != "finished"]
     return complain(f"{len(failed)} of {len(table['runs'])} runs did not finish: {failed[0]} ...", 1) if failed else 0
 
@@ -190,10 +191,13 @@ def _check_place(chosen: argparse.Namespace) -> None:
 
 
 def _cite(chosen: argparse.Namespace) -> int:
-    document = read_run(chosen.run)
-    try:
-        entries = find_spec(document["task"]).bibliography()
-    except RefusedError:  # of a task that has gone we know what is in our own references
-        entries = references()
-    say("\n\n".join(entries[key] for key in document.get("citations", ()) if key in entries))
+    """Prints what a run cites, or all runs of a sweep, each entry once."""
+    found: dict[str, str] = {}
+    for document in documents_of(chosen.run):
+        try:
+            entries = find_spec(document["task"]).bibliography()
+        except RefusedError:  # of a task that has gone we know what is in our own references
+            entries = references()
+        found |= {key: entries[key] for key in document.get("citations", ()) if key in entries}
+    say("\n\n".join(found.values()))
     return 0

@@ -16,14 +16,14 @@ from qnat.experiment.store.files import (
     LOG,
     PREVIOUS,
     RUN,
-    TABLE,
     TUNING,
     jsonable,
-    read_json,
     read_run,
+    read_table,
 )
 from qnat.experiment.store.log import last_row
-from qnat.experiment.store.place import is_held
+from qnat.experiment.store.place import inside, is_held
+from qnat.experiment.sweep.plan import folders_of
 from qnat.experiment.words.wording import rebuild
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Standing(NamedTuple):
 
     Attributes:
         task: its name. status: "running" only if a process holds the folder; one that was killed is "interrupted".
-        steps: made so far. wanted: asked for. values: the last of every curve in the log, medians over seeds.
+        steps: updates made so far. wanted: asked for. values: the last of every curve in the log, medians over seeds.
         judge: the measure, with its unit, or the loss; how good it is now is None before the first row.
     """
 
@@ -80,7 +80,8 @@ def _standing(path: pathlib.Path, document: Mapping[str, Any]) -> Standing:
         status = "interrupted" if status == "running" and not is_held(path) else status
         check_log(path, spec)
         last = last_row(path / LOG)
-        steps = int(last.pop("step", 0))
+        # row k stands before update k + 1, which was made with it, or is no step of this run
+        steps = min(int(last.pop("step", -1)) + 1, int(spec.get("steps", 0)))
     values = {name: float(statistics.median(map(float, v if isinstance(v, list) else [v]))) for name, v in last.items()}
     measures = document.get("measures") or ()
     judge = next(((one["name"], one.get("unit", "")) for one in measures if one["name"] in values), ("loss", ""))
@@ -89,9 +90,9 @@ def _standing(path: pathlib.Path, document: Mapping[str, Any]) -> Standing:
 
 def runs_below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """The folders of runs in a folder and in the sweeps in it, tuning trials left out; links are not followed."""
-    for place, inside, files in os.walk(folder):
-        inside.sort()
-        inside[:] = [] if RUN in files else [name for name in inside if name != TUNING and not name.startswith(".")]
+    for place, names, files in os.walk(folder):
+        names.sort()
+        names[:] = [] if RUN in files else [name for name in names if name != TUNING and not name.startswith(".")]
         if RUN in files:
             yield pathlib.Path(place)
 
@@ -124,10 +125,26 @@ def list_runs(folder: pathlib.Path) -> None:
 
 
 def table_of(path: pathlib.Path) -> dict[str, Any] | None:
-    """table.json of a sweep; None if the folder is not one of a sweep."""
-    if (path / RUN).exists() or not (path / TABLE).exists():
-        return None
-    return read_json(path / TABLE, "task", "runs")
+    """table.json of a sweep; None if the folder is one of a run.
+
+    Raises:
+        RefusedError: it is neither, or damaged.
+    """
+    return None if os.path.lexists(path / RUN) else read_table(path)
+
+
+def documents_of(path: pathlib.Path) -> list[dict[str, Any]]:
+    """run.json of a run; of a sweep those of its runs that have begun, the tuning trials among them.
+
+    Raises:
+        RefusedError: the folder is of neither, no run has begun, or one is damaged.
+    """
+    if (table := table_of(path)) is None:
+        return [read_run(path)]
+    places = (inside(path, folder) for folder in folders_of(table))
+    if not (begun := [place for place in places if os.path.lexists(place / RUN)]):
+        raise RefusedError(f"The sweep in {path} has no run yet; --resume starts it.")
+    return [read_run(place) for place in begun]
 
 
 def say_progress(table: Mapping[str, Any]) -> None:

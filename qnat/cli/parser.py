@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qnat import __version__
+from qnat.experiment.console import say
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.registry import find_spec, task_names
 from qnat.experiment.store.files import FORMATS
@@ -17,6 +18,15 @@ _FORMATS = "of the figures: png, pdf, svg or several with commas"
 SHELLS = ("bash", "zsh", "fish")
 
 
+class _Version(argparse.Action):
+    """Prints the version as a result: the action of argparse is silent about a stream that is full."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Ends the command."""
+        say(f"qnat {__version__}")
+        parser.exit()
+
+
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line as options; `--help` and `--version` print and exit.
 
@@ -24,7 +34,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         RefusedError: one sentence about the first word that is wrong.
     """
     parser = Parser(prog="qnat", description="Information geometry for quantum-classical hybrid simulation.")
-    parser.add_argument("--version", action="version", version=f"qnat {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (words, add) in COMMANDS.items():
         one = commands.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
@@ -152,7 +162,7 @@ COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser, Sequence[str]]
     "show": ("what a run or a sweep came to, or how far it is", _one_run("folder of a run or of a sweep", json=True)),
     "finish": ("make an interrupted run a finished one, as it is", _one_run("folder of a run", json=True)),
     "compare": ("table and figure of finished runs or sweeps", _compare),
-    "cite": ("BibTeX entries of the methods of a run", _one_run("folder of a run", json=False)),
+    "cite": ("BibTeX entries of what a run or a sweep used", _one_run("folder of a run or of a sweep", json=False)),
     "completion": ("a script by which a shell completes commands, tasks and options", _completion),
 }
 """What each command says of itself, and what adds its options, given the command line if it is the one asked for."""

@@ -19,12 +19,14 @@ class Measure(NamedTuple):
         better: which values are good, the "lower" or the "higher" ones.
         exact: zero is the goal. The decades are then thresholds, the progress display shows it as the gap, and it is
             shown beside the measure that judges the run.
+        of: what it is the value of, where one name stands for several losses; they are not compared with each other.
     """
 
     name: str
     unit: str = ""
     better: Literal["lower", "higher"] = "lower"
     exact: bool = False
+    of: str = ""
 
 
 class Artifact(NamedTuple):

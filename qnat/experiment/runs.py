@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PyTree
 
 from qnat.inference.process import Process, descend
 
+from .bounds import check_whole
 from .console import note
 from .errors import missing
 from .finished import Run
@@ -90,7 +91,7 @@ def run(
         NonFiniteError: the loss stopped being finite. StorageError: the folder could not be written.
         KeyboardInterrupt: Ctrl-C. After each of the last three the folder can be resumed.
     """
-    _check(steps=(steps, 0), seed=(seed, 0), seeds=(seeds, 1), every=(every, 1))
+    check_whole(steps=(steps, 0), seed=(seed, 0), seeds=(seeds, 1), every=(every, 1))
     _check_kinds(process, keep)
     _check_tolerance(tolerance)
     if initial is not None and task.traceable:
@@ -134,12 +135,6 @@ def _ends(tolerance: float | None, measures: Sequence[Measure], holds: Callable[
     return (lambda curves, step: any(ends(curves, step) for ends in wanted)) if wanted else None
 
 
-def _check(**numbers: tuple[int, int]) -> None:
-    for name, (value, least) in numbers.items():
-        if not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name} is {value}; it must be a whole number of at least {least}.")
-
-
 def _check_tolerance(tolerance: Any) -> None:
     if tolerance is not None and not (isinstance(tolerance, int | float | np.number) and 0 < tolerance < np.inf):
         raise ValueError(f"tolerance is {tolerance!r}; it must be a finite number greater than 0.")
@@ -149,7 +144,7 @@ def _check_kinds(process: Any, keep: Any) -> None:
     if not (isinstance(process, Process) or (hasattr(process, "init") and hasattr(process, "update"))):
         raise ValueError(f"The process is {process!r}; give an optax transform, or a qnat.inference.Process.")
     if isinstance(keep, Keep):
-        _check(**{"keep.every": (keep.every, 1), "keep.burn_in": (keep.burn_in, 0)})
+        check_whole(**{"keep.every": (keep.every, 1), "keep.burn_in": (keep.burn_in, 0)})
     elif keep is not None:
         raise ValueError(f"keep is {keep!r}; give Keep(every, burn_in).")
 

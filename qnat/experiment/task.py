@@ -87,6 +87,11 @@ class Task(eqx.Module):
         return True
 
     @property
+    def judges(self) -> tuple[Measure, ...]:
+        """`measures`, with what each is `of` where that differs between the problems of the class."""
+        return self.measures
+
+    @property
     def metrics(self) -> Mapping[str, Any]:
         """The geometries that mean something here, by name; the first is the default."""
         return {}

@@ -1,9 +1,9 @@
 """Fidelities and distances of states.
 
 A state is an unnormalised log-density K, ρ = exp(K) / Tr exp(K). The fidelity is squared (Uhlmann–Jozsa). Derivatives
-of first and second order are safe at degenerate spectra; those by complex K are JAX's, conjugates of Hermitian
-matrices: see `qnat.geometry.hermitian`. ε is the machine epsilon of the precision, and ‖K‖ the spread of the spectrum,
-which is what rounding of K itself moves the states by, relatively.
+of first and second order are safe at degenerate spectra, of a third ValueError says that there is none; those by
+complex K are JAX's, conjugates of Hermitian matrices: see `qnat.geometry.hermitian`. ε is the machine epsilon of the
+precision, and ‖K‖ the spread of the spectrum, which is what rounding of K itself moves the states by, relatively.
 """
 
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Inexact
 
 from .hermitian import dot, gibbs_state, gibbs_tangent, log_spectrum, log_trace_exp, real_inner
-from .matrices import hermitian, vectors
+from .matrices import eigh, hermitian, svd, vectors
 
 Two = tuple[Inexact[Array, "d d"], Inexact[Array, "d d"]]
 
@@ -19,7 +19,7 @@ Two = tuple[Inexact[Array, "d d"], Inexact[Array, "d d"]]
 @jax.custom_jvp
 def _polar(A: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
     """The unitary factor of the polar decomposition."""
-    left, _, right = jnp.linalg.svd(A)
+    left, _, right = svd(A)
     return left @ right
 
 
@@ -27,7 +27,7 @@ def _polar(A: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
 def _polar_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     # with A = L s R and X = L†dA R†: d(LR) = L [(X − X†)/(sᵢ + sⱼ)] R, regular where singular values coincide; where
     # both are rounding, what they belong to has no weight in a state
-    left, s, right = jnp.linalg.svd(primals[0])
+    left, s, right = svd(primals[0])
     rotated = left.conj().T @ tangents[0] @ right.conj().T
     total = s[:, None] + s[None, :]
     positive = total > s.size * jnp.finfo(s.dtype).eps * s[0]
@@ -38,14 +38,14 @@ def _polar_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Ar
 @jax.custom_jvp
 def _sign(A: Inexact[Array, "d d"]) -> Inexact[Array, "d d"]:
     """The sign of a Hermitian matrix."""
-    levels, V = jnp.linalg.eigh(A)
+    levels, V = eigh(A)
     return dot(V * jnp.sign(levels), V.conj().T)
 
 
 @_sign.defjvp
 def _sign_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     # divided differences of the sign: 0 between equal signs, 2/(|x| + |y|) between different ones
-    levels, V = jnp.linalg.eigh(primals[0])
+    levels, V = eigh(primals[0])
     sign = jnp.sign(levels)
     step, gap = sign[:, None] - sign[None, :], levels[:, None] - levels[None, :]
     quotient = jnp.where(step == 0, 0.0, step / jnp.where(step == 0, 1.0, gap))

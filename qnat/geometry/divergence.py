@@ -2,8 +2,9 @@
 
 A state is an unnormalised log-density K, ρ = exp(K) / Tr exp(K), never ρ itself: see `log_density`. Entropies are in
 nats, D(ρ‖σ) = Tr ρ (log ρ − log σ). The functions `*_from_spectra` are for callers who already hold the eigenvectors;
-the others have derivatives of first and second order that are safe at degenerate spectra. Gradients by complex K are
-JAX's, conjugates of Hermitian matrices: see `qnat.geometry.hermitian`.
+the others have derivatives of first and second order that are safe at degenerate spectra, and of a third ValueError
+says that there is none. Gradients by complex K are JAX's, conjugates of Hermitian matrices: see
+`qnat.geometry.hermitian`.
 """
 
 from collections.abc import Callable
@@ -59,7 +60,7 @@ def kl(log_p: Float[ArrayLike, "*s"], log_q: Float[ArrayLike, "*s"]) -> Float[Ar
     """Kullback–Leibler divergence of distributions given by unnormalised log-probabilities, without cancellation.
 
     All entries of an array are one distribution. A probability may be zero, its logarithm −∞: it counts nothing in the
-    first argument, and makes the divergence infinite where the second has it and the first has not.
+    first argument, and makes the divergence infinite where the second has it and the first has not. With +∞ it is NaN.
 
     Raises:
         ValueError: the two differ in shape.

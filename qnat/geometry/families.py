@@ -6,7 +6,8 @@ variables. A finite family with any statistics is `LogPartition`.
 
 At the border of their means families have a point at infinity where there is a distribution: a bit that is always 0
 has θ = −∞. `log_prob`, `kl` and `entropy` are finite there as far as they should be. Means of no distribution are NaN
-in natural parameters; outside jit they are refused.
+in natural parameters; outside jit they are refused. An x that is not in the domain, such as a count of −1, is not
+checked.
 
 Reference: S. Amari, H. Nagaoka, Methods of Information Geometry (2000), ch. 3.
 """
@@ -19,6 +20,7 @@ import jax.numpy as jnp
 from jax.scipy.special import digamma, gammaln, polygamma
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray, PyTree
 
+from .matrices import hermitian
 from .mirror import AbstractMirrorMap, pairing
 
 
@@ -115,9 +117,10 @@ class Categorical(AbstractExponentialFamily):
         return jnp.sum(jax.nn.logsumexp(theta, axis=-1))
 
     def to_primal(self, eta: Float[Array, "*s K"]) -> Float[Array, "*s K"]:
-        inside = jnp.all(eta >= 0, axis=-1, keepdims=True) & jnp.any(eta > 0, axis=-1, keepdims=True)
+        finite = jnp.all((eta >= 0) & (eta < jnp.inf), axis=-1, keepdims=True)
+        inside = finite & jnp.any(eta > 0, axis=-1, keepdims=True)
         logits = jnp.log(eta) - jnp.mean(jnp.log(eta), axis=-1, keepdims=True, where=eta > 0)
-        return _within(inside, logits, "The means of a Categorical family are not negative, and not all 0.")
+        return _within(inside, logits, "The means of a Categorical family are finite, not negative, and not all 0.")
 
     def statistic(self, x: Array) -> Float[Array, "*s K"]:
         return x
@@ -142,7 +145,7 @@ class Normal(AbstractExponentialFamily):
         return jnp.sum(theta**2) / 2
 
     def to_primal(self, eta: Float[Array, "*s"]) -> Float[Array, "*s"]:
-        return eta
+        return _within(jnp.isfinite(eta), eta, "The means of a Normal family are finite.")
 
     def statistic(self, x: Array) -> Float[Array, "*s"]:
         return x
@@ -161,7 +164,11 @@ Pair = tuple[Float[Array, " d"], Float[Array, "d d"]]
 
 
 class Gaussian(AbstractExponentialFamily):
-    """Multivariate normal; θ = (Λμ, −Λ/2) with the precision Λ, means (E[x], E[xxᵀ]). Matrices are symmetric."""
+    """Multivariate normal; θ = (Λμ, −Λ/2) with the precision Λ, means (E[x], E[xxᵀ]).
+
+    Of −Λ/2 only the symmetric part matters. Second moments that are not symmetric up to rounding are refused where they
+    are known; inside jit they are not checked, and what they give means nothing.
+    """
 
     reparametrised: ClassVar[bool] = True
 
@@ -173,7 +180,7 @@ class Gaussian(AbstractExponentialFamily):
         return shift @ mean / 2 - jnp.sum(jnp.log(jnp.diagonal(factor)))
 
     def to_primal(self, eta: Pair) -> Pair:
-        mean, second = eta
+        mean, (second,) = eta[0], hermitian(second=eta[1])
         covariance = second - jnp.outer(mean, mean)
         factor = jnp.linalg.cholesky(covariance)
         rounding = mean.size * jnp.finfo(factor.dtype).eps * jnp.diagonal(covariance)
@@ -227,7 +234,8 @@ class Poisson(AbstractExponentialFamily):
         return jnp.sum(jnp.exp(theta))
 
     def to_primal(self, eta: Float[Array, "*s"]) -> Float[Array, "*s"]:
-        return _within(eta >= 0, jnp.log(eta), "The means of a Poisson family are at least 0.")
+        inside = (eta >= 0) & (eta < jnp.inf)
+        return _within(inside, jnp.log(eta), "The means of a Poisson family are finite and at least 0.")
 
     def statistic(self, x: Array) -> Float[Array, "*s"]:
         return x
@@ -263,7 +271,8 @@ class Gamma(AbstractExponentialFamily):
 
         shape = jax.lax.fori_loop(0, _STEPS, newton, shape)
         theta = jnp.stack([shape - 1, -shape / eta[..., 1]], axis=-1)
-        return _within(gap[..., None] > 0, theta, "The means of a Gamma family have E[log x] < log E[x].")
+        inside = (gap > 0) & (gap < jnp.inf)
+        return _within(inside[..., None], theta, "The means of a Gamma family are finite, with E[log x] < log E[x].")
 
     def statistic(self, x: Float[Array, "*s"]) -> Float[Array, "*s 2"]:
         return jnp.stack([jnp.log(x), x], axis=-1)

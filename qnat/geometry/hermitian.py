@@ -3,10 +3,12 @@
 A state is carried by an unnormalised log-density K, ρ = exp(K) / Tr exp(K): the entries of ρ lose every small
 eigenvalue to rounding, those of K lose none. Derivatives are divided differences in the eigenbasis of K (the
 Daleckii–Krein formula), hence exact where eigenvalues coincide, which automatic differentiation of `eigh` is not.
+They go to second order, and of a third ValueError says that there is none. Only `log_trace_exp` has a third one, where
+its second is in forward mode: else it is NaN at a degenerate spectrum, as the second of `gibbs_state` is.
 
 Real symmetric K gives real results, complex Hermitian K complex ones. K is one matrix; for a stack use `jax.lax.map`:
-on a CPU, two batched factorisations at a time wait for each other for ever (jaxlib 0.10). That it is Hermitian is
-checked where its numbers are known, outside jit.
+on a CPU, two batched factorisations at a time wait for each other for ever (jaxlib 0.10). That it is Hermitian and
+has no infinite entry is checked where its numbers are known, outside jit; inside, an infinite entry makes NaN.
 
 Gradients follow JAX's convention: for a real f of complex K, `jax.grad(f)(K)` is the G with df = Re Σ G dK, without
 conjugation. So G is the conjugate, which is the transpose, of the Hermitian matrix ∂f with df = Tr(∂f dK), and one
@@ -22,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Inexact
 
-from .matrices import hermitian
+from .matrices import eigh, hermitian
 
 
 @jax.jit
@@ -132,7 +134,9 @@ def gibbs_tangent(K: Inexact[Array, "d d"], dK: Inexact[Array, "d d"]) -> Inexac
 def _gibbs_tangent_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     # d²ρ[A, B] = V [Σ_z f[x, z, y] (AₓzB_zy + BₓzA_zy)] V† − ⟨A, dρ[B]⟩ρ for centred A, B and f = exp
     (K, dK), (change, d_change) = primals, tangents
-    log_p, V = _log_spectrum(K)
+    levels, V = eigh(K)
+    gaps, excess = from_the_top(levels)
+    log_p = gaps - jnp.log1p(excess)
     a, b = _centred(log_p, V, dK), _centred(log_p, V, change)
     f = _second_difference(log_p[:, None, None], log_p[None, :, None], log_p[None, None, :])
     both = jnp.einsum("xzy,xz,zy->xy", f, a, b)

@@ -1,19 +1,48 @@
-"""What functions of one matrix, or of two, ask of their arguments."""
+"""What functions of one matrix, or of two, ask of their arguments, and decompositions that are not differentiated."""
+
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Inexact
+from jaxtyping import Array, ArrayLike, Float, Inexact
+
+_TWICE = (
+    "Functions of matrices have first and second derivatives only: the next one would differentiate eigenvectors, "
+    "which have no derivative where eigenvalues coincide. Take differences of second derivatives."
+)
+
+
+@jax.custom_jvp
+def eigh(A: Inexact[Array, "d d"]) -> tuple[Float[Array, " d"], Inexact[Array, "d d"]]:
+    """Eigenvalues, ascending, and eigenvectors, for rules that own their derivatives; its own raises ValueError."""
+    levels, V = jnp.linalg.eigh(A)
+    return levels, V
+
+
+@jax.custom_jvp
+def svd(A: Inexact[Array, "d d"]) -> tuple[Inexact[Array, "d d"], Float[Array, " d"], Inexact[Array, "d d"]]:
+    """Singular vectors and values, likewise."""
+    left, s, right = jnp.linalg.svd(A)
+    return left, s, right
+
+
+def _not_differentiated(*_: Any) -> NoReturn:
+    raise ValueError(_TWICE)
+
+
+eigh.defjvp(_not_differentiated)
+svd.defjvp(_not_differentiated)
 
 
 def hermitian(**matrices: Inexact[ArrayLike, "d d"]) -> list[Array]:
-    """The named matrices as arrays: square, of one size, and Hermitian as far as their numbers are known.
+    """The named matrices as arrays: square, of one size, and Hermitian without infinities as far as they are known.
 
-    They are known outside jit, grad and vmap. What may differ from the adjoint is the square root of the machine
-    epsilon, relative to the largest entry.
+    They are known outside jit, grad and vmap; elsewhere an infinite entry makes NaN, and a NaN makes NaN everywhere.
+    What may differ from the adjoint is the square root of the machine epsilon, relative to the largest entry.
 
     Raises:
-        ValueError: a stack, another shape, two sizes, or not Hermitian.
+        ValueError: a stack, another shape, two sizes, an infinite entry, or not Hermitian.
     """
     arrays = [jnp.asarray(matrix) for matrix in matrices.values()]
     for name, array in zip(matrices, arrays, strict=True):
@@ -32,6 +61,8 @@ def hermitian(**matrices: Inexact[ArrayLike, "d d"]) -> list[Array]:
 
 
 def _check_symmetry(name: str, matrix: Inexact[np.ndarray, "d d"]) -> None:
+    if np.any(np.isinf(matrix)):
+        raise ValueError(f"{name} holds infinity; write a large finite number if that is meant.")
     eps = float(jnp.finfo(jnp.result_type(matrix.dtype, jnp.float32)).eps)
     skew, scale = np.abs(matrix - matrix.conj().T).max(), np.abs(matrix).max()
     if skew > eps**0.5 * scale:

@@ -71,6 +71,7 @@ class NegativeEntropy(AbstractMirrorMap):
     """ψ = Σ p log p on the probability simplex; mirror descent is the exponentiated gradient.
 
     Dual coordinates are log p + 1, −∞ where p = 0. A constant added to them does not matter: `to_primal` normalises.
+    Where an entry is negative ψ = ∞, and they are NaN.
     """
 
     def potential(self, theta: Float[Array, " n"]) -> Float[Array, ""]:

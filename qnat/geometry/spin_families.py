@@ -61,7 +61,8 @@ class AbstractSpinFamily(AbstractBitFamily, AbstractExponentialFamily):
 
     The mean parameters are the correlations ⟨Π sᵢ⟩. With Pauli strings of Z in place of the products it is a quantum
     exponential family on diagonal states, with the same numbers. Sums over all states are Walsh–Hadamard transforms;
-    there is no table of statistics.
+    there is no table of statistics. Correlations of no distribution are found out by solving, so that they are NaN in
+    natural parameters outside jit as well.
 
     Attributes:
         n: units. interactions: different sets S of units, a parameter each; see `subsets`.

@@ -13,17 +13,22 @@ from jaxtyping import Array, Float, Int, PyTree
 from qnat.geometry.metric import AbstractMetric
 
 from .rate import Scalar, ScalarOrSchedule, Schedule, number, rate_at, traced_rate
+from .running import Gradients
 
 # one pair of closures for all rates, so that a jitted loop over them compiles once
 _adam = functools.cache(optax.scale_by_adam)
 
 
 class QBangState(NamedTuple):
-    """step: steps so far. inverse: (P, P) inverse of the metric's estimate. adam: moments of the gradient."""
+    """step: steps so far. inverse: (P, P) inverse of the metric's estimate. adam: moments of the gradient.
+
+    diagnostics: of the last step; the first one has the gradients that the metric took before it.
+    """
 
     step: Int[Array, ""]
     inverse: Float[Array, "P P"]
     adam: optax.ScaleByAdamState
+    diagnostics: Gradients
 
 
 def sherman_morrison(
@@ -48,7 +53,7 @@ class _QBang(eqx.Module):
         inverse = jax.scipy.linalg.solve(
             matrix + self.damping.astype(matrix.dtype) * identity, identity, assume_a="pos"
         )
-        return QBangState(jnp.zeros((), jnp.int32), inverse, self.adam.init(params))
+        return QBangState(jnp.zeros((), jnp.int32), inverse, self.adam.init(params), Gradients(jnp.zeros(())))
 
     def update(
         self, updates: PyTree[Array], state: QBangState, params: PyTree[Array] | None = None, **extra: Any
@@ -60,7 +65,10 @@ class _QBang(eqx.Module):
         rate = rate_at(self.learning_rate, state.step) / count**self.decay
         weight = (self.decay / count).astype(gradient.dtype)
         change = unravel(-rate.astype(direction.dtype) * (state.inverse @ direction))
-        return change, QBangState(count, sherman_morrison(state.inverse, gradient, weight), adam)
+        inverse = sherman_morrison(state.inverse, gradient, weight)
+        passes = self.metric.passes()
+        spent = jnp.where(state.step == 0, jnp.asarray(gradient.size if passes is None else passes, float), 0)
+        return change, QBangState(count, inverse, adam, Gradients(spent))
 
 
 def qbang(

@@ -18,7 +18,11 @@ HISTORY = 5
 
 
 class SPSADiagnostics(NamedTuple):
-    """accepted: 1 if the step was taken, else 0. loss_values, divergence_values: evaluations that the step took."""
+    """accepted: 1 if the step was taken, else 0.
+
+    loss_values, divergence_values: evaluations that the step took; of the losses, that at the point, which `update` is
+    handed, is one where steps are tried.
+    """
 
     accepted: Scalar
     loss_values: Scalar

@@ -89,3 +89,39 @@ def test_a_large_machine_needs_a_key():
     with pytest.raises(ValueError, match="is sampled; pass key="):
         trained.log_prob(np.zeros((2, 3)))
     assert np.isfinite(trained.log_prob(np.zeros((2, 3)), key=jax.random.key(0))).all()
+    for wrong in (np.zeros(3), np.zeros((1, 2)), np.full((1, 3), 0.5)):
+        with pytest.raises(ValueError, match="Items are rows of 3 bits"):
+            trained.log_prob(wrong)
+
+
+SENTENCES = {
+    -1: "count is -1; it must be a whole number of at least 1",
+    0: "count is 0; it must be",
+    2.0: r"count is 2\.0; it must be a whole number",
+    True: "count is True; it must be a whole number",
+    "7": "count is '7'; it must be a whole number",
+    None: "count is None; it must be a whole number",
+    10**400: r"count = 1000.* needs about 10\^\d+ GB, and this machine has .* GB; draw fewer at a time",
+    2**45: "count = 35184372088832 needs about .* GB",
+}
+
+
+@pytest.mark.parametrize("count", SENTENCES, ids=lambda count: str(count)[:10])
+def test_counts_of_draws_that_make_no_sense_are_one_sentence(count):
+    key, sentence = jax.random.key(0), SENTENCES[count]
+    machine = HelmholtzMachine((3, 30))
+    helmholtz = TrainedMachine(machine, {"generator": [np.zeros((3, 31)), np.zeros((30, 1))], "recogniser": []})
+    spins = SpinDistribution(BoltzmannMachine(3, subsets(3, 2)), np.zeros(6))
+    for trained in (helmholtz, spins):
+        with pytest.raises(ValueError, match=f"^{sentence}"):
+            trained.sample(count, key=key)
+    with pytest.raises(ValueError, match=f"^{sentence.replace('count', 'samples')}"):
+        helmholtz.log_prob(np.zeros((2, 3)), samples=count, key=key)
+
+
+def test_a_draw_does_not_take_a_number_for_every_state():
+    machine = BoltzmannMachine(14, subsets(14, 1))
+    trained = SpinDistribution(machine, jnp.zeros(14))
+    traced = jax.make_jaxpr(lambda key: trained.sample(1000, key=key))(jax.random.key(0))
+    sizes = [v.aval.size for eqn in traced.eqns for v in eqn.outvars]
+    assert max(sizes) <= 2**14

@@ -10,7 +10,6 @@ from classical.tasks.network import NetworkSpec
 from qnat.experiment import RefusedError
 from qnat.experiment.registry import find_spec, task_names
 from qnat.experiment.sweep.plan import plan
-from qnat.experiment.words import spec
 from qnat.experiment.words.parts import kinds
 from qnat.experiment.words.wording import build
 from qnat.geometry.families import Bernoulli
@@ -21,7 +20,7 @@ from qnat.quantum.tasks.sequence import SequenceSpec
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     """A machine of 16 GB, whatever this one has."""
-    monkeypatch.setattr(spec, "present_memory", lambda: 2**34)
+    monkeypatch.setattr("qnat.experiment.bounds.present_memory", lambda: 2**34)
 
 
 HUGE = [10**18, 10**30, 10**400, -1]

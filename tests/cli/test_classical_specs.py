@@ -230,3 +230,12 @@ def test_single_precision_is_single(tmp_path):
     command = [sys.executable, "-m", "qnat", "run", "network", "--precision", "single", "--steps", "2", "--out", "run"]
     subprocess.run(command, check=True, cwd=tmp_path)
     assert {array.dtype for array in jax.tree.leaves(Run.load(tmp_path / "run").params)} == {np.dtype("float32")}
+
+
+def test_losses_of_classes_bits_and_values_are_no_one_measure():
+    kinds = {"classify": "cross-entropy of classes", "autoencode": "cross-entropy of bits", "regress": "squared error"}
+    for kind, of in kinds.items():
+        run = NetworkSpec(kind=kind, layers="4", optimizer="sgd", steps=0).run(kind)
+        for each in (run, Run.load(kind)):
+            assert each.judge.of == of
+            assert [one.of for one in each.measures if one.name != "test_loss"] == ["", ""]

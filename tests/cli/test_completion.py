@@ -56,6 +56,14 @@ def test_bash_completes_commands_tasks_options_and_choices(bash):
     assert bash("dance", "") == set()
 
 
+def test_bash_completes_the_last_word_of_a_list(bash):
+    assert bash("sweep", "gibbs", "--optimizer", "natural,q") == {f"natural,{o}" for o in ("qpmd", "qbang", "qn_spsa")}
+    assert bash("sweep", "gibbs", "--optimizer", "a,b,ada") == {"a,b,adam"}
+    assert bash("sweep", "gibbs", "--hamiltonian", "tfim,sc") == {"tfim,script"}
+    assert bash("sweep", "gibbs", "--out", "a,b") == set()
+    assert bash("run", "gibbs", "--optimizer", "natural,q") == set()  # which takes one
+
+
 def test_bash_completes_paths_where_one_is_wanted(bash):
     assert bash("show", "m") == {"my run"}
     assert bash("run", "gibbs", "--out", "sc") == {"script"}

@@ -12,6 +12,7 @@ import pytest
 
 from qnat.cli import main
 from qnat.experiment import Run
+from qnat.experiment.show.tables import duration
 from qnat.experiment.store.files import write_json
 from qnat.quantum.tasks.gibbs import GibbsSpec
 
@@ -76,7 +77,7 @@ def test_runs_are_listed_and_what_cannot_be_read_is_named(here, capsys):
     row = next(
         json.loads(line) for line in reversed(pathlib.Path("runs/stopped/metrics.jsonl").read_text().splitlines())
     )
-    assert known["runs/stopped"][:5] == ["gibbs", "interrupted", "19", "of", "50"]
+    assert known["runs/stopped"][:5] == ["gibbs", "interrupted", "20", "of", "50"]
     assert "relative_entropy" not in row
     assert known["runs/stopped"][5:7] == ["relative", "entropy"]
     errors = printed.err.splitlines()
@@ -126,19 +127,19 @@ def test_show_prints_a_sweep_again_and_says_what_is_left(here, capsys):
 def test_show_says_how_far_a_run_is(here, capsys):
     assert main(["show", "runs/stopped"]) == 0
     printed = capsys.readouterr().out
-    assert "runs/stopped is interrupted at step 19 of 50." in printed
+    assert "runs/stopped is interrupted at step 20 of 50." in printed
     assert "'qnat finish runs/stopped' ends it here" in printed
     assert main(["show", "runs/stopped", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["status"], told["steps"]) == ("interrupted", 19)
+    assert (told["status"], told["steps"]) == ("interrupted", 20)
     document = json.loads(pathlib.Path("runs/stopped/run.json").read_text())
     write_json(pathlib.Path("runs/stopped/run.json"), document | {"status": "running"})
     assert main(["show", "runs/stopped"]) == 0
-    assert "is interrupted at step 19" in capsys.readouterr().out  # nobody writes it: its process was killed
+    assert "is interrupted at step 20" in capsys.readouterr().out  # nobody writes it: its process was killed
     with pathlib.Path("runs/stopped/.lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert main(["show", "runs/stopped"]) == 0
-        assert "is running at step 19 of 50.\n" in capsys.readouterr().out
+        assert "is running at step 20 of 50.\n" in capsys.readouterr().out
         assert main(["finish", "runs/stopped"]) == 2
         assert "Another process is writing runs/stopped" in capsys.readouterr().err
 
@@ -163,7 +164,31 @@ def test_the_log_of_an_unfinished_run_is_verified(here, log, capsys):
 def test_a_damaged_checkpoint_does_not_hide_how_far_a_run_is(here, capsys):
     pathlib.Path("runs/stopped/checkpoint.npz").write_bytes(b"PK")
     assert main(["show", "runs/stopped"]) == 0
-    assert "interrupted at step 19 of 50" in capsys.readouterr().out
+    assert "interrupted at step 20 of 50" in capsys.readouterr().out
+
+
+def test_a_sweep_cites_what_those_of_its_runs_used_that_have_begun(here, capsys):
+    sweep = pathlib.Path("runs/sweep")
+    document = json.loads((sweep / "beta=1.0" / "run.json").read_text())
+    write_json(sweep / "beta=1.0" / "run.json", document | {"status": "running", "citations": ["Kingma2015"]})
+    (sweep / "tuning" / "one").mkdir(parents=True)
+    write_json(sweep / "tuning" / "one" / "run.json", document | {"citations": ["You2017", "Kingma2015"]})
+    table = json.loads((sweep / "table.json").read_text())
+    pending = {"folder": "later", "status": "pending", "start": "cold"}
+    trials = {"seed": 1000, "runs": [{"folder": "tuning/one", "status": "finished"}]}
+    write_json(sweep / "table.json", table | {"runs": [*table["runs"], pending], "tuning": trials})
+    assert main(["cite", "runs/sweep/beta=0.5"]) == 0
+    first = capsys.readouterr().out
+    assert main(["cite", "runs/sweep"]) == 0
+    cited = capsys.readouterr().out
+    assert cited.startswith(first.rstrip())
+    assert [cited.count(f"{{{key},") for key in ("Kingma2015", "You2017", "Bradbury2018")] == [1, 1, 1]
+    (sweep / "beta=0.5" / "run.json").write_text("{")
+    assert main(["cite", "runs/sweep"]) == 2
+    assert "beta=0.5/run.json" in capsys.readouterr().err
+    write_json(sweep / "table.json", table | {"runs": [pending]})
+    assert main(["cite", "runs/sweep"]) == 2
+    assert "has no run yet" in capsys.readouterr().err
 
 
 def test_showing_loads_no_jax(here):
@@ -195,6 +220,57 @@ def test_an_interrupted_run_is_finished_as_it_is(here, capsys):
     assert json.loads(capsys.readouterr().out)["steps"] == 20
     assert main([*given, "--steps", "60"]) == 0
     assert json.loads(capsys.readouterr().out)["loss"] == GibbsSpec(**SMALL, steps=60, every=5).run().final["loss"]
+
+
+def test_ctrl_c_show_and_finish_count_the_same_steps(here, monkeypatch, capsys):
+    monkeypatch.setattr("qnat.experiment.loop.iterate.Pace.length", lambda _self, first, remaining: min(10, remaining))
+    monkeypatch.setattr("qnat.experiment.loop.iterate.Interrupt.__init__", lambda self: setattr(self, "asked", True))
+    given = ["run", "gibbs", *WORDS, "--steps", "25", "--out", "r"]
+    for made in (10, 20):
+        assert main([*given, "--resume"]) == 130
+        assert capsys.readouterr().err.startswith(f"qnat: Stopped at step {made} of 25. ")
+        assert main(["show", "r", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["steps"] == made
+    assert main(["finish", "r"]) == 0
+    assert "\nEnded after 20 of 25 steps.\n\n20 steps " in capsys.readouterr().out
+    assert Run.load("r").steps == 20
+
+
+def test_a_run_of_several_processes_tells_what_all_of_them_took(here, capsys):
+    commands = [
+        ["finish", "runs/stopped"],
+        ["run", "gibbs", *WORDS, "--every", "5", "--steps", "60", "--out", "runs/stopped", "--resume"],
+        ["run", "gibbs", *WORDS, "--steps", "3", "--seeds", "2", "--out", "runs/done", "--resume"],
+    ]
+    for command in commands:
+        assert main(command) == 0
+        printed = capsys.readouterr().out
+        spent = Run.load(command[1] if command[0] == "finish" else command[-2]).spent
+        told = ", ".join(f"{part} {spent[part]:.1f}" for part in spent)
+        assert f" in {duration(spent['train'])} s; {told}\n" in printed
+        assert " in all" not in printed  # that would be the time of this process
+    assert main(["sweep", "gibbs", *WORDS, "--steps", "3", "--beta", "0.5,1", "--out", "runs/sweep", "--resume"]) == 0
+    assert " in all" not in capsys.readouterr().out
+
+
+def test_no_folder_that_is_a_link_is_written(here, capsys):
+    places = {"run": here / "runs" / "done", "sweep": here / "runs" / "sweep", "empty": here / "empty"}
+    places["empty"].mkdir()
+    before = {path: path.lstat().st_mtime_ns for path in here.rglob("*")}
+    for name, place in places.items():
+        link = here / f"link-{name}"
+        link.symlink_to(place)
+        for command in ("run", "sweep"):
+            for more in ([], ["--force"], ["--resume"]):
+                given = [command, "gibbs", *WORDS, "--steps", "3", "--seeds", "2", "--out", f"{link}/", *more]
+                assert main(given) == 2
+                said = capsys.readouterr().err
+                assert "is a symbolic link, which is not followed; give the folder that it names." in said
+    (here / "dangling").symlink_to(here / "nowhere")
+    assert main(["run", "gibbs", *WORDS, "--out", "dangling"]) == 2
+    assert "is a symbolic link" in capsys.readouterr().err
+    assert {path: path.lstat().st_mtime_ns for path in here.rglob("*") if path in before} == before
+    assert not (here / "nowhere").exists()
 
 
 def test_a_tolerance_ends_a_run_and_says_so(here, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qnat.cli import main
-from qnat.experiment import RefusedError
+from qnat.experiment import RefusedError, Run
 from qnat.experiment.words.wording import build
 from qnat.quantum.measure.counts_file import write_counts
 from qnat.quantum.tasks.learning import LearningSpec
@@ -108,8 +108,15 @@ def test_exact_data_give_the_couplings_back(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["parameter_error"] < 1e-10
     assert found["relative_entropy"] < 1e-20
-    assert found["expected_error"] == found["error_bound"] == found["copies_for_0.1"] == 0
     assert 0 < found["fisher_min"] < 1
+    assert not {"expected_error", "error_bound", "copies_for_0.1"} & found.keys()
+    run = Run.load("runs/learning-1")
+    assert not {name for name in run.artifacts if name.endswith("_error")}
+    assert {"theta", "exact_theta", "couplings", "exact_couplings"} <= run.artifacts.keys()
+    assert main(["show", "runs/learning-1"]) == 0
+    printed = capsys.readouterr().out
+    assert "copies" not in printed
+    assert "standard error" not in printed
 
 
 @pytest.mark.slow

@@ -144,7 +144,10 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     table = json.loads(capsys.readouterr().out)
     assert [row["start"] for row in table["runs"]] == ["random", "previous", "random"]
     assert main(["compare", "s"]) == 0
-    assert main(["cite", "s/element=1_start=previous"]) == 0
+    capsys.readouterr()
+    for folder in ("s/element=1_start=previous", "s"):  # all its runs use the same
+        assert main(["cite", folder]) == 0
+        assert capsys.readouterr().out.count("@") == len(SequenceSpec().citations())
     assert main(["run", "sequence", *_TINY, "--element", "1", "--out", "one"]) == 0
     assert pathlib.Path("one/run.json").exists()
     capsys.readouterr()

@@ -82,6 +82,15 @@ def test_a_refusal_does_not_need_them_either(streams):
     assert not list(pathlib.Path().iterdir())
 
 
+@pytest.mark.parametrize("words", ["--version", "--help", "list", "run gibbs --help"])
+def test_what_only_prints_says_that_it_cannot(words):
+    found = _shell(f"{_PROGRAM} {words} >/dev/full")
+    assert (found.returncode, found.stderr) == (
+        1,
+        "qnat: Cannot write to standard output (No space left on device).\n",
+    )
+
+
 _ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
@@ -216,6 +225,10 @@ def _run(**changes):
     return Result(**(known | changes))
 
 
+def _took(seconds):
+    return {"compile": 0.0, "train": seconds, "write": 0.0, "draw": 0.0}
+
+
 def _harmless(text: str) -> bool:
     return all(sign == "\n" or not console._is_control(sign) for sign in text)
 
@@ -316,9 +329,11 @@ def test_runs_that_different_measures_judge_are_told_apart(capsys):
     tests = {"loss": np.full((1, 3), 7.0), "test_loss": np.array([[3.0, 1.0, 2.0]])}
     accuracies = {"test_accuracy": np.array([[0.5, 0.75, 0.875]])}
     runs = [
-        _run(curves=tests | accuracies, measures=(loss, right), spec={"task": "network", "rate": 2}),
+        _run(
+            curves=tests | accuracies, measures=(loss, right), spec={"task": "network", "rate": 2}, spent=_took(0.01234)
+        ),
         _run(curves=curves, measures=(exact,), spec={"task": "gibbs", "rate": 1}),
-        _run(curves=tests, measures=(loss, right), spec={"task": "network", "rate": 1}),
+        _run(curves=tests, measures=(loss, right), spec={"task": "network", "rate": 1}, spent=_took(1234.6)),
         _run(spec={"task": "one"}),
         _run(spec={"task": "other"}),  # two losses of two tasks
     ]
@@ -328,8 +343,8 @@ def test_runs_that_different_measures_judge_are_told_apart(capsys):
     assert [table.split(" at the first")[0] for table in tables] == ["test loss", "gap", "loss", "loss"]
     assert [" ".join(line.split()) for line in tables[0].splitlines()[1:4]] == [
         "task rate first last best test accuracy steps seconds",
-        "network 2 3 2 1 0.875 2 0.0",
-        "network 1 3 2 1 – 2 0.0",
+        "network 2 3 2 1 0.875 2 0.0123",
+        "network 1 3 2 1 – 2 1235",
     ]
     assert "gap below 0.1" in tables[1]
     assert "below" not in tables[0] + tables[2] + tables[3]
@@ -343,6 +358,29 @@ def test_runs_that_different_measures_judge_are_told_apart(capsys):
         ("loss", "c-3.png"),
         ("loss", "c-4.png"),
     ]
+
+
+def test_losses_of_different_meaning_are_told_apart_under_one_name(capsys):
+    from qnat.experiment.show.report import print_comparison
+
+    kinds = [Measure("test_loss", "nats", of=of) for of in ("cross-entropy", "squared error", "cross-entropy", "")]
+    curves = {"loss": np.full((1, 3), 7.0), "test_loss": np.array([[3.0, 1.0, 2.0]])}
+    entries = [
+        Entry(_run(curves=curves, measures=(kind,), spec={"task": "network", "rate": k}), {}, None)
+        for k, kind in enumerate(kinds)
+    ]
+    print_comparison(entries, [pathlib.Path("c.png")], as_json=False)
+    printed = capsys.readouterr().out
+    tables = re.split(r"c(?:-\d)?\.png\n+", printed)[:-1]
+    assert [table.split(" at the first")[0] for table in tables] == [
+        "test loss (cross-entropy)",
+        "test loss (squared error)",
+        "test loss",  # from before a folder said
+    ]
+    assert [table.count("network") for table in tables] == [2, 1, 1]
+    print_comparison(entries, [pathlib.Path("c.png")], as_json=True)
+    rows = json.loads(capsys.readouterr().out)["runs"]
+    assert [row.get("measure_of") for row in rows] == ["cross-entropy", "cross-entropy", "squared error", None]
 
 
 def test_runs_are_ordered_along_a_ladder_of_words_and_numbers():

@@ -58,7 +58,7 @@ def test_learned_couplings_are_a_table_with_errors(trained):
     found, printed = trained("learning " + LEARNING)
     table = found.summary()
     assert list(table.data_vars) == ["couplings", "couplings_error", "exact_couplings"]
-    assert table.couplings.attrs == {"units": "energy", "long_name": "coupling"}
+    assert table.couplings.attrs == {"units": "units of H", "long_name": "coupling"}
     np.testing.assert_allclose(table.exact_couplings.sel(generator=["ZZ", "XI", "IX"]), [-1.5, -1, -1], atol=1e-14)
     np.testing.assert_allclose(table.couplings, -found.artifacts["theta"] / 0.5)
     off = (table.couplings - table.exact_couplings) / table.couplings_error
@@ -68,7 +68,9 @@ def test_learned_couplings_are_a_table_with_errors(trained):
     assert "generator  coupling  standard error  true" in " ".join(printed.split("\n")).replace("   ", "  ")
     assert table.to_dataframe().shape == (3, 3)
     with xr.open_dataset(found.path / "result.nc", engine="h5netcdf") as stored:
-        assert stored["couplings"].attrs == {"units": "energy", "long_name": "coupling"}
+        assert stored["couplings"].attrs == {"units": "units of H", "long_name": "coupling"}
+        assert stored["step"].attrs == {"units": "1", "long_name": "updates made"}
+        assert all(stored[name].attrs["long_name"] for name in stored if name.startswith("params"))
         assert stored["couplings"].sel(generator="ZZ").item() == table.couplings.sel(generator="ZZ").item()
     model = found.model()
     assert float(model.beta) == 0.5

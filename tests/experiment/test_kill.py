@@ -47,7 +47,8 @@ def _kill_at(folder: pathlib.Path, name: str, row: int, delay: float) -> int:
     return checkpoint.load(folder).meta["step"]
 
 
-def _killed_often(script, tmp_path, name: str, kills: int, seed: int) -> None:
+def _killed_often(script, tmp_path, name: str, kills: int, seed: int) -> Run:
+    """Kills a run that many times; returns the one that was left alone, which it is found to equal."""
     assert script["STEPS"] == _STEPS
     alone = script["train"](tmp_path / "alone", name)
     chance = random.Random(seed)
@@ -58,6 +59,7 @@ def _killed_often(script, tmp_path, name: str, kills: int, seed: int) -> None:
     assert steps == sorted(steps)
     assert steps[1] > 0  # a checkpoint follows every chunk, and the first row is a chunk
     _ends_as(script, tmp_path, folder, name, alone)
+    return alone
 
 
 def _ends_as(script, tmp_path, folder: pathlib.Path, name: str, alone: Run) -> None:
@@ -74,8 +76,8 @@ def _same(found: Run, alone: Run) -> None:
     jax.tree.map(np.testing.assert_array_equal, found.curves, alone.curves)
 
 
-def test_killed_three_times(script, tmp_path):
-    _killed_often(script, tmp_path, "descent", kills=3, seed=0)
+def test_killed_once(script, tmp_path):
+    _killed_often(script, tmp_path, "descent", kills=1, seed=0)
 
 
 @pytest.mark.slow
@@ -88,9 +90,9 @@ def test_killed_often(script, tmp_path, name):
 @pytest.mark.parametrize("name", ["descent", "chain", "em", "online em"])
 def test_a_campaign_of_kills(script, tmp_path, name):
     """Fifty: forty of one run, wherever it is, and ten at its end, while it is drawn and finished."""
-    _killed_often(script, tmp_path, name, kills=40, seed=2)
+    alone = _killed_often(script, tmp_path, name, kills=40, seed=2)
     chance = random.Random(3)
     for number in range(10):
         folder = tmp_path / f"at the end {number}"
         _kill_at(folder, name, _STEPS + 1, chance.uniform(0.0, 0.8))
-        _ends_as(script, tmp_path, folder, name, Run.load(tmp_path / "alone"))
+        _ends_as(script, tmp_path, folder, name, alone)

@@ -127,7 +127,9 @@ def stop_at(chunk: int, monkeypatch) -> None:
         monkeypatch.setattr(module, name, interrupted)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ("em", "walk") else name for name in NAMES]
+)
 def test_stopped_and_resumed_it_ends_in_the_same_bits(name, tmp_path, paced, monkeypatch):
     task, process, keep = made(name)
     options = {"steps": STEPS, "seed": 1, "seeds": 2, "every": 4, "keep": keep}
@@ -175,8 +177,17 @@ def test_a_chain_goes_on_where_it_ended(tmp_path):
     assert_same_bits(longer, run(task, process, steps=STEPS, seed=0, keep=keep))
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 1024])
-@pytest.mark.parametrize("name", ["em", "online em", "chain", "numpy"])
+EVERYDAY = {("em", 7), ("online em", 1), ("chain", 1024), ("numpy", 7)}
+"""Each process and each length of chunk once; the others are left to the slow tests."""
+
+
+@pytest.mark.parametrize(
+    ("name", "chunk"),
+    [
+        pytest.param(name, chunk, marks=() if (name, chunk) in EVERYDAY else pytest.mark.slow)
+        for name, chunk in itertools.product(("em", "online em", "chain", "numpy"), (1, 7, 1024))
+    ],
+)
 def test_it_ends_with_the_first_row_that_is_good_enough(name, chunk, paced, tmp_path):
     task, process, keep = made(name)
     shorter = run(task, process, steps=12, seed=0, every=5, keep=keep)

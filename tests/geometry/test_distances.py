@@ -194,6 +194,39 @@ def test_second_derivatives_where_eigenvalues_coincide(hermitian, name, dtype):
         np.testing.assert_allclose(tangent, hessian[0], atol=1e-12)
 
 
+MODES = {
+    "forward over a Hessian": lambda f: jax.jacfwd(jax.hessian(f)),
+    "reverse over a Hessian": lambda f: jax.jacrev(jax.hessian(f)),
+    "forward": lambda f: jax.jacfwd(jax.jacfwd(jax.jacfwd(f))),
+    "reverse": lambda f: jax.jacrev(jax.jacrev(jax.jacrev(f))),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", SCALARS)
+def test_third_derivatives_are_refused_not_nan(hermitian, name, mode):
+    """Where a spectrum is simple they would be right; whether it is, nobody knows when a function is traced."""
+    directions, other = np.stack([hermitian(seed, 3) for seed in (4, 5)]), hermitian(3, 3, 0.5)
+
+    def along(x):
+        return SCALARS[name](jnp.tensordot(x, directions, axes=1), other)
+
+    third, x = MODES[mode](along), jax.ShapeDtypeStruct((2,), float)
+    if name in ("log Tr exp", "relative entropy, second"):  # theirs is a second one of the state
+        jax.eval_shape(third, x)
+        return
+    with pytest.raises(ValueError, match="first and second derivatives only"):
+        jax.eval_shape(third, x)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "reverse"])
+def test_third_derivatives_of_the_potential_where_all_eigenvalues_coincide(mode):
+    """The third cumulant, in a maximally mixed state the third central moment of the levels."""
+    levels = np.array([0.3, -1.2, 2.0])
+    found = jax.jit(MODES[mode](lambda x: log_trace_exp(x * np.diag(levels))))(0.0)
+    assert float(found) == pytest.approx(np.mean((levels - levels.mean()) ** 3), rel=1e-13)
+
+
 def test_the_curvature_of_the_fidelity_is_half_the_sld_metric(paulis):
     mirror, theta = LogTraceExp(paulis("ZZ", "XI", "IX")), np.zeros(3)  # where all eigenvalues coincide
 

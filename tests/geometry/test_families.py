@@ -364,11 +364,19 @@ def test_the_density_at_zero_of_gamma_variables():
         (families.Bernoulli(), np.array([0.5, 1.2]), r"Bernoulli.*\[0, 1\]"),
         (families.Categorical(), np.array([0.7, 0.5, -0.2]), "Categorical.*not negative"),
         (families.Categorical(), np.zeros(3), "Categorical.*not all 0"),
+        (families.Categorical(), np.array([np.inf, 0.5]), "Categorical.*finite"),
+        (families.Normal(), np.array([0.1, -np.inf]), "Normal.*finite"),
         (families.Poisson(), np.array([-0.1]), "Poisson.*at least 0"),
+        (families.Poisson(), np.array([np.inf]), "Poisson.*finite"),
+        (families.Gaussian(), (np.zeros(2), np.diag([1.0, np.inf])), "second holds infinity"),
         (families.Gaussian(), (np.ones(2), np.ones((2, 2))), "Gaussian.*singular"),
         (families.Gaussian(), (np.zeros(2), np.diag([1.0, -1.0])), "Gaussian.*positive definite"),
         (families.Gamma(), np.array([np.log(2.0), 2.0]), "Gamma.*E.log x. < log E.x."),
         (families.Gamma(), np.array([0.0, -1.0]), "Gamma"),
+        (families.Gamma(), np.array([0.0, np.inf]), "Gamma.*finite"),
+        (families.Gamma(), np.array([-np.inf, 1.0]), "Gamma.*finite"),
+        (MixtureFamily(families.Normal()), (np.array([0.5, np.inf]), np.zeros((2, 1))), "MixtureFamily.*weights"),
+        (MixtureFamily(families.Poisson()), (np.full(2, 0.5), np.array([[1.0], [-1.0]])), "MixtureFamily.*no Poisson"),
         (MixtureFamily(families.Normal()), (np.array([1.0, 0.0]), np.zeros((2, 1))), "MixtureFamily.*positive weights"),
     ],
 )
@@ -376,3 +384,8 @@ def test_means_of_no_distribution_are_refused_or_not_a_number(family, eta, words
     with pytest.raises(ValueError, match=words):
         family.to_primal(eta)
     assert any(np.isnan(leaf).any() for leaf in jax.tree.leaves(eqx.filter_jit(family.to_primal)(eta)))
+
+
+def test_second_moments_that_are_not_symmetric_are_refused():
+    with pytest.raises(ValueError, match=r"second must be Hermitian; it differs from its adjoint by 0\.4"):
+        families.Gaussian().to_primal((np.zeros(2), np.array([[1.0, 0.3], [-0.1, 1.0]])))

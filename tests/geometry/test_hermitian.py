@@ -233,6 +233,20 @@ def test_functions_of_a_vector_take_one_and_say_so(name):
         VECTORS[name](np.zeros((2, 2)))
 
 
+@pytest.mark.parametrize("infinity", [np.inf, -np.inf])
+def test_an_infinite_level_is_refused_where_it_is_known(infinity):
+    K = np.diag([0.0, infinity])
+    for function in OF_ONE.values():
+        with pytest.raises(ValueError, match="K holds infinity"):
+            function(K)
+    for function, first, second in OF_TWO.values():
+        for pair, wrong in (((K, np.eye(2)), first), ((np.eye(2), K), second)):
+            with pytest.raises(ValueError, match=f"{wrong} holds infinity"):
+                function(*pair)
+    scalars = (geometry.log_trace_exp, geometry.entropy, lambda K: geometry.fidelity(K, np.eye(2)))
+    assert np.all(np.isnan(jax.jit(lambda K: [function(K) for function in scalars])(K)))
+
+
 def test_a_broken_matrix_is_not_called_lopsided():
     """NaN in, NaN out: whoever watches a run must see it."""
     assert np.isnan(geometry.log_trace_exp(np.full((2, 2), np.nan)))

@@ -84,7 +84,11 @@ def test_many_circuits_equal_their_dense_unitaries(circuit, shape):
 
 @pytest.mark.parametrize(
     ("shape", "seed"),
-    [pytest.param((3, None, False), 0, marks=pytest.mark.slow), ((2, None, True), 1), ((3, 4, False), 2)],
+    [
+        pytest.param((3, None, False), 0, marks=pytest.mark.slow),
+        ((2, None, True), 1),
+        pytest.param((3, 4, False), 2, marks=pytest.mark.slow),
+    ],
 )
 def test_derivatives_of_every_kind_agree(shape, seed):
     """Adjoint gradient, forward mode, Hessian-vector product and vmap, against each other and finite differences."""

@@ -79,7 +79,7 @@ def test_a_channel_finds_its_wires():
     np.testing.assert_allclose(channel(jnp.asarray(rho)), wanted, atol=1e-15)
 
 
-@pytest.mark.parametrize("kind", ["bkm", *(pytest.param(k) for k in ("sld", "harmonic"))])
+@pytest.mark.parametrize("kind", ["bkm", *(pytest.param(k, marks=pytest.mark.slow) for k in ("sld", "harmonic"))])
 def test_without_noise_the_general_path_gives_the_metric_of_the_latent_model(kind):
     model = LatentGibbs(hea(2, 2), order=2)
     params = {"latent": jnp.array([0.3, -0.5, 0.4]), "angles": ANGLES}

@@ -252,7 +252,7 @@ def _result(work: Work, state: State, steps: int) -> Result:
         steps=steps,
         spent=work.spent,
         ladder=job.ladder,
-        measures=job.task.measures,
+        measures=job.task.judges,
         panels=job.task.panels,
         costs=job.task.costs,
         units=units_of(job.task),

@@ -76,7 +76,7 @@ def print_estimates(run: Result, name: str) -> None:
     rows = list(zip(*columns.values(), strict=True))
     say("")
     _aligned(rows[:_ROWS], tuple(columns), right=True)
-    unit = f"in units of {label.unit}" if label.unit == "energy" else f"in {label.unit}" if label.unit else ""
+    unit = f"in {label.unit}" if label.unit else ""
     more = f"{len(rows) - _ROWS} more: run.summary() has all" if len(rows) > _ROWS else ""
     if below := ", ".join(filter(None, (unit, more))):
         say(f"({below})")

@@ -11,7 +11,7 @@ from ..console import note
 from ..errors import RefusedError
 from ..reading import reading
 from ..registry import find_spec
-from ..store.files import PART, RATE, RUN, TABLE, read_run, read_table
+from ..store.files import PART, RATE, RUN, read_run, read_table
 from ..store.opened import check_regular, content_of
 from ..store.place import inside
 from ..store.result import Result, units_of
@@ -37,8 +37,6 @@ def _runs_in(path: pathlib.Path) -> list[tuple[pathlib.Path, str | None]]:
         if (status := read_run(path)["status"]) != "finished":
             raise RefusedError(f"The run in {path} is {status}, not finished; --resume continues it.")
         return [(path, None)]
-    if not os.path.lexists(path / TABLE):
-        raise RefusedError(f"{path} is not the folder of a run or a sweep (it has no {RUN} and no {TABLE}).")
     rows = [row for row in read_table(path)["runs"] if row["status"] == "finished"]
     if not rows:
         raise RefusedError(f"The sweep in {path} has no finished run; --resume continues it.")
@@ -83,6 +81,7 @@ def load_runs(paths: Sequence[pathlib.Path]) -> list[Entry]:
 def comparable(entries: Sequence[Entry]) -> list[list[Entry]]:
     """The runs by the measure that judges them, in the order of the first of each: only those of one compare.
 
+    One measure is one name, one unit and one kind of loss.
     Where nothing but the loss judges, it is that of a task. Several groups are labelled anew, each by its own
     differences, and by the task.
     """

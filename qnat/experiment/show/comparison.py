@@ -1,19 +1,17 @@
 """Runs side by side, against what they cost."""
 
-import itertools
 import pathlib
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from .cost import costs, decades, label_of, main_curve, prices, spread
+from .cost import Spread, costs, decades, label_of, main_curve, prices, spread
 from .curves import FLOOR, below_handle, cost_axis, draw_curve, scale_of, set_scale
 from .lines import Line
 from .style import (
@@ -38,6 +36,19 @@ _PLAIN = ("plain", "previous")
 """Starts from the state before, as it was."""
 _ACROSS = 4
 """Most values of the ladder side by side; further ones stand below."""
+
+
+class _Drawn(NamedTuple):
+    """A curve in a panel.
+
+    Attributes:
+        line: the run. plain: how it started. levels: where it has marks. below: whether it ends too small to be seen.
+    """
+
+    line: Line
+    plain: bool
+    levels: Sequence[float]
+    below: bool
 
 
 def draw_comparison(
@@ -67,26 +78,23 @@ def draw_comparison(
         for axes in panels.values():
             set_scale(axes, scale._replace(log=scale.log and judge.better == "lower"))
             _draw_levels(axes, levels, scale.low, scale.high)
-        below = False
+        drawn: list[_Drawn] = []
         ends: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for line in lines:
-            look = _look(series.index(line.series), plain=line.start in _PLAIN)
+            number, plain = series.index(line.series), line.start in _PLAIN
+            look = _look(number, plain=plain)
             shade = 0.15 if len(series) <= 4 else 0.07
             for name, spent in costs(line.run).items():
                 axes = panels[name, line.column]
-                drawn = draw_curve(axes, spent, main_curve(line.run)[1], shade=shade, **look)
-                found = [prices(line.run, level)[name] for level in levels]
-                ends[name].append(drawn[0])
-                below |= _draw_marks(axes, drawn, found, look, MARKS[series.index(line.series) % len(MARKS)])
+                x, y = draw_curve(axes, spent, main_curve(line.run)[1], shade=shade, **look)
+                ends[name].append(x)
+                if x.size:
+                    found = {level: spread(prices(line.run, level)[name]) for level in levels}
+                    marked = _draw_marks(axes, (x, y), found, look["colour"], _mark(number))
+                    drawn.append(_Drawn(line, plain, marked, axes.get_yscale() == "log" and bool(y[-1] <= FLOOR)))
         _dress(panels, columns, names, label_of(judge), ends)
         put_title(figure, headline([line.run for line in lines]))
-        handles = _handles(lines, series)
-        if levels:
-            words = f"median first {beyond(judge)} " + ", ".join(f"{level:g}" for level in levels)
-            handles.append(Line2D([], [], color=GREY, marker="o", mec="white", mew=0.5, linestyle="none", label=words))
-        if any(line.run.seeds > 1 for line in lines):
-            handles.append(Patch(color=GREY, alpha=0.25, lw=0, label="range over seeds"))
-        legend_below(figure, [*handles, *([below_handle()] if below else [])])
+        legend_below(figure, _handles(drawn, series, levels))
         if path is not None:
             save_figure(figure, pathlib.Path(path))
     return figure
@@ -119,6 +127,10 @@ def _look(number: int, *, plain: bool) -> dict[str, Any]:
     return {"colour": COLOURS[number % len(COLOURS)], "linestyle": line, "zorder": 2 if plain else 3}
 
 
+def _mark(number: int) -> str:
+    return MARKS[number % len(MARKS)]
+
+
 def _draw_levels(axes: Axes, levels: Iterable[float], low: float, high: float) -> None:
     for level in levels:
         if low <= level <= high:
@@ -126,29 +138,25 @@ def _draw_levels(axes: Axes, levels: Iterable[float], low: float, high: float) -
 
 
 def _draw_marks(
-    axes: Axes,
-    drawn: tuple[np.ndarray, np.ndarray],
-    found: Sequence[Float[np.ndarray, " seeds"]],
-    look: dict[str, Any],
-    mark: str,
-) -> bool:
-    """A mark on the curve at each median price, a bar from the least to the most; whether the curve becomes too small.
+    axes: Axes, curve: tuple[np.ndarray, np.ndarray], found: Mapping[float, Spread], colour: str, mark: str
+) -> list[float]:
+    """A mark on the curve at each median price, a bar from the least to the most; at which thresholds there is one.
 
     Without prices the mark stands at the end, so that it tells the series apart in print.
     """
-    x, y = drawn
-    if not len(x):
-        return False
+    x, y = curve
     log, shown = axes.get_yscale() == "log", np.maximum(y, FLOOR / 100)  # lines are straight on the paper
-    style: Any = {"color": look["colour"], "marker": mark, "mec": "white", "mew": 0.5, "ms": 5.5}
-    for price in map(spread, found):
+    style: Any = {"color": colour, "marker": mark, "mec": "white", "mew": 0.5, "ms": 5.5, "linestyle": "none"}
+    marked = []
+    for level, price in found.items():
         if price.median is not None and price.least is not None and price.most is not None:
             height = np.exp(np.interp(price.median, x, np.log(shown))) if log else np.interp(price.median, x, y)
-            axes.plot([price.least, price.most], [height, height], color=look["colour"], lw=1.0, zorder=4)
-            axes.plot(price.median, height, zorder=5, linestyle="none", **style)
+            axes.plot([price.least, price.most], [height, height], color=colour, lw=1.0, zorder=4)
+            axes.plot(price.median, height, zorder=5, **style)
+            marked.append(level)
     if not found:
-        axes.plot(x[-1], y[-1], zorder=5, linestyle="none", clip_on=False, **style)
-    return log and bool(y[-1] <= FLOOR)
+        axes.plot(x[-1], y[-1], zorder=5, clip_on=False, **style)
+    return marked
 
 
 def _dress(
@@ -172,15 +180,31 @@ def _dress(
         panels[names[0], column].set_title(column)
 
 
-def _handles(lines: Sequence[Line], series: Sequence[str]) -> list[Any]:
-    looks = [_look(i, plain=False) for i in range(len(series))]
-    handles = [heading(lines[0].names)] if len(series) > 1 and lines[0].names else []
-    handles += [
-        Line2D([], [], color=look["colour"], linestyle=look["linestyle"], marker=mark, label=in_words(name))
-        for look, mark, name in zip(looks, itertools.cycle(MARKS), series, strict=False)
-        if name
-    ]
-    if not {line.start for line in lines}.isdisjoint(_PLAIN):
+def _handles(drawn: Sequence[_Drawn], series: Sequence[str], levels: Sequence[float]) -> list[Any]:
+    """A series without marks is listed without one, a threshold that none reaches is not listed."""
+    if not drawn:
+        return []
+    lines = [one.line for one in drawn]
+    handles: list[Any] = [heading(lines[0].names)] if len(series) > 1 and lines[0].names else []
+    marks: list[str] = []
+    for number, name in enumerate(series):
+        here = [one for one in drawn if one.line.series == name]
+        mark = _mark(number) if any(one.levels for one in here) or not levels else ""
+        marks += [mark] if here and mark else []
+        if here and name:
+            look = _look(number, plain=all(one.plain for one in here))
+            handles.append(
+                Line2D([], [], color=look["colour"], linestyle=look["linestyle"], marker=mark, label=in_words(name))
+            )
+    starts = {one.plain for one in drawn}
+    if starts == {True, False}:
         handles.append(Line2D([], [], color=GREY, label="cold or scaled start"))
+    if True in starts:
         handles.append(Line2D([], [], color=GREY, linestyle=DASHES, label="plain warm start"))
-    return handles
+    if reached := [level for level in levels if any(level in one.levels for one in drawn)]:
+        words = f"median first {beyond(lines[0].run.judge)} " + ", ".join(f"{level:g}" for level in reached)
+        look = {"color": GREY, "mec": "white", "mew": 0.5, "linestyle": "none"}
+        handles.append(Line2D([], [], marker=marks[0], label=words, **look))
+    if any(line.run.seeds > 1 for line in lines):
+        handles.append(Patch(color=GREY, alpha=0.25, lw=0, label="range over seeds"))
+    return [*handles, *([below_handle()] if any(one.below for one in drawn) else [])]

@@ -30,10 +30,14 @@ def main_curve(run: Result) -> tuple[Measure, Float[np.ndarray, "seeds rows"]]:
     return run.judge, run.curves[run.judge.name]
 
 
+def others(run: Result) -> list[Measure]:
+    """The measures that were recorded beside the one that judges."""
+    return [one for one in run.measures or () if one.name in run.curves and one != run.judge]
+
+
 def beside(run: Result) -> list[Measure]:
-    """The other exact measures that were recorded, which may say that the main curve is not all."""
-    judge = run.judge
-    return [one for one in run.measures or () if one.exact and one.name in run.curves and one != judge]
+    """Those of the others that are exact, which may say that the main curve is not all."""
+    return [one for one in others(run) if one.exact]
 
 
 def label_of(measure: Measure) -> str:

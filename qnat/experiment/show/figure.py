@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from ..measures import Measure
 from ..store.result import Result
-from .cost import beside, label_of
+from .cost import beside, label_of, others
 from .curves import arrival, below_handle, draw_curve, scale_of, set_scale, step_axis
 from .panels import draw_panel, draw_scalars, has_arrays, scalar_pairs
 from .style import COLOURS, DASHES, DOTS, STYLE, WIDTH, in_words, label_values, legend_above, put_title, save_figure
@@ -33,9 +33,8 @@ def draw_run(run: Result, path: str | pathlib.Path | None = None) -> Figure:
         run: what was recorded. path: where the figure is saved, in the format of its suffix; None saves nothing.
     """
     judge = run.judge
-    others = [one for one in run.measures or () if one != judge and not one.exact and one.name in run.curves]
     draws: list[Callable[[Axes], None]] = [functools.partial(_draw_measure, run=run, measure=judge)]
-    draws += [functools.partial(_draw_measure, run=run, measure=one) for one in others]
+    draws += [functools.partial(_draw_measure, run=run, measure=one) for one in others(run) if not one.exact]
     draws += [functools.partial(draw_panel, run=run, panel=one) for one in run.panels if has_arrays(run, one)]
     if len(pairs := scalar_pairs(run)) > 1:
         draws.append(functools.partial(draw_scalars, run=run, names=pairs))
@@ -66,21 +65,21 @@ def _draw_measure(axes: Axes, run: Result, measure: Measure) -> None:
     shown = measure._replace(name=measure.name.removeprefix(_TEST)) if twin is not None else measure
     label_values(axes, label_of(shown))
     step_axis(axes, _last_shown(axes, [curve, *more.values()]))
-    draw_curve(axes, rows, curve, COLOURS[0], each=True)
-    handles = [Line2D([], [], color=COLOURS[0], label=_called(run, measure, alone=twin is None and not more))]
-    if twin is not None:
-        draw_curve(axes, rows, twin, COLOURS[1], shade=0, linestyle=DASHES)
+    known = draw_curve(axes, rows, curve, COLOURS[0], each=True)[0].size > 0
+    called = _called(run, measure, alone=twin is None and not more)
+    handles = [Line2D([], [], color=COLOURS[0], label=called)] if known else []
+    if twin is not None and draw_curve(axes, rows, twin, COLOURS[1], shade=0, linestyle=DASHES)[0].size:
         handles.append(Line2D([], [], color=COLOURS[1], linestyle=DASHES, label="training"))
     for name, other in more.items():
-        draw_curve(axes, rows, other, COLOURS[1], shade=0, linestyle=DOTS)
-        handles.append(Line2D([], [], color=COLOURS[1], linestyle=DOTS, label=in_words(name)))
-    if run.seeds > 1:
+        if draw_curve(axes, rows, other, COLOURS[1], shade=0, linestyle=DOTS)[0].size:
+            handles.append(Line2D([], [], color=COLOURS[1], linestyle=DOTS, label=in_words(name)))
+    if run.seeds > 1 and known:
         handles.append(Line2D([], [], color=COLOURS[0], lw=0.6, alpha=0.5, label=f"{run.seeds} seeds"))
     if axes.get_yscale() == "log" and arrival(np.median(curve, axis=0)) < curve.shape[1]:
         handles.append(below_handle(COLOURS[0]))
-    if len(handles) > 1:
+    if len(handles) > known:
         legend_above(axes, handles)
-    if not np.isfinite(curve).all(axis=0).any():
+    if not known:
         axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center")
         axes.set_yticks([])
 

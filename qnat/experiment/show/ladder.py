@@ -41,6 +41,7 @@ _DOT: Any = {"linestyle": "none", "mew": 0, "ms": 4, "alpha": 0.75, "zorder": 3}
 _SHAPES = tuple(mark for mark in MARKS if mark != "X")
 _FINE = 33
 """Values of the ladder at which exact scalars are drawn."""
+_EVERY = "trained, every seed"
 _BESIDE = 3.0  # points between the dots of neighbouring series, which would else hide each other
 
 
@@ -108,7 +109,7 @@ def draw_ladder(
             _draw_distances(panel, group, matrix.artifact, symbol)
         for panel in panels[count:]:
             panel.set_axis_off()
-        _legend(figure, rows, series)
+        _legend(figure, rows, series if scalars else [])
         put_title(figure, headline([row.line.run for row in rows]))
         if path is not None:
             save_figure(figure, pathlib.Path(path))
@@ -224,11 +225,16 @@ def _widen(axes: Axes) -> None:
 
 
 def _legend(figure: Figure, rows: Sequence[_Row], series: Sequence[str]) -> None:
+    """A series that only started plain is a cross; without scalars no series has a colour of its own."""
     handles = [Line2D([], [], color=GREY, label="exact", **_RING)]
     handles += [heading(rows[0].line.names)] if len(series) > 1 and rows[0].line.names else []
-    for i, name in enumerate(series):
-        look: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": _SHAPES[i % len(_SHAPES)]}
-        handles.append(Line2D([], [], label=in_words(name) or "trained, every seed", **look, **_DOT))
-    if any(row.line.start == "plain" for row in rows):
-        handles.append(Line2D([], [], marker="X", color=GREY, label="plain warm start", **_DOT))
+    for number, name in enumerate(series):
+        colour, label = COLOURS[number % len(COLOURS)], in_words(name) or _EVERY
+        marks = {_marker(row, number) for row in rows if row.line.series == name}
+        handles.append(Line2D([], [], color=colour, marker=next(iter(marks - {"X"}), "X"), label=label, **_DOT))
+    marks = {_marker(row) for row in rows}
+    if not series and marks != {"X"}:
+        handles.append(Line2D([], [], color=GREY, marker=_SHAPES[0], label=_EVERY, **_DOT))
+    if "X" in marks:
+        handles.append(Line2D([], [], color=GREY, marker="X", label="plain warm start", **_DOT))
     legend_below(figure, handles)

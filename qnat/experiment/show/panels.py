@@ -56,7 +56,7 @@ def draw_scalars(axes: Axes, run: Result, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.xaxis.set_major_locator(round_ticks())
     axes.grid(visible=False, axis="y")
-    _legend(axes, run.seeds, exact=True)
+    _legend(axes, trained, exact)
 
 
 def _rows(run: Result, name: str) -> np.ndarray:
@@ -88,17 +88,20 @@ def _draw_levels(axes: Axes, run: Result, panel: Panel) -> None:
     axes.set_xlabel(_called(run, panel.against, in_words(panel.against)) if known else number)
     label_values(axes, _called(run, panel.artifact, title_of(panel)))
     axes.xaxis.set_major_locator(round_ticks(integer=not known))
-    _legend(axes, run.seeds, exact=True)
+    _legend(axes, trained, exact)
 
 
 def _alpha(seeds: int) -> float:
     return 1.0 if seeds == 1 else max(0.35, 0.9 - 0.05 * seeds)
 
 
-def _legend(axes: Axes, seeds: int, *, exact: bool, errors: bool = False) -> None:
-    handles = [Line2D([], [], label="exact", **_RING)] if exact else []
-    handles.append(Line2D([], [], label="trained" if seeds == 1 else f"trained, {seeds} seeds", **_DOT))
-    if errors:
+def _legend(axes: Axes, trained: np.ndarray, exact: np.ndarray | None = None, errors: np.ndarray | None = None) -> None:
+    """Seeds are the rows of the trained ones."""
+    seeds = len(trained)
+    handles = [Line2D([], [], label="exact", **_RING)] if exact is not None and np.isfinite(exact).any() else []
+    if np.isfinite(trained).any():
+        handles.append(Line2D([], [], label="trained" if seeds == 1 else f"trained, {seeds} seeds", **_DOT))
+    if errors is not None:
         handles.append(Line2D([], [], color=COLOURS[0], marker="|", ms=9, linestyle="none", label="standard error"))
     legend_above(axes, handles)
 
@@ -113,6 +116,8 @@ def _draw_points(
     """Estimates side by side, those of the seeds beside each other, with bars of one standard error."""
     seeds, count = found.shape
     places = np.arange(count)
+    if errors is not None and not (np.isfinite(errors) & (errors > 0)).any():
+        errors = None  # there is no bar to draw
     if exact is not None:
         axes.plot(places, exact, **_RING)
     for seed, values in enumerate(found):
@@ -125,7 +130,7 @@ def _draw_points(
     axes.set_xticks(places[::every], names[::every], rotation=90 if lengthy else 0, fontsize=6.5)
     axes.set_xlim(-0.7, count - 0.3)
     axes.grid(visible=False, axis="x")
-    _legend(axes, seeds, exact=exact is not None, errors=errors is not None)
+    _legend(axes, found, exact, errors)
 
 
 def _draw_estimates(axes: Axes, run: Result, panel: Panel) -> None:

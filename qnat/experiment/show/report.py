@@ -13,9 +13,9 @@ from ..store.files import FIGURE, OBSERVABLES, RATE, TABLE, TUNING, figure_files
 from ..store.result import SECONDS, Result
 from .block import print_estimates, print_values, spent_words
 from .compare import comparable, figure_names, ladder_of, load_runs
-from .cost import decades, main_curve, prices, spread, totals
+from .cost import decades, main_curve, others, prices, spread, totals
 from .lines import Entry, entries_of
-from .tables import NEVER, beyond, cell, count, measure_words, middle, print_table, reaching
+from .tables import NEVER, beyond, cell, count, duration, measure_words, middle, print_table, reaching
 from .titles import headline
 from .verdict import verdict
 
@@ -47,7 +47,7 @@ def print_run(run: Result, account: str = "") -> None:
         say(f"\n{remark}")
     took = [f"{run.steps} steps" + (f" of {run.seeds} seeds" if run.seeds > 1 else "")]
     took += [spent_words(run, name, total) for name, total in totals(run).items()]
-    say(f"\n{', '.join(took)} in {run.seconds:.2f} s" + (f"; {account}" if account else ""))
+    say(f"\n{', '.join(took)} in {duration(run.seconds)} s" + (f"; {account}" if account else ""))
     if run.path is not None:
         say(literal(next(iter(figure_files(run.path, FIGURE)), run.path)))
 
@@ -135,7 +135,7 @@ def _document(entry: Entry, thresholds: Sequence[float]) -> dict[str, Any]:
         spreads = {name: spread(values)._asdict() for name, values in price.items()}
         reached.append({"threshold": threshold, "seeds": reaching(price["steps"]), **spreads})
     names = {**entry.labels, "start": entry.start or "cold", "seeds": entry.run.seeds}
-    names |= {"measure": entry.run.judge.name}
+    names |= {"measure": entry.run.judge.name} | ({"measure_of": entry.run.judge.of} if entry.run.judge.of else {})
     return names | run_document(entry.run) | {"reached": reached}
 
 
@@ -143,11 +143,12 @@ def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> N
     """A table of the options that differ, how good each run is, and what it took."""
     judge = entries[0].run.judge
     until = f", and steps until it is {beyond(judge)}" if thresholds else ""
-    title = f"{measure_words(judge)} at the first and the last step{until}"
+    what = f" ({judge.of})" if judge.of else ""
+    title = f"{measure_words(judge)}{what} at the first and the last step{until}"
     tells_rate = RATE not in entries[0].labels and any(entry.run.spec.get(RATE) is not None for entry in entries)
-    others = list(dict.fromkeys(other for entry in entries for other in _others(entry.run)))
+    more = list(dict.fromkeys(other for entry in entries for other in others(entry.run)))
     columns = ["first", "last", *([] if judge.exact else ["best"])]
-    columns += [*map(measure_words, others), *(f"{t:g}" for t in thresholds)]
+    columns += [*map(measure_words, more), *(f"{t:g}" for t in thresholds)]
     columns += [*(["rate"] if tells_rate else []), "steps", "seconds"]
     rows = []
     for entry in entries:
@@ -155,16 +156,11 @@ def _print_runs(entries: Sequence[Entry], thresholds: Sequence[float] = ()) -> N
         ends = [middle(curve[:, 0]), middle(curve[:, -1])]
         ends += [] if judge.exact else [middle(_best(curve, judge))]
         known = entry.run.curves
-        ends += [middle(known[other.name][:, -1]) if other.name in known else NEVER for other in others]
+        ends += [middle(known[other.name][:, -1]) if other.name in known else NEVER for other in more]
         reached = [count(spread(prices(entry.run, t)["steps"]).median) for t in thresholds]
         rates = [NEVER if rate is None else f"{rate:g}"] if tells_rate else []
-        rows.append([*ends, *reached, *rates, str(entry.run.steps), f"{entry.run.seconds:.1f}"])
+        rows.append([*ends, *reached, *rates, str(entry.run.steps), duration(entry.run.seconds)])
     print_table(title, entries, columns, rows)
-
-
-def _others(run: Result) -> list[Measure]:
-    """The measures that were recorded beside the one that judges."""
-    return [one for one in run.measures or () if one.name in run.curves and one != run.judge]
 
 
 def _best(curve: np.ndarray, judge: Measure) -> np.ndarray:

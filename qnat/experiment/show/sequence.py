@@ -56,6 +56,7 @@ def draw_sequence(entries: Sequence[Entry], ladder: str, path: str | pathlib.Pat
     scale = scale_of(entry.run.curves[name] for entry in entries for name in names if name in entry.run.curves)
     last = max(1, *(entry.run.steps for entry in entries))
     below = several = False
+    starts, measured = set[str](), set[str]()
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(max(WIDTH / 2, WIDTH / 4 * columns), 0.8 + 1.9 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
@@ -68,24 +69,29 @@ def draw_sequence(entries: Sequence[Entry], ladder: str, path: str | pathlib.Pat
                 if not here:
                     continue
                 curve = _stacked(here, judge.name)
-                several |= len(curve) > 1
                 steps = np.arange(curve.shape[1], dtype=float)
                 _, middle = draw_curve(axes, steps, curve, colour, zorder=3, linestyle=dashes)
-                below |= axes.get_yscale() == "log" and bool(middle.size and middle[-1] <= FLOOR)
+                if middle.size:
+                    starts.add(start)
+                    several |= len(curve) > 1
+                    below |= axes.get_yscale() == "log" and bool(middle[-1] <= FLOOR)
                 for other in beside(here[0]):
-                    draw_curve(axes, steps, _stacked(here, other.name), colour, linestyle=DOTS, zorder=4)
+                    dotted = _stacked(here, other.name)
+                    if draw_curve(axes, steps, dotted, colour, linestyle=DOTS, zorder=4)[0].size:
+                        measured.add(other.name)
             axes.set_title(titles[rung])
             cost_axis(axes, 1.0, last)
             axes.set_xlabel("step")
         for axes in panels[:, 0]:
             label_values(axes, label_of(judge))
-        starts = {entry.start for entry in entries}
         handles: list[Any] = [
             Line2D([], [], color=colour, linestyle=dashes, label=label)
             for start, (colour, dashes, label) in _LOOK.items()
             if start in starts
         ]
-        handles += [Line2D([], [], color=GREY, linestyle=DOTS, label=in_words(other.name)) for other in others]
+        handles += [
+            Line2D([], [], color=GREY, linestyle=DOTS, label=in_words(name)) for name in names[1:] if name in measured
+        ]
         handles += [Patch(color=GREY, alpha=0.25, lw=0, label="range over seeds")] if several else []
         handles += [below_handle()] if below else []
         put_title(figure, headline([entry.run for entry in entries]))

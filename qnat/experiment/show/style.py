@@ -103,7 +103,7 @@ def label_values(axes: Axes, text: str) -> None:
 
 
 def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
-    """A legend on top of a panel, where it hides no data."""
+    """A legend on top of a panel, where it hides no data; its handles are of what is drawn, and of nothing else."""
     columns = columns_within(size_of(axes)[0], handles)
     axes.legend(
         handles=by_rows(handles, columns),
@@ -116,7 +116,10 @@ def legend_above(axes: Axes, handles: Sequence[Any]) -> None:
 
 
 def legend_below(figure: Figure, handles: Sequence[Any]) -> None:
-    """A legend under all panels, which makes the figure higher by its rows beyond the first."""
+    """A legend under all panels, which makes the figure higher by its rows beyond the first.
+
+    Its handles are of what is drawn in any of them, and of nothing else.
+    """
     if handles:
         columns = columns_within(72 * figure.get_figwidth(), handles)
         figure.set_figheight(figure.get_figheight() + 0.17 * (-(-len(handles) // columns) - 1))

@@ -71,6 +71,11 @@ def count(price: float | None) -> str:
     return f"{price:.0f}" if price == round(price) and price < 1e6 else f"{price:.{2 if price < 1 else 3}g}"
 
 
+def duration(seconds: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{seconds:.3g}" if seconds < 1000 else f"{seconds:.0f}"
+
+
 def number(value: float) -> str:
     """A number as a person reads it."""
     if not math.isfinite(value):

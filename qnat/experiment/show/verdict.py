@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 from ..measures import Measure
 from ..store.result import Result
-from ..trend import goal, settled, slope, within
+from ..trend import Slope, goal, settled, slope, within
 from .cost import label_of, main_curve
 
 _GOOD = 1e-4
@@ -23,12 +23,11 @@ _STEADY = {"learning_rate": "a smaller --learning-rate", "shots": "more --shots"
 
 
 class _End(NamedTuple):
-    """Of the judging curve over its last rows, each (seeds,)."""
+    """Of the judging curve over its last rows, a value a seed."""
 
     steps: int
     last: Float[np.ndarray, " seeds"]
-    slope: Float[np.ndarray, " seeds"]
-    error: Float[np.ndarray, " seeds"]
+    slope: Slope
     least: Float[np.ndarray, " seeds"]
     most: Float[np.ndarray, " seeds"]
     first: Float[np.ndarray, " seeds"]
@@ -95,12 +94,12 @@ def _moving(run: Result) -> str | None:
     if (end := _end(run, curve)) is None:
         return None
     sign = 1.0 if judge.better == "lower" else -1.0
-    certain = np.abs(end.slope) > _ERRORS * end.error
-    ahead, scale = np.abs(end.slope) * run.steps, np.abs(end.last)
+    certain = np.abs(end.slope.value) > _ERRORS * end.slope.error
+    ahead, scale = np.abs(end.slope.value) * run.steps, np.abs(end.last)
     well = _well(run, judge, end.last)
     matters = ahead > (_SHARE * scale if judge.exact else _GAIN * sign * (end.first - end.last))
-    improves = certain & matters & (sign * end.slope < 0) & ~well
-    worsens = certain & matters & (sign * end.slope > 0) & ~well & judge.exact
+    improves = certain & matters & (sign * end.slope.value < 0) & ~well
+    worsens = certain & matters & (sign * end.slope.value > 0) & ~well & judge.exact
     swings = (end.most - end.least > _SHARE * end.most) & ~well & judge.exact
     lost = sign * ((end.least if judge.better == "lower" else end.most) - end.first)
     worse = ((lost > end.most - end.least) | (lost > np.abs(end.first))) & ~well  # what diverges never rests
@@ -119,7 +118,7 @@ def _end(run: Result, curve: Float[np.ndarray, "seeds rows"]) -> _End | None:
     last = curve[:, rows]
     found = slope(last, rows.astype(float))
     later = last[:, rows > 0]  # a fall from the start is no swing
-    return _End(int(rows[-1] - rows[0]), last[:, -1], *found, later.min(axis=1), later.max(axis=1), curve[:, 0])
+    return _End(int(rows[-1] - rows[0]), last[:, -1], found, later.min(axis=1), later.max(axis=1), curve[:, 0])
 
 
 def _sentence(run: Result, judge: Measure, end: _End, seed: int, kind: str) -> str:
@@ -130,8 +129,8 @@ def _sentence(run: Result, judge: Measure, end: _End, seed: int, kind: str) -> s
     if kind == "swings":
         ends = f"between {end.least[seed]:.2g} and {end.most[seed]:.2g}"
         return f"{value} swings {ends} over the last {end.steps} steps; try {steady}."
-    verb = "falls" if end.slope[seed] < 0 else "rises"
-    change = _change(abs(end.slope[seed]), end.error[seed])
+    verb = "falls" if end.slope.value[seed] < 0 else "rises"
+    change = _change(abs(end.slope.value[seed]), end.slope.error[seed])
     advice = steady if kind == "worsens" else _advice(run, {}, "more --steps")
     return f"{value} still {verb} by {change} a step over the last {end.steps}; try {advice}."
 

@@ -108,7 +108,9 @@ def read_run(path: pathlib.Path) -> dict[str, Any]:
 
 
 def read_table(path: pathlib.Path) -> dict[str, Any]:
-    """table.json of the folder of a sweep."""
+    """table.json of a folder that is not one of a run."""
+    if not os.path.lexists(path / TABLE):
+        raise RefusedError(f"{path} is not the folder of a run or a sweep (it has no {RUN} and no {TABLE}).")
     return read_json(path / TABLE, "task", "runs")
 
 

@@ -15,13 +15,20 @@ _NO_VALUES = b"This is a netCDF dimension but not a netCDF variable"
 _TEXTS = {"unit": "units", "long_name": "long_name"}
 
 
-def write_arrays(path: pathlib.Path, arrays: Mapping[str, Artifact], attributes: Mapping[str, str]) -> str:
-    """Writes a file, replaced whole; units and long names are attributes. Returns its checksum."""
+def write_arrays(
+    path: pathlib.Path,
+    arrays: Mapping[str, Artifact],
+    attributes: Mapping[str, str],
+    axes: Mapping[str, Mapping[str, str]],
+) -> str:
+    """Writes a file, replaced whole; units and long names, of `axes` as given, are attributes. Returns its checksum."""
     import xarray as xr
 
     coordinates = {dim: np.asarray(values) for one in arrays.values() for dim, values in one.coords.items()}
     data = {name: (one.dims, one.value, _texts(one)) for name, one in arrays.items()}
     dataset = xr.Dataset(data, coordinates, attributes)
+    for name, texts in axes.items():
+        dataset[name].attrs.update(texts)
     content = bytes(dataset.to_netcdf(engine="h5netcdf"))
     replace_file(path, lambda file: file.write(content))
     return hashlib.sha256(content).hexdigest()

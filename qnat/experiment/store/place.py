@@ -101,8 +101,9 @@ def is_taken(path: pathlib.Path, what: str, marker: str) -> bool:
     """Whether a run or a sweep of ours stands here, told by what its file `marker` says; False if the place is free.
 
     Raises:
-        RefusedError: something else stands here, or nothing can be written here.
+        RefusedError: something else stands here, a link among them, or nothing can be written here.
     """
+    _check_no_link(path)
     if os.path.lexists(path / marker):
         read_json(path / marker, "task")
         return True
@@ -130,9 +131,13 @@ def inside(path: pathlib.Path, folder: str) -> pathlib.Path:
     place = path
     for part in folder.split("/"):
         place /= part
-        if place.is_symlink():
-            raise RefusedError(f"{place} is a symbolic link, which is not followed; give the folder that it names.")
+        _check_no_link(place)
     return place
+
+
+def _check_no_link(place: pathlib.Path) -> None:
+    if place.is_symlink():
+        raise RefusedError(f"{place} is a symbolic link, which is not followed; give the folder that it names.")
 
 
 def check_writable(path: pathlib.Path) -> bool:

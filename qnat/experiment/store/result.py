@@ -166,7 +166,7 @@ def final_values(curves: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def declarations(task: "Task") -> dict[str, Any]:
     """What run.json keeps of what a task says of itself."""
     return {
-        "measures": [measure._asdict() for measure in task.measures],
+        "measures": [measure._asdict() for measure in task.judges],
         "panels": [panel._asdict() for panel in task.panels],
         "costs": list(task.costs),
         "units": units_of(task),

@@ -9,11 +9,12 @@ import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ..bounds import check_time
 from ..errors import RefusedError
 from ..store.files import FIGURE, OBSERVABLES, RATE, RUN, TABLE, TUNING, read_run, read_table
 from ..store.opened import check_regular
 from ..store.place import inside, is_taken, standing
-from ..words.spec import Rung, RunSpec, check_time
+from ..words.spec import Rung, RunSpec
 from ..words.wording import build
 
 _DAY = 86400.0
@@ -147,9 +148,9 @@ def sweep_standing(
     """The folders of the runs that have finished; refuses a folder that this sweep may not write. Reads only."""
     if resume and force:
         raise RefusedError("resume and force exclude each other: continue the sweep or replace it.")
-    if os.path.lexists(path / RUN):
+    if not path.is_symlink() and os.path.lexists(path / RUN):
         raise RefusedError(f"{path} is the folder of a single run; give another one for the sweep.")
-    if not is_taken(path, "sweep", TABLE):
+    if not is_taken(path, "sweep", TABLE):  # which refuses links
         return frozenset()
     table, ours = read_table(path), rungs[0].spec.task_name
     if table["task"] != ours:

@@ -186,7 +186,8 @@ def _judged_alike(entries: list[Entry]) -> list[Entry]:
     """Those that the measure judges which judges the first; says so if there are others."""
     alike = comparable(entries)[0]
     if len(alike) < len(entries):
-        name = literal(alike[0].run.judge.name)
+        judge = alike[0].run.judge
+        name = literal(judge.name + (f" ({judge.of})" if judge.of else ""))
         note(f"{FIGURE} shows the {len(alike)} of {len(entries)} runs that are judged by {name}; compare draws all.")
     kept = {id(entry.run) for entry in alike}
     return [entry for entry in entries if id(entry.run) in kept]

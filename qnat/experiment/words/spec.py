@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from ..bounds import check_memory
 from ..errors import RefusedError
-from ..reading import present_memory, shown
 from ..store.files import FORMATS
 from .flat import Option, choices, flat, fold, options, unused
 from .parts import CONFIG, Part
@@ -249,22 +249,3 @@ def check_record(steps: int, seeds: int) -> None:
     """Refuses a record that does not fit into memory."""
     bits = math.log2(_ROW_BYTES * seeds * (steps + 1000))
     check_memory(bits, f"The record of steps = {steps} and seeds = {seeds}", "choose fewer")
-
-
-def check_memory(bits: float, what: str, instead: str) -> None:
-    """Refuses what needs more memory than this machine has: 2^bits bytes, a power because n has no bound."""
-    if bits > math.log2(present := present_memory()):
-        needed, has = _power((bits - 30) * math.log10(2)), f"{present / 2**30:.3g}"
-        raise RefusedError(f"{shown(what)} needs about {needed} GB, and this machine has {has} GB; {instead}.")
-
-
-def check_time(count: int, seconds: float, what: str, instead: str, *, most: float = 600.0) -> None:
-    """Refuses what takes more than `most` seconds: `count` times `seconds`, a whole number because it has no bound."""
-    power = math.log10(max(count, 1)) + math.log10(seconds)
-    if power > math.log10(most):
-        raise RefusedError(f"{shown(what)} would take about {_power(power - math.log10(3600))} hours; {instead}.")
-
-
-def _power(power: float) -> str:
-    """10^power in few digits."""
-    return f"{10.0**power:.3g}" if power < 300 else f"10^{power:.0f}" if power < 1e15 else f"10^{power:.3g}"

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact, Int, PRNGKeyArray, PyTree
 
+from qnat.experiment.bounds import check_draws
+
 from ..backends.openqasm import to_openqasm
 from ..measure.counts import outcome_probabilities
 from ..models import GibbsFamily, LatentGibbs
@@ -79,6 +81,9 @@ class ThermalState(eqx.Module):
         Args:
             shots: how many copies. key: of the random numbers.
             axes: a letter X, Y or Z a qubit, along which it is measured; by default all along Z.
+
+        Raises:
+            ValueError: shots is no whole number of at least 1, or more than fit into memory; or unknown axes.
         """
         axes = "Z" * self.n if axes is None else axes
         if len(axes) != self.n or not set(axes) <= set("XYZ"):
@@ -89,14 +94,13 @@ class ThermalState(eqx.Module):
         """Bitstrings of the latent distribution: run through the circuit, they are copies of ρ.
 
         Raises:
-            ValueError: the model has no circuit.
+            ValueError: the model has no circuit; or as `sample` of shots.
         """
         self._with_circuit()
         return self._drawn(jnp.exp(self.log_p), shots, key)
 
     def _drawn(self, p: Float[Array, " d"], shots: int, key: PRNGKeyArray) -> Int[Array, "shots n"]:
-        if not isinstance(shots, int | np.integer) or shots < 1:
-            raise ValueError(f"shots is {shots}; it must be a whole number of at least 1.")
+        check_draws(2 * self.n, shots=shots)
         index = jax.random.choice(key, p.size, (shots,), p=p)
         return index[:, None] >> jnp.arange(self.n)[::-1] & 1
 

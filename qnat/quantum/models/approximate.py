@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
@@ -42,6 +43,13 @@ class ApproximateMetric(AbstractMetric):
     def at(self, params: Params, batch: Any = None, *, key: PRNGKeyArray | None = None) -> BlockDiagonal:
         operator = self.metric.at(params, batch, key=key)
         return BlockDiagonal(operator.blocks | {"angles": self._part(operator.blocks["angles"], params["angles"])})
+
+    def passes(self, batch: Any = None) -> float | None:
+        """A row for each parameter of the latent block, if nothing else is kept of the metric."""
+        if self.blocks != "latent":
+            return self.metric.passes(batch)
+        params = jax.eval_shape(lambda: self.metric.model.init(jax.random.key(0)))
+        return float(params["latent"].size) if "latent" in params else 0.0
 
     def _part(self, block: lx.AbstractLinearOperator, angles: Float[Array, " P"]) -> lx.AbstractLinearOperator:
         """What is kept of the block of angles."""

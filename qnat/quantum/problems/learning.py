@@ -39,11 +39,11 @@ class LearningTask(Task):
 
     Attributes:
         model: a GibbsFamily or a LatentGibbs.
-        moments: (P,) η̂ of a GibbsFamily, else None. covariance: (P, P) of η̂.
+        moments: (P,) η̂ of a GibbsFamily, else None. covariance: (P, P) of η̂; None if they are exact.
         target: σ, for the loss of a LatentGibbs and for the evaluation; None if it is not known.
         entropy: S(σ) if σ is the data, else 0. theta_true: (P,) the θ of σ if it is known.
         start: (P,) where to begin, such as `pretrain` gives; None begins at random. ridge: μ.
-        least: the loss of the maximum-likelihood state. copies: how many the moments cost; 0 for exact ones.
+        least: the loss of the maximum-likelihood state. copies: how many the moments cost; None if they are exact.
         beta: inverse temperature of σ, by which θ = −β × couplings are told as energies; None if it is not known.
     """
 
@@ -73,7 +73,7 @@ class LearningTask(Task):
     start: Float[Array, " P"] | None
     ridge: Float[Array, ""]
     least: Float[Array, ""] | None
-    copies: Float[Array, ""]
+    copies: Float[Array, ""] | None
     beta: Float[Array, ""] | None
 
     def __init__(
@@ -109,18 +109,19 @@ class LearningTask(Task):
         self.ridge = jnp.asarray(ridge, float)
         self.entropy = jnp.zeros(()) if exact is None else exact.entropy
         self.theta_true = None if theta_true is None else jnp.asarray(theta_true, float)
-        self.copies = jnp.zeros(())
         self.beta = jnp.asarray(beta, float) if beta else None
-        self.moments = self.covariance = self.start = self.least = None
+        self.moments = self.covariance = self.copies = self.start = self.least = None
         if isinstance(model, LatentGibbs):
             if exact is None:
                 raise ValueError("A LatentGibbs learns from a density matrix; moments are data for a GibbsFamily.")
             _check_size(2**model.circuit.n, exact)
             return
         moments = _moments_of(model, given)
-        self.copies = jnp.asarray(moments.copies, float)
-        self.moments, self.covariance = jnp.asarray(moments.values, float), jnp.asarray(moments.covariance, float)
-        best = maximum_likelihood(model, self.moments, self.covariance, ridge=ridge)
+        self.moments, covariance = jnp.asarray(moments.values, float), jnp.asarray(moments.covariance, float)
+        if moments.copies or np.any(moments.covariance):
+            self.covariance = covariance
+            self.copies = jnp.asarray(moments.copies, float) if moments.copies else None
+        best = maximum_likelihood(model, self.moments, covariance, ridge=ridge)
         self.least = best.value - self.entropy
         if subset is not None:
             self.start = pretrain(model, self.moments, subset, ridge=ridge)
@@ -162,8 +163,9 @@ class LearningTask(Task):
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
         """Distances from σ where it is known; for a GibbsFamily also how well the data determine θ.
 
-        `fisher_min` is λ_min(F). `parameter_error` is |θ − θ_true|; `expected_error`, the root of the trace of the
-        sandwich, is the error to expect of the maximum-likelihood θ̂, and `error_bound` = √Tr Cov(η̂)/λ_min bounds it.
+        `fisher_min` is λ_min(F). `parameter_error` is |θ − θ_true|. Of moments that were measured, `expected_error`,
+        the root of the trace of the sandwich, is the error to expect of the maximum-likelihood θ̂, and
+        `error_bound` = √Tr Cov(η̂)/λ_min bounds it.
         Both fall with the root of the number of copies: `copies_for_0.1` says how many make the first 0.1.
         """
         found: dict[str, Float[Array, ""]] = {}
@@ -174,16 +176,18 @@ class LearningTask(Task):
             found["relative_entropy"] = relative_entropy_from_spectra(self.target.log_p, log_p, overlap)
             found["fidelity"] = fidelity_from_spectra(self.target.log_p, log_p, amplitudes)
             found["trace_distance"] = trace_distance_from_spectra(self.target.log_p, log_p, amplitudes)
-        if self.covariance is not None:
+        if self.moments is not None:
             fisher = self.metric("bkm").at(params).as_matrix()
             smallest = jnp.linalg.eigvalsh(fisher)[0]
             found["fisher_min"] = smallest
-            square = jnp.trace(sandwich(fisher, self.covariance, self.ridge))
-            found["expected_error"] = jnp.sqrt(square)
-            found["error_bound"] = jnp.sqrt(jnp.trace(self.covariance)) / (smallest + self.ridge)
-            found["copies_for_0.1"] = self.copies * square / 0.1**2
             if self.theta_true is not None:
                 found["parameter_error"] = jnp.linalg.norm(params - self.theta_true)
+            if self.covariance is not None:
+                square = jnp.trace(sandwich(fisher, self.covariance, self.ridge))
+                found["expected_error"] = jnp.sqrt(square)
+                found["error_bound"] = jnp.sqrt(jnp.trace(self.covariance)) / (smallest + self.ridge)
+                if self.copies is not None:
+                    found["copies_for_0.1"] = self.copies * square / 0.1**2
         return found
 
     @property
@@ -196,20 +200,23 @@ class LearningTask(Task):
     def artifacts(self, params: PyTree[Array]) -> dict[str, Artifact]:
         """Spectra of the trained state and of σ; θ and couplings of a GibbsFamily, standard errors and true values.
 
+        There are no standard errors where the data are exact.
+
         The couplings are −θ/β, energies; or −θ, in nats, where β is not known.
         """
         log_p, _ = self.model.spectrum(params)
         spectra, thetas = {"modular_spectrum": jnp.sort(-log_p)}, {}
         if self.target is not None:
             spectra["exact_modular_spectrum"] = jnp.sort(-self.target.log_p)
+        if self.moments is not None:
+            thetas = {"": params} | ({} if self.theta_true is None else {EXACT: self.theta_true})
         if self.covariance is not None:
             fisher = self.metric("bkm").at(params).as_matrix()
-            error = jnp.sqrt(jnp.diagonal(sandwich(fisher, self.covariance, self.ridge)))
-            thetas = {"": params, ERROR: error} | ({} if self.theta_true is None else {EXACT: self.theta_true})
+            thetas[ERROR] = jnp.sqrt(jnp.diagonal(sandwich(fisher, self.covariance, self.ridge)))
         generators = getattr(self.model, "generators", None)
         along = {"generator": generators.strings} if isinstance(generators, PauliSum) else {}
         found = {name: Artifact(each, ("eigenstate",), {}, "nats", "modular energy") for name, each in spectra.items()}
-        beta, unit = (1.0, "nats") if self.beta is None else (self.beta, "energy")
+        beta, unit = (1.0, "nats") if self.beta is None else (self.beta, "units of H")
         if not thetas:
             found |= named_parameters(self.model, params)
         for which, each in thetas.items():

@@ -54,9 +54,9 @@ class ThermalTask(Task):
         {
             "fidelity": "",
             "trace_distance": "",
-            "energy": "energy",
+            "energy": "units of H",
             "entropy": "nats",
-            "free_energy": "energy",
+            "free_energy": "units of H",
             "beta_free_energy": "nats",
             "loss": "nats",
         }

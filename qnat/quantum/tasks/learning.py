@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from qnat.experiment.bounds import check_memory
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.spec import check_memory
 from qnat.experiment.words.values import EXACT
 
 from ..measure.counts_file import read_counts

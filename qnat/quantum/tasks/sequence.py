@@ -6,11 +6,12 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from qnat.experiment.bounds import check_memory, check_time
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.reading import shown
 from qnat.experiment.words.parts import Part
 from qnat.experiment.words.sentence import sentence
-from qnat.experiment.words.spec import Rung, check_memory, check_record, check_time
+from qnat.experiment.words.spec import Rung, check_record
 
 from ..operators.sizes import dense_bits
 from .system import Size, SystemSpec

@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from qnat.experiment.bounds import check_memory
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.spec import RunSpec, check_memory
+from qnat.experiment.words.spec import RunSpec
 from qnat.experiment.words.values import COUNTS, check_finite
 
 from ..operators.hamiltonian_file import read_sum

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from qnat.experiment.bounds import check_memory, check_time
 from qnat.experiment.words import optimisers
 from qnat.experiment.words.optimisers import Adam, Mirror, Sgd
 from qnat.experiment.words.parts import Only, Part
-from qnat.experiment.words.spec import check_memory, check_time
 from qnat.experiment.words.values import Damping, Metric, Trust
 
 from ..circuits.sizes import angles_per_layer, default_layers
