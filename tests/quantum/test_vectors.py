@@ -14,8 +14,11 @@ import pytest
 from qnat.experiment import RefusedError, laws
 from qnat.experiment.words.wording import build
 from qnat.quantum import GibbsFamily, LatentGibbs, PauliSum, VectorMetric, VectorThermalTask, hea, random_local, tfim
+from qnat.quantum.backends.laws import random_circuit
+from qnat.quantum.backends.statevector import unitary
 from qnat.quantum.circuits.ansatz import real
 from qnat.quantum.circuits.circuit import Circuit, hadamard, phase, rotation
+from qnat.quantum.engine import frame_rows, tangents
 from qnat.quantum.methods.vectors import Draw, VectorFreeEnergy, draw
 from qnat.quantum.tasks.gibbs import GibbsSpec
 
@@ -38,6 +41,22 @@ def all_signs(model, params, strings):
     """Every vector of signs on the strings that are not summed over exactly."""
     drawn = draw(model.log_probabilities(params["latent"]), strings, 1, key=jax.random.key(0))
     return Draw(drawn.strings, jnp.asarray(SIGNS).at[:, drawn.strings].set(0))
+
+
+@pytest.mark.parametrize("circuit", [random_circuit(6, 20, 1, 4), real(6, 2), SHARED], ids=["random", "real", "shared"])
+def test_rows_are_tangents_at_the_input_of_the_circuit(circuit):
+    angles, basis = np.random.default_rng(3).normal(size=circuit.num_angles), 5
+
+    @jax.jit
+    def all_of_them():
+        state, forward = tangents(circuit, angles, basis)
+        start = jnp.zeros_like(state).at[basis, 0].set(1)
+        return unitary(circuit, angles), forward, frame_rows(circuit, angles, start)
+
+    matrix, *both = map(np.asarray, all_of_them())
+    forward, rows = (each[..., 0] + 1j * each[..., -1] * (each.shape[-1] - 1) for each in both)
+    np.testing.assert_allclose(rows, forward @ matrix.conj(), atol=1e-12)
+    assert np.abs(rows).max() > 0.1
 
 
 @pytest.mark.parametrize("strings", [0, 3])
