@@ -4,8 +4,8 @@ import math
 import warnings
 from typing import Any, Literal
 
+from qnat.experiment.bounds import check_memory, gigabytes
 from qnat.experiment.reading import present_memory
-from qnat.experiment.words.spec import check_memory
 
 from ..operators.sizes import DENSE, dense_bits
 
@@ -61,38 +61,35 @@ def defaults(spec: Any) -> dict[str, Any]:
     return found
 
 
-def _held_bytes(spec: Any, angles: int, *, rows: bool) -> int:
-    """What a step holds: states with their derivatives, signs, and the rows of a metric with its matrix.
+def _held_bits(spec: Any, angles: int, *, rows: bool) -> float:
+    """Logarithm to base 2 of the bytes of a step: states with their derivatives, signs, rows of a metric.
 
     A row an angle, in single precision, is held as it is born, on its way and weighed, unless products are made.
     """
-    vectors, n = spec.vectors or _VECTORS, min(spec.n, 1000)
-    one = 8 * 2**n * (1 if spec.ansatz in ("real", "matchgate") else 2)
-    held = one * _TOGETHER * _COPIES + 8 * 2**n * 5 * vectors
-    return held + (3 * angles * one // 2 + 24 * angles**2 if rows and spec.optimizer.name == "natural" else 0)
+    planes = 1 if spec.ansatz in ("real", "matchgate") else 2
+    each = 8 * planes * _TOGETHER * _COPIES + 40 * (spec.vectors or _VECTORS)
+    if rows and spec.optimizer.name == "natural":
+        each += 12 * planes * angles
+    return math.log2(each) + dense_bits(spec.n) / 2 - 2
 
 
 def rows_fit(spec: Any, angles: int) -> bool:
     """Whether the rows of a metric take at most a quarter of this machine's memory."""
-    return _held_bytes(spec, angles, rows=True) <= present_memory() / 4
+    return _held_bits(spec, angles, rows=True) <= math.log2(present_memory()) - 2
 
 
 def check_vectors(spec: Any, angles: int) -> None:
     """Refuses what does not fit into this machine, and says what either way of holding states takes."""
-    dense = f"density matrices need {_gigabytes(2 ** (dense_bits(min(spec.n, 500)) + 4))}"
-    bits = math.log2(_held_bytes(spec, angles, rows=False))
-    check_memory(bits, f"A step with vectors of n = {spec.n} qubits", f"{dense}; choose a smaller n")
+    bits = _held_bits(spec, angles, rows=False)
+    instead = f"density matrices need {gigabytes(dense_bits(spec.n) + 4)}; choose a smaller n"
+    check_memory(bits, f"A step with vectors of n = {spec.n} qubits", instead)
 
 
 def described(spec: Any, angles: int) -> str:
     """What refused density matrices would take as vectors; nothing where vectors are of no use."""
-    if spec.model.name != "qhbm" or spec.shots is not None or spec.n > 40:
+    if spec.model.name != "qhbm" or spec.shots is not None:
         return ""
-    return f", or states vectors, which needs {_gigabytes(_held_bytes(spec, angles, rows=False))}"
-
-
-def _gigabytes(size: float) -> str:
-    return f"about {size / 2**30:.3g} GB"
+    return f", or states vectors, which needs {gigabytes(_held_bits(spec, angles, rows=False))}"
 
 
 def log_z(spec: Any, operator: Any) -> Any:
