@@ -95,6 +95,27 @@ MUTANTS = (
         "tests/geometry/test_solvers.py",
     ),
     Mutant(
+        "a fresh loss is compared with those of other draws",
+        "qnat/optim/natural.py",
+        '(state.step == 0) | (self.accept == "fresh")',
+        "state.step == 0",
+        "tests/optim/test_natural.py",
+    ),
+    Mutant(
+        "the gradient from vectors is not quiet",
+        "qnat/quantum/methods/vectors.py",
+        "root * (log_p - level)",
+        "root * log_p",
+        "tests/quantum/test_vectors.py",
+    ),
+    Mutant(
+        "pairs of strings and others count once in the metric",
+        "qnat/quantum/methods/vector_metric.py",
+        "jnp.full(log_p.size, 2.0)",
+        "jnp.full(log_p.size, 1.0)",
+        "tests/quantum/test_vectors.py",
+    ),
+    Mutant(
         "a rejected step is taken",
         "qnat/optim/natural.py",
         "change = select(accepted, change, jax.tree.map(jnp.zeros_like, change))",

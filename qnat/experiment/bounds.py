@@ -33,8 +33,13 @@ def check_draws(width: int, **draws: Any) -> None:
 def check_memory(bits: float, what: str, instead: str) -> None:
     """Refuses what needs more memory than this machine has: 2^bits bytes, a power because n has no bound."""
     if bits > math.log2(present := present_memory()):
-        needed, has = _power((bits - 30) * math.log10(2)), f"{present / 2**30:.3g}"
-        raise RefusedError(f"{shown(what)} needs about {needed} GB, and this machine has {has} GB; {instead}.")
+        has = f"{present / 2**30:.3g} GB"
+        raise RefusedError(f"{shown(what)} needs {gigabytes(bits)}, and this machine has {has}; {instead}.")
+
+
+def gigabytes(bits: float) -> str:
+    """2^bits bytes in words."""
+    return f"about {_power((bits - 30) * math.log10(2))} GB"
 
 
 def check_time(count: int, seconds: float, what: str, instead: str, *, most: float = 600.0) -> None:

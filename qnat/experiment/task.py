@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
-import lineax as lx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .errors import RefusedError
@@ -58,10 +57,11 @@ class Task(eqx.Module):
     ) -> tuple[Float[Array, ""], PyTree[Array]]:
         """The loss and its gradient (or an honest estimate of either) in the shape of `params`."""
 
-    def linearise(
-        self, params: PyTree[Array], batch: Any = None, key: PRNGKeyArray | None = None
-    ) -> tuple[Float[Array, ""], PyTree[Array], lx.AbstractLinearOperator]:
-        """Value, gradient and the metric of the default geometry, for models in which one sweep gives all three."""
+    def linearise(self, params: PyTree[Array], batch: Any = None, key: PRNGKeyArray | None = None) -> tuple[Any, ...]:
+        """Value, gradient and the metric of the default geometry, for models in which one sweep gives all three.
+
+        A task whose value is an estimate may add a function of parameters, by which the trials of this step are judged.
+        """
         geometry = next(iter(self.metrics.values()))
         return *self.value_and_grad(params, batch, key), geometry.at(params, batch, key=key)
 

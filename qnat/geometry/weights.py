@@ -27,6 +27,14 @@ def log_density_weights(kind: Kind, log_p: Float[Array, " d"]) -> Float[Array, "
 
 
 @eqx.filter_jit
+def rotation_weight(kind: Kind, log_x: Float[ArrayLike, "..."], log_y: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
+    """(pₓ − p_y)² c_f(pₓ, p_y) of two probabilities given by their logarithms; see `rotation_weights`."""
+    log_x, log_y = jnp.asarray(log_x), jnp.asarray(log_y)
+    r = log_x - log_y
+    return r**2 * jnp.exp((log_x + log_y) / 2 + 2 * log_sinhc(r / 2) + kernel(kind).log(r))
+
+
+@eqx.filter_jit
 def rotation_weights(kind: Kind, log_p: Float[Array, " d"]) -> Float[Array, "d d"]:
     """Weights (pₓ − p_y)² c_f(pₓ, p_y) of the elements of W, where dU = −iUW and ρ = U diag(p) U†.
 
@@ -34,8 +42,7 @@ def rotation_weights(kind: Kind, log_p: Float[Array, " d"]) -> Float[Array, "d d
     weight tends to 2pₓ for SLD and 4pₓ for Wigner–Yanase, grows as pₓ log(1/p_y) for BKM, as a power of 1/p_y beyond.
     """
     (log_p,) = vectors(log_p=log_p)
-    r = log_p[:, None] - log_p[None, :]
-    return r**2 * log_density_weights(kind, log_p)
+    return rotation_weight(kind, log_p[:, None], log_p[None, :])
 
 
 def boundary(kind: Kind) -> float:

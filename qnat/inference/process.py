@@ -11,8 +11,11 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 Scalar = Float[Array, ""]
 ValueAndGrad = Callable[[PyTree[Array], Any, PRNGKeyArray | None], tuple[Scalar, PyTree[Array]]]
 """(params, batch, key) ↦ (value, gradient), as `qnat.experiment.Task.value_and_grad`."""
-Linearise = Callable[[PyTree[Array], Any, PRNGKeyArray | None], tuple[Scalar, PyTree[Array], Any]]
-"""(params, batch, key) ↦ (value, gradient, metric as a lineax operator), as `qnat.experiment.Task.linearise`."""
+Linearise = Callable[[PyTree[Array], Any, PRNGKeyArray | None], tuple[Any, ...]]
+"""(params, batch, key) ↦ (value, gradient, metric as a lineax operator), as `qnat.experiment.Task.linearise`.
+
+A fourth may follow: a function of parameters that a trial is judged by instead of the value.
+"""
 
 
 class Info(NamedTuple):
@@ -62,19 +65,19 @@ class _Descent(eqx.Module):
         self, state: DescentState, batch: Any = None, *, key: PRNGKeyArray | None = None
     ) -> tuple[DescentState, Info]:
         params, inner = state
-        extra: dict[str, Any] = {}
+        # a trial is judged on the batch and the random numbers of the step
+        extra: dict[str, Any] = {"value_fn": lambda trial: self.value_and_grad(trial, batch, key)[0]}
         if self.linearise is None:
             value, grads = self.value_and_grad(params, batch, key)
         else:
-            value, grads, extra["operator"] = self.linearise(params, batch, key)
+            value, grads, extra["operator"], *judge = self.linearise(params, batch, key)
+            extra["value_fn"] = judge[0] if judge else extra["value_fn"]
         updates, inner = optax.with_extra_args_support(self.optimizer).update(
             grads,
             inner,
             params,
             value=value,
             grad=grads,
-            # a trial is judged on the batch and the random numbers of the step
-            value_fn=lambda trial: self.value_and_grad(trial, batch, key)[0],
             batch=batch,
             key=key,
             **extra,

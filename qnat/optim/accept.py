@@ -24,6 +24,11 @@ def push(window: Float[Array, " w"], value: Float[Array, ""]) -> Float[Array, " 
     return jnp.append(window[1:], value.astype(window.dtype))
 
 
+def only(value: Float[Array, ""]) -> Float[Array, " w"]:
+    """The window in which this value alone stands."""
+    return push(empty_window(), value)
+
+
 def acceptable(window: Float[Array, " w"], trial: Float[Array, ""], decrease: Float[Array, ""]) -> Bool[Array, ""]:
     """Whether `trial` is finite and lies at least `decrease` below the worst of the last accepted values.
 

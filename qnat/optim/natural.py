@@ -12,16 +12,19 @@ from optax.tree_utils import tree_vdot
 
 from qnat.geometry.metric import AbstractMetric
 
-from .accept import ValueFn, acceptable, empty_window, needed, push, select
+from .accept import ValueFn, acceptable, empty_window, needed, only, push, select
 from .damping import Damping, Rule, resolve
 from .precondition import Diagnostics, Preconditioner, direct, no_diagnostics, recorded, solve
 from .rate import Scalar, ScalarOrSchedule, Schedule, number, rate_at, scaled, traced_rate
+
+Accept = Literal["trust", "fresh"] | None
 
 
 class NaturalGradientState(NamedTuple):
     """step: steps so far. radius: trust radius. rejected: tries rejected in a row. window: last accepted values.
 
     direction: the last solution of the linear system, for a warm start; else None.
+    factor: on the damping, where the gain of a step decides it; else None.
     """
 
     step: Int[Array, ""]
@@ -30,6 +33,7 @@ class NaturalGradientState(NamedTuple):
     window: Float[Array, " w"]
     diagnostics: Diagnostics
     direction: PyTree[Array] | None
+    factor: Scalar | None = None
 
 
 class _NaturalGradient(eqx.Module):
@@ -41,12 +45,13 @@ class _NaturalGradient(eqx.Module):
     solver: lx.AbstractLinearSolver
     preconditioner: Preconditioner | None
     warm: bool = eqx.field(static=True)
-    tries: bool = eqx.field(static=True)
+    accept: Accept = eqx.field(static=True)
 
     def init(self, params: PyTree[Array]) -> NaturalGradientState:
         zero = jnp.zeros((), jnp.int32)
         direction = jax.tree.map(jnp.zeros_like, params) if self.warm else None
-        return NaturalGradientState(zero, self.trust, zero, empty_window(), no_diagnostics(), direction)
+        factor = jnp.ones_like(self.trust) if self.accept == "fresh" else None
+        return NaturalGradientState(zero, self.trust, zero, empty_window(), no_diagnostics(), direction, factor)
 
     def update(
         self,
@@ -67,7 +72,11 @@ class _NaturalGradient(eqx.Module):
             operator = self.metric.at(params, batch, key=key)
         if operator is None:
             raise ValueError("natural_gradient without a metric is handed one at every step; pass operator= to update.")
-        damping = self.rule(jnp.sqrt(tree_vdot(updates, updates)), state.rejected, state.step)
+        norm, factor = jnp.sqrt(tree_vdot(updates, updates)), state.factor
+        if factor is None:
+            damping = self.rule(norm, state.rejected, state.step)
+        else:
+            damping = factor * self.rule(norm, jnp.zeros_like(state.rejected), state.step)
         solution, residual, cost, accepted = solve(
             operator, updates, damping, self.solver, preconditioner=self.preconditioner, start=state.direction
         )
@@ -78,14 +87,19 @@ class _NaturalGradient(eqx.Module):
         clip = jnp.where(largest > 0, clip, 1.0)
         change = scaled(clip, direction)
         usable, radius, window = accepted, state.radius, state.window
-        if self.tries:
+        if self.accept is not None:
             value, value_fn = needed(value, value_fn)
-            window = jnp.where(state.step == 0, push(window, value), window)
+            window = jnp.where((state.step == 0) | (self.accept == "fresh"), only(value), window)
             predicted = -(clip * tree_vdot(updates, direction) + clip**2 * curvature / 2)
             trial = value_fn(optax.apply_updates(params, change))
-            accepted = usable & acceptable(window, trial, 1e-4 * predicted)
-            following = _next_radius(radius, clip * jnp.sqrt(curvature), (value - trial) / predicted)
-            radius = jnp.where(usable, following, radius)
+            # a fresh value may rise by as much as it was to fall: noise, and saddles where the metric is no curvature
+            accepted = usable & acceptable(window, trial, (-1 if self.accept == "fresh" else 1e-4) * predicted)
+            gain = (value - trial) / predicted
+            if factor is None:
+                following = _next_radius(radius, clip * jnp.sqrt(curvature), gain)
+                radius = jnp.where(usable, following, radius)
+            else:
+                factor = _next_factor(factor, gain)
             window = jnp.where(accepted, push(window, trial), window)
         change = select(accepted, change, jax.tree.map(jnp.zeros_like, change))
         passes = None if self.metric is None else self.metric.passes(batch)
@@ -94,7 +108,7 @@ class _NaturalGradient(eqx.Module):
         rejected = jnp.where(accepted, 0, state.rejected + 1)
         warm = select(usable, solution, state.direction) if self.warm else None
         return change, NaturalGradientState(
-            state.step + 1, radius.astype(state.radius.dtype), rejected, window, diagnostics, warm
+            state.step + 1, radius.astype(state.radius.dtype), rejected, window, diagnostics, warm, factor
         )
 
 
@@ -109,6 +123,12 @@ def _next_radius(radius: Scalar, length: Scalar, gain: Scalar) -> Scalar:
     return jnp.maximum(jnp.where(poor, length / 2, grown), jnp.finfo(radius.dtype).eps)
 
 
+def _next_factor(factor: Scalar, gain: Scalar) -> Scalar:
+    """Half after a step that was predicted well, twice after a bad one, from 1 to 1024."""
+    changed = jnp.where(gain > 0.75, factor / 2, jnp.where(gain >= 0.25, factor, 2 * factor))
+    return jnp.clip(changed, 1, 1024).astype(factor.dtype)
+
+
 def natural_gradient(
     learning_rate: ScalarOrSchedule,
     metric: AbstractMetric | None = None,
@@ -116,7 +136,7 @@ def natural_gradient(
     damping: Damping = "adaptive",
     trust: float | None = 0.3,
     box: float | None = 0.8,
-    accept: Literal["trust"] | None = "trust",
+    accept: Accept = "trust",
     solver: lx.AbstractLinearSolver | None = None,
     preconditioner: Preconditioner | None = None,
     warm_start: bool = False,
@@ -140,7 +160,10 @@ def natural_gradient(
             step of least squares; one with a structured inverse wants λ > 0.
         trust: first trust radius, in the length of the metric (√2·nats for relative entropies); None for no radius.
         box: largest change of one parameter in one step (0.8 rad keeps an angle within its local model); None for none.
-        accept: "trust" tries steps; None always takes them, with a fixed radius.
+        accept: "trust" tries steps. "fresh" is for losses and metrics that are drawn anew at every step: a trial is
+            compared with the value of its own step, from which it may rise by as much as it was predicted to fall, and
+            damping follows the gain instead of the radius, as an estimated metric errs most in its small eigenvalues.
+            None always takes them. With both the radius stays as it is.
         solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block,
             and least squares where such a block is singular.
         preconditioner: makes one from G + λ for an iterative solver, as `qnat.geometry.jacobi` does.
@@ -158,6 +181,6 @@ def natural_gradient(
         solver or direct(rule),
         preconditioner,
         warm_start,
-        accept is not None,
+        accept,
     )
     return optax.GradientTransformationExtraArgs(method.init, method.update)

@@ -23,6 +23,7 @@ from .measure.counts import Moments as Moments
 from .measure.measurement import Measurement as Measurement
 from .measure.measurement import estimate as estimate
 from .methods import SampledMetric as SampledMetric
+from .methods import VectorMetric as VectorMetric
 from .methods import closed_dynamics as closed_dynamics
 from .methods import matrix_multiplicative_weights as matrix_multiplicative_weights
 from .methods import maximum_likelihood as maximum_likelihood
@@ -55,3 +56,4 @@ from .problems import LearningTask as LearningTask
 from .problems import SampledThermalTask as SampledThermalTask
 from .problems import SequenceTask as SequenceTask
 from .problems import ThermalTask as ThermalTask
+from .problems import VectorThermalTask as VectorThermalTask

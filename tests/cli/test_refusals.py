@@ -20,7 +20,7 @@ def _files(folder: pathlib.Path) -> list[str]:
 _REFUSED = [
     ("run gibbs --beta -1", "beta is '-1'; it must be at least 0"),
     ("run gibbs --beta nan", "finite"),
-    ("run gibbs --n 14", "GB"),
+    ("run gibbs --n 14 --states dense", "GB"),
     ("run gibbs --metric euler", "wigner_yanase"),
     ("run gibbs --optimizer newton", "'natural', 'qpmd', 'mirror', 'qbang', 'qn_spsa', 'adam', 'sgd'"),
     ("run gibs", "Unknown task 'gibs'; the tasks are "),

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from qnat.geometry import EuclideanMetric, HessianMetric
+from qnat.inference import descend
 from qnat.optim import natural_gradient, proximal_newton
 from qnat.quantum import LatentGibbs, ThermalTask, real, tfim
 
@@ -126,3 +127,53 @@ def test_without_damping_a_singular_metric_gives_the_step_of_least_squares(dampi
     found, accepted = descended(task.value_and_grad, optimizer, params, measure, 30)
     assert np.all(accepted[:5] == 1)
     assert found[-1] < 1e-12
+
+
+@pytest.mark.parametrize(("accept", "taken"), [("fresh", [1, 1]), ("trust", [1, 0])])
+def test_a_loss_that_is_drawn_anew_is_compared_within_its_own_step(accept, taken):
+    """The second loss lies higher by a hundred, as another draw may."""
+    optimizer = natural_gradient(1.0, HessianMetric(loss), accept=accept)
+
+    @eqx.filter_jit
+    def two_draws():
+        found, params, state = [], jnp.asarray(START), optimizer.init(START)
+        for offset in (0.0, 100.0):
+            value, grads = jax.value_and_grad(loss)(params)
+            draw = {"value": value + offset, "value_fn": lambda x, offset=offset: loss(x) + offset}
+            updates, state = optimizer.update(grads, state, params, **draw)
+            params = optax.apply_updates(params, updates)
+            found.append((state.diagnostics.accepted, state.radius))
+        return found
+
+    accepted, radii = zip(*two_draws(), strict=True)
+    assert [float(each) for each in accepted] == taken
+    assert (float(radii[0]) == pytest.approx(0.3)) == (accept == "fresh")
+
+
+def test_of_a_fresh_loss_damping_follows_the_gain():
+    far = natural_gradient(1.0, EuclideanMetric(), trust=None, box=None, accept="fresh")
+    (first, after), (_, later) = two_steps(far, START)
+    np.testing.assert_array_equal(first, 0)
+    assert (float(after.factor), float(later.factor)) == (2.0, 4.0)
+    assert later.diagnostics.damping == pytest.approx(2 * after.diagnostics.damping)
+    (step, after), _ = two_steps(natural_gradient(1.0, HessianMetric(loss), accept="fresh"), START)
+    assert np.abs(step).max() > 0
+    assert after.factor == 1.0
+
+
+def test_a_step_is_judged_by_what_linearise_adds():
+    task = ThermalTask(LatentGibbs(real(2, 1)), tfim(1, 2), 1.0)
+
+    @eqx.filter_jit
+    def accepted(height):
+        def linearise(params, batch, key):
+            found = task.linearise(params, batch, key)
+            far = lambda trial: jnp.sum((trial["angles"] - params["angles"]) ** 2)  # noqa: E731
+            return *found, lambda trial: found[0] + height * far(trial)
+
+        process = descend(task.value_and_grad, natural_gradient(1.0), linearise=linearise)
+        state = process.init(task.init(jax.random.key(0)))
+        return process.step(state, None, key=jax.random.key(1))[1].scalars["accepted"]
+
+    assert accepted(jnp.asarray(-1e3)) == 1
+    assert accepted(jnp.asarray(1e3)) == 0

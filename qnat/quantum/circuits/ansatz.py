@@ -1,9 +1,9 @@
 """The ansätze: layered circuits whose angles are radians (a gate exponent a of the literature is t = πa)."""
 
 from ..operators.pauli import PauliSum
-from .circuit import Circuit, phase, rotation
+from .circuit import Circuit, hadamard, phase, rotation
 
-ANSATZE = ("real", "hea_ring", "hea")
+ANSATZE = ("real", "hea_ring", "hea", "matchgate")
 
 
 def _ring(n: int, *, closed: bool) -> list[tuple[int, int]]:
@@ -34,6 +34,21 @@ def real(n: int, layers: int) -> Circuit:
     return Circuit(n, tuple(single + pairs), layers)
 
 
+def matchgate(n: int, layers: int) -> Circuit:
+    """Free fermions after a Hadamard gate on each wire: YZ and ZY rotations on the bonds of an open chain.
+
+    By the Jordan–Wigner transformation along X the rotations turn Majorana operators into one another, real orthogonal
+    ones within each of two sets of n; n/2 layers of 2(n − 1) angles reach every such turn. With a product of single
+    bits it holds the thermal state of the open transverse-field Ising chain at any temperature. Other chains it
+    approximates by free fermions.
+
+    Reference: L. Valiant, SIAM J. Comput. 31, 1229 (2002); B. Terhal, D. DiVincenzo, Phys. Rev. A 65, 032325 (2002).
+    """
+    bonds = [(i, i + 1) for start in (0, 1) for i in range(start, n - 1, 2)]
+    turns = [rotation(letters, *bond) for bond in bonds for letters in ("YZ", "ZY")]
+    return Circuit(n, (*map(hadamard, range(n)), *(turns * layers)))
+
+
 def hva(hamiltonian: PauliSum, layers: int) -> Circuit:
     """Hamiltonian variational ansatz: a rotation by every term of the Hamiltonian but the identity, in their order.
 
@@ -48,7 +63,9 @@ def hva(hamiltonian: PauliSum, layers: int) -> Circuit:
 
 
 def ansatz(name: str, n: int, layers: int) -> Circuit:
-    """The ansatz of that name ("real", "hea_ring" or "hea") on n wires."""
+    """The ansatz of that name ("real", "hea_ring", "hea" or "matchgate") on n wires."""
     if name not in ANSATZE:
         raise ValueError(f"Unknown ansatz '{name}'; use one of {', '.join(ANSATZE)}.")
+    if name == "matchgate":
+        return matchgate(n, layers)
     return real(n, layers) if name == "real" else hea(n, layers, closed=name == "hea_ring")

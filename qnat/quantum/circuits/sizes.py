@@ -4,9 +4,10 @@ import math
 
 
 def angles_per_layer(ansatz: str, n: int) -> int:
-    """Angles of a layer of "real", "hea_ring" or "hea" on n qubits, as in `qnat.quantum.circuits.ansatz`."""
+    """Angles of a layer of an ansatz but "hva" on n qubits, as in `qnat.quantum.circuits.ansatz`."""
     bonds = n if n > 2 else n - 1
-    return {"real": n + 2 * bonds, "hea_ring": 2 * n + bonds}.get(ansatz, 3 * n - 1)
+    known = {"real": n + 2 * bonds, "hea_ring": 2 * n + bonds, "matchgate": 2 * (n - 1)}
+    return known.get(ansatz, 3 * n - 1)
 
 
 _ANGLES = 2016
@@ -24,8 +25,10 @@ def default_layers(ansatz: str, n: int, angles: int) -> int:
     """Enough layers of so many angles to reach every eigenframe, or as many as a quick step affords, at least 16.
 
     With fewer angles hot states, in which every eigenvector matters, keep a residual relative entropy that no optimiser
-    removes.
+    removes. Free fermions take n/2 layers to reach all of theirs, and four more make the way there easier.
     """
+    if ansatz == "matchgate":
+        return n // 2 + 4
     n = min(n, 1000)  # where powers of two are long, and no circuit is
     dimension = frame_dimension(n, is_real=ansatz == "real")
     found = math.ceil(min(dimension, _ANGLES, _ENTRIES // 4**n) / max(angles, 1))

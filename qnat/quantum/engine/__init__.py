@@ -9,11 +9,12 @@ from .evolve import evolve_planes, to_amplitudes
 from .frames import frames
 from .matrices import window_matrices
 from .plan import Plan, make_plan
-from .tangents import tangent_gram, tangents
+from .tangents import frame_rows, tangent_gram, tangents
 
 __all__ = [
     "Plan",
     "evolve_planes",
+    "frame_rows",
     "frames",
     "make_plan",
     "plan",

@@ -15,11 +15,13 @@ from .varqite import ImaginaryTime as ImaginaryTime
 from .varqite import purified_thermal as purified_thermal
 from .varqite import thermofield as thermofield
 from .varqite import varqite as varqite
+from .vector_metric import VectorMetric as VectorMetric
 
 __all__ = [
     "ImaginaryTime",
     "MaximumLikelihood",
     "SampledMetric",
+    "VectorMetric",
     "closed_dynamics",
     "matrix_multiplicative_weights",
     "maximum_likelihood",

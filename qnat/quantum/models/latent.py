@@ -42,8 +42,9 @@ def _starting_spread(circuit: Circuit) -> float:
     near the identity, so that layers add up to the same angle however many there are: in a scrambled frame it ends on
     a floor that a shallower one does not have.
     """
-    dimension = frame_dimension(circuit.n, is_real=is_real(circuit))
-    return 0.2 if circuit.num_angles >= dimension else 0.25 / math.sqrt(max(circuit.layers, 1))
+    dimension = frame_dimension(min(circuit.n, 30), is_real=is_real(circuit))
+    depth = circuit.num_angles / (3 * circuit.n)  # layers of three angles a wire
+    return 0.2 if circuit.num_angles >= dimension else 0.25 / math.sqrt(max(depth, 1))
 
 
 def all_interactions(n: int, order: int) -> BoltzmannMachine:

@@ -1,5 +1,8 @@
 """Sizes of lattices; imports no array library, so that a command line can judge them at once."""
 
+DENSE = 10
+"""Qubits up to which density matrices are the default."""
+
 
 def dense_bits(n: int) -> float:
     """Logarithm to base 2 of the bytes of a dense complex matrix on n qubits, of any n."""

@@ -5,5 +5,13 @@ from .learning import LearningTask as LearningTask
 from .sampled import SampledThermalTask as SampledThermalTask
 from .sequence import SequenceTask as SequenceTask
 from .thermal import ThermalTask as ThermalTask
+from .vectors import VectorThermalTask as VectorThermalTask
 
-__all__ = ["DeviceThermalTask", "LearningTask", "SampledThermalTask", "SequenceTask", "ThermalTask"]
+__all__ = [
+    "DeviceThermalTask",
+    "LearningTask",
+    "SampledThermalTask",
+    "SequenceTask",
+    "ThermalTask",
+    "VectorThermalTask",
+]

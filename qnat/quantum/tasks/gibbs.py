@@ -1,6 +1,6 @@
 """The spec of variational Gibbs sampling."""
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,7 @@ from qnat.experiment.words.parts import Only
 from qnat.experiment.words.values import EXACT
 
 from .variational import Natural, VariationalSpec
+from .vectors import check_vectors, chosen, defaults, described, vector_descent, vector_task
 
 Shots = Annotated[
     int | None, Only("model", ("qhbm",)), Only("optimizer", ("natural", "adam", "sgd")), Field(ge=1, le=EXACT)
@@ -25,12 +26,21 @@ class GibbsSpec(VariationalSpec):
     ladder: ClassVar[str | None] = "beta"
     titled = ("hamiltonian", "periodic", "n", "beta", "model", "optimizer", "shots")
     axis = "β (1/energy)"
+    added = ("states", "strings", "vectors")
     trains = "qnat.quantum.problems:ThermalTask"
 
     beta: float = Field(1.0, ge=0, description="inverse temperature, in inverse units of energy")
     shots: Shots = Field(
         None, description="shots of a measurement; loss, gradient and metric are then estimates (default: exact)"
     )
+    states: Literal["dense", "vectors"] = Field(
+        "dense",
+        description="density matrices, or vectors of random signs with errors (default: vectors above 10 qubits)",
+    )
+    strings: int | None = Field(
+        None, ge=0, le=EXACT, description="bit strings that vectors leave out and sums have exactly (default 64)"
+    )
+    vectors: int | None = Field(None, ge=2, le=EXACT, description="vectors of random signs a step (default 16)")
     observables: bool = Field(False, description="also record thermal observables of the model and the exact state")
 
     @model_validator(mode="after")
@@ -45,6 +55,22 @@ class GibbsSpec(VariationalSpec):
         modest = {"learning_rate": 0.3, "damping": 1.0}
         self._set(**{name: modest[name] for name in modest.keys() - self.optimizer.model_fields_set})
         return self
+
+    def _check_memory(self, parameters: int, latent: int) -> None:
+        """Density matrices or vectors, whichever are asked for; by default what is exact, where it is small."""
+        resolved = chosen(self)
+        self._set(states=resolved)
+        if resolved == "dense":
+            for name in ("strings", "vectors"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} is not used with states dense; leave it out, or choose states vectors.")
+            try:
+                super()._check_memory(parameters, latent)
+            except RefusedError as error:
+                raise RefusedError(f"{str(error)[:-1]}{described(self, parameters)}.") from None
+            return
+        self._set(**defaults(self))
+        check_vectors(self, parameters)
 
     def multiplied(self) -> dict[str, float]:
         return super().multiplied() | {"energies times beta": self.beta}
@@ -62,11 +88,13 @@ class GibbsSpec(VariationalSpec):
         from ..problems import SampledThermalTask, ThermalTask
 
         operator = self.operator()
-        states = self.states(operator)
+        family = self.family(operator)
+        if self.states == "vectors":
+            return vector_task(self, family, operator)
         if self.shots is None:
-            return ThermalTask(states, operator, self.beta, observables=self.observables)
+            return ThermalTask(family, operator, self.beta, observables=self.observables)
         try:
-            return SampledThermalTask(states, operator, self.beta, shots=self.shots)
+            return SampledThermalTask(family, operator, self.beta, shots=self.shots)
         except ValueError as error:  # too few for the settings of this Hamiltonian
             raise RefusedError(str(error)) from None
 
@@ -74,4 +102,6 @@ class GibbsSpec(VariationalSpec):
         """The optimiser for that task; an estimated loss is no judge of steps, so that all are taken."""
         if self.shots is not None and isinstance(self.optimizer, Natural):
             return self.optimizer.build(task, accept=None)
+        if self.states == "vectors" and isinstance(self.optimizer, Natural):
+            return vector_descent(self.optimizer, task)
         return super().transform(task)

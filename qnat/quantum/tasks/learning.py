@@ -155,7 +155,7 @@ class LearningSpec(VariationalSpec):
         from ..problems.simulated import first_fitted
 
         operator = self.operator()
-        states, fit = self.states(operator), {}
+        states, fit = self.family(operator), {}
         try:
             if isinstance(self.model, LearnedFamily):
                 subset = first_fitted(self.model.pretrain, states.generators.strings, operator.strings)

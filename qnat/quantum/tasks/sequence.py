@@ -261,7 +261,7 @@ class SequenceSpec(VariationalSpec):
         if self.element is None:
             raise ValueError("A sequence is several runs: pass spec.rungs() to run_sweep, or give element for one.")
         operator = self.operator()
-        states = self.states(operator)
+        states = self.family(operator)
         if self.kind.name == "ladder":
             return ThermalTask(states, operator, self.places[self.element])
         data = self.data if self.trajectories is None or self.data == "recursive" else "noisy"

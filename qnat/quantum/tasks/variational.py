@@ -12,13 +12,15 @@ from qnat.experiment.words.parts import Only, Part
 from qnat.experiment.words.values import Damping, Metric, Trust
 
 from ..circuits.sizes import angles_per_layer, default_layers
-from ..operators.sizes import dense_bits
+from ..operators.sizes import DENSE, dense_bits
 from .optimisers import Qbang, QnSpsa, Qpmd
 from .system import Size, SystemSpec
 
 _LATENT = "energy of the latent distribution: of single spins, of products of spins, a neural network"
-_ORDER = "spins in an interaction of kobe (default n up to 10 qubits, then 4)"
-_ANSATZ = "circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms"
+_ORDER = "spins in an interaction of kobe (default n up to 10 qubits, then 2)"
+_ANSATZ = (
+    "circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms, matchgate is free fermions"
+)
 _LAYERS = "layers of the circuit (default: enough to reach every eigenframe up to 6 qubits, 5 if complex; then fewer)"
 _SMALLER = "choose a smaller n, fewer layers or fewer seeds"
 _ANGLE_SECONDS = 1e-4
@@ -52,7 +54,7 @@ class Qhbm(Part):
     latent: Literal["bernoulli", "kobe", "mlp"] = Field("kobe", description=_LATENT)
     order: Annotated[int | None, Only("latent", ("kobe",)), Field(ge=1, description=_ORDER)] = None
     hidden: Annotated[int | None, Only("latent", ("mlp",)), Field(ge=1, description="hidden units (default 2n)")] = None
-    ansatz: Literal["real", "hea_ring", "hea", "hva"] | None = Field(None, description=_ANSATZ)
+    ansatz: Literal["real", "hea_ring", "hea", "hva", "matchgate"] | None = Field(None, description=_ANSATZ)
     layers: int | None = Field(None, ge=0, description=_LAYERS)
 
     def sized(self, size: Size) -> tuple[dict[str, Any], int]:
@@ -60,10 +62,12 @@ class Qhbm(Part):
         n = size.n
         if self.order is not None and self.order > n:
             raise ValueError(f"order is {self.order}; it can be at most n = {n}.")
+        if self.ansatz == "matchgate" and n < 2:
+            raise ValueError("matchgate turns pairs of neighbours, which one qubit has not; choose another ansatz.")
         found: dict[str, Any] = {"ansatz": (ansatz := self.ansatz or ("real" if size.is_real else "hea_ring"))}
         angles = size.terms if ansatz == "hva" else angles_per_layer(ansatz, n)
         found["layers"] = default_layers(ansatz, n, angles) if self.layers is None else self.layers
-        found["order"] = self.order or (n if n <= 10 else 4) if self.latent == "kobe" else None
+        found["order"] = self.order or (n if n <= DENSE else 2) if self.latent == "kobe" else None
         found["hidden"] = self.hidden or 2 * n if self.latent == "mlp" else None
         return found, angles * found["layers"]
 
@@ -146,14 +150,13 @@ class VariationalSpec(SystemSpec):
             bits = math.log2(32 * self.seeds * max(parameters + latent, 1) ** 2)
             check_memory(bits, f"The metric of {parameters + latent} parameters", _SMALLER)
 
-    def states(self, operator: Any) -> Any:
+    def family(self, operator: Any) -> Any:
         """The family of states."""
         return self.model.build(operator, periodic=bool(self.periodic))
 
     def scaled(self, params: Any, factor: float) -> Any:
         """The parameters of ρ^factor, normalised."""
-        family = self.model.name == "gibbs"
-        return factor * params if family else self.states(self.operator()).scaled(params, factor)
+        return factor * params if self.model.name == "gibbs" else self.family(self.operator()).scaled(params, factor)
 
     def cited(self) -> tuple[str, ...]:
         return (*self.model.cites, *self.optimizer.cites, *self.hamiltonian.cites)
