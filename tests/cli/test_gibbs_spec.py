@@ -1,5 +1,6 @@
 """GibbsSpec: what follows from what was given, and what is refused."""
 
+import itertools
 import json
 
 import jax
@@ -238,8 +239,14 @@ def test_a_scaled_start_is_the_state_to_the_power_of_the_ratio():
     assert cold.warm_start(params, GibbsSpec(n=2, beta=0.0), "scaled")["latent"].tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("optimizer", ["natural", "qpmd", "mirror", "qbang", "qn_spsa", "adam", "sgd"])
-@pytest.mark.parametrize("model", ["qhbm", "gibbs"])
+PAIRS = tuple(itertools.product(("qhbm", "gibbs"), ("natural", "qpmd", "mirror", "qbang", "qn_spsa", "adam", "sgd")))
+EVERYDAY = {("qhbm", "natural"), ("gibbs", "qpmd"), ("gibbs", "mirror"), ("qhbm", "qbang"), ("gibbs", "adam")}
+
+
+@pytest.mark.parametrize(
+    ("model", "optimizer"),
+    [pytest.param(*pair, marks=() if pair in EVERYDAY else pytest.mark.slow) for pair in PAIRS],
+)
 def test_every_pair_of_model_and_optimizer_descends(model, optimizer):
     if (model, optimizer) == ("qhbm", "mirror"):
         pytest.skip("a QHBM has no mirror map")
@@ -264,6 +271,7 @@ def test_parts_of_the_metric_descend_too(blocks):
             GibbsSpec(n=2, blocks=blocks, metric="bkm")
 
 
+@pytest.mark.slow
 def test_shots_turn_an_exact_run_into_a_sampled_one():
     found = GibbsSpec(n=2, layers=1, steps=12, shots=500).run()
     assert (found.spec["learning_rate"], found.spec["damping"]) == (0.3, 1.0)

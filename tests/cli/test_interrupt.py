@@ -43,5 +43,6 @@ def test_ctrl_c_exits_130_and_the_folder_resumes(tmp_path):
     assert json.loads((tmp_path / "r" / "run.json").read_text())["status"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_first_step_exits_130(tmp_path):
     assert _interrupted_when((tmp_path / "r" / ".lock").exists).startswith("qnat: Stopped. ")

@@ -103,6 +103,7 @@ def test_it_runs_resumes_sweeps_and_is_shown_compared_and_cited(mine, capsys):
     assert "height" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_its_interrupted_run_is_finished_by_another_process(mine, monkeypatch):
     class Stops:
         def started(self, record, task, step):

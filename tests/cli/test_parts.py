@@ -183,6 +183,7 @@ def test_folders_of_the_version_before_are_resumed(tmp_path):
         standing(old, LearningSpec(data="fair.json").record(), resume=True, force=False)
 
 
+@pytest.mark.slow
 def test_citations_are_found_when_a_file_has_gone(tmp_path, capsys):
     LearningSpec(data="fair.json", steps=1, generators="local").run(tmp_path / "r")
     (tmp_path / "fair.json").unlink()
@@ -213,6 +214,7 @@ def test_a_file_is_read_once_and_again_when_it_changes(tmp_path, monkeypatch):
     assert changed.counts == {"ZZ": {"00": 3, "11": 4}} != rungs[0].spec.counts == FAIR
 
 
+@pytest.mark.slow
 def test_correlations_of_neighbouring_layers_train_a_network(capsys):
     given = ["run", "network", "--layers", "8-4-8", "--steps", "20", "--every", "20", "--batch", "200", "--json"]
     losses = {}

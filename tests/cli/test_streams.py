@@ -53,7 +53,7 @@ def _status():
         pytest.param("2>&-", 0, marks=pytest.mark.slow),
         pytest.param(">&-", 0, marks=pytest.mark.slow),
         pytest.param("2>/dev/full", 0, marks=pytest.mark.slow),
-        pytest.param(">/dev/full", 1),
+        pytest.param(">/dev/full", 1, marks=pytest.mark.slow),
         pytest.param(">/dev/full 2>&1", 1, marks=pytest.mark.slow),
         pytest.param("| true; exit ${PIPESTATUS[0]}", 1, marks=pytest.mark.slow),
     ],

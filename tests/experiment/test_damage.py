@@ -90,7 +90,7 @@ def _flipped_bits(train, tmp_path, flips: int, seed: int, *, draws: bool) -> dic
     return count
 
 
-@pytest.mark.parametrize("draws", [False, True])
+@pytest.mark.parametrize("draws", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_flipped_bit_is_noticed_or_harmless(train, tmp_path, draws):
     count = _flipped_bits(train, tmp_path, 40, 0, draws=draws)
     assert min(count.values()) > 0

@@ -252,6 +252,7 @@ def test_a_title_says_what_the_runs_share():
     assert "\n" in figure.get_suptitle()
 
 
+@pytest.mark.slow
 def test_figures_are_saved_in_the_format_of_their_name(quadratic, tmp_path):
     found = run(quadratic(), with_rate(SGD, 0.1), steps=2, seed=0, out=tmp_path / "r", formats=("pdf", "svg"))
     assert sorted(path.name for path in (tmp_path / "r").glob("figure.*")) == ["figure.pdf", "figure.svg"]

@@ -183,6 +183,7 @@ def test_tables_and_comparisons_speak_of_its_measures(tmp_path, capsys, drawn):
     assert reached["sips"]["median"] == 5 * np.flatnonzero(lags < 2)[0]
 
 
+@pytest.mark.slow
 def test_where_higher_is_better_thresholds_are_climbed(tmp_path, capsys, drawn):
     values = {"gamma": ["1", "2"], "steps": ["9"], "contest": ["true"], "learning_rate": ["0.5", "0.1"]}
     table = run_sweep(plan(ChoirSpec, values, None), tmp_path / "s")

@@ -110,6 +110,7 @@ def test_a_sweep_from_first_rung_to_table_and_figure(spec_class, tmp_path, capsy
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_draws_again_what_is_missing_or_has_changed(spec_class, tmp_path, capsys):
     rungs = plan(spec_class, {"stiffness": ["1", "2"], "steps": ["2"]}, "plain")
     table = run_sweep(rungs, tmp_path)

@@ -87,6 +87,7 @@ def test_exact_moments_give_the_couplings_back(family):
     assert float(found.fisher_min) == pytest.approx(np.linalg.eigvalsh(fisher)[0])
 
 
+@pytest.mark.slow
 def test_natural_gradient_ends_at_the_maximum_likelihood():
     task = thermal_task(FAMILY, theta_true=TRUE)
     trained = run(task, natural_gradient(1.0, task.metrics["bkm"]), steps=15, seed=0)

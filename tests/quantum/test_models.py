@@ -110,7 +110,7 @@ def test_frames_equal_the_general_metric(general, kind):
     np.testing.assert_allclose(LatentMetric(model, kind).at(params).as_matrix(), wanted[kind], atol=1e-11)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_frame_gradient_equals_automatic_differentiation(seed):
     model = LatentGibbs(random_circuit(3, 8, 2, seed), order=3)
     params = start(model, seed, 0.5)

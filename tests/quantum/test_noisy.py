@@ -119,6 +119,7 @@ def test_noise_that_forgets_everything_leaves_no_metric():
     assert np.abs(matrix(noisy(1.0).metric("sld"), params)).max() < 1e-14
 
 
+@pytest.mark.slow
 def test_weak_noise_tends_to_the_pure_state_linearly():
     params = {"angles": ANGLES}
     wanted = matrix(PureMetric(PURE), params)
@@ -143,6 +144,7 @@ def test_noise_breaks_the_blocks_of_latent_and_angles():
     assert cross(noisy(0.1, order=2)) > 1e-3
 
 
+@pytest.mark.slow
 def test_hilbert_schmidt_approximates_sld_of_nearly_pure_states():
     """The traces differ by less than the missing purity; over √purity once more it sees the dominant eigenvector."""
     params = {"angles": ANGLES}

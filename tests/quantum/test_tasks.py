@@ -22,6 +22,7 @@ def test_thermal_tasks_pass_the_laws(name):
     laws.check_task(ThermalTask(MODELS[name], tfim(1, 3, field=0.8), beta=1.3), key=jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_laws_notice_a_wrong_gradient():
     class Doubled(ThermalTask):
         def value_and_grad(self, params, batch=None, key=None):
@@ -32,6 +33,7 @@ def test_laws_notice_a_wrong_gradient():
         laws.check_task(Doubled(MODELS["real"], tfim(1, 3), beta=1.3), key=jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_laws_notice_a_sweep_of_its_own():
     class Doubled(ThermalTask):
         def linearise(self, params, batch=None, key=None):
@@ -52,6 +54,7 @@ def test_natural_gradient_takes_the_metric_of_the_sweep():
         run(task, natural_gradient(1.0), steps=5, seed=0)
 
 
+@pytest.mark.slow
 def test_laws_notice_a_start_of_its_own():
     class Counting(ThermalTask):
         def init(self, key):
