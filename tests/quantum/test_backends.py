@@ -37,9 +37,11 @@ def test_ansatz_equals_pennylane(name):
 
     def apply() -> None:
         parameters = iter(angles)
-        for _ in range(layers):
+        for _ in range(circuit.layers):
             for gate in circuit.block:
-                if gate.kind == "phase":
+                if gate.kind == "fixed":
+                    qml.QubitUnitary(np.array(gate.matrix), wires=gate.wires)
+                elif gate.kind == "phase":
                     qml.ControlledPhaseShift(next(parameters), wires=gate.wires)
                 else:
                     qml.PauliRot(next(parameters), gate.pauli, wires=gate.wires)

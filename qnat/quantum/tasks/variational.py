@@ -21,7 +21,10 @@ _ORDER = "spins in an interaction of kobe (default n up to 10 qubits, then 2)"
 _ANSATZ = (
     "circuit (default real for a real Hamiltonian, else hea_ring); hva rotates by its terms, matchgate is free fermions"
 )
-_LAYERS = "layers of the circuit (default: enough to reach every eigenframe up to 6 qubits, 5 if complex; then fewer)"
+_LAYERS = (
+    "layers of the circuit (default: enough to reach every eigenframe up to 6 qubits, 5 if complex; then fewer; of "
+    "matchgate n/2 + 4)"
+)
 _SMALLER = "choose a smaller n, fewer layers or fewer seeds"
 _ANGLE_SECONDS = 1e-4
 _BLOCKS = (
