@@ -354,6 +354,6 @@ def test_starts_are_wide_where_every_frame_is_reached_and_else_the_narrower_the_
 
     wide = [spread("real", 4, 10), spread("hea_ring", 4, 20)]  # 120 and 240 angles, as many as frames have
     narrow = [np.sqrt(layers) * spread("real", 5, layers) for layers in (8, 32)]
-    np.testing.assert_allclose(wide, 0.2, rtol=0.2)
+    np.testing.assert_allclose(wide, 0.1, rtol=0.2)
     np.testing.assert_allclose(narrow, 0.25, rtol=0.2)
     assert np.std(start(MODEL, 0, 1.0)["angles"]) > 1  # a scale that is given is that of both

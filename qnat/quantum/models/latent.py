@@ -39,12 +39,12 @@ def _starting_spread(circuit: Circuit) -> float:
     """Standard deviation of the angles that a training starts from, in units of π.
 
     A circuit that reaches every frame has no traps, and wide angles make its tangents independent. Any other one starts
-    near the identity, so that layers add up to the same angle however many there are: in a scrambled frame it ends on
-    a floor that a shallower one does not have.
+    near the identity, the nearer the deeper it is, so that its layers add up to the same turn: in a scrambled frame it
+    ends on a floor that a shallower one does not have.
     """
     dimension = frame_dimension(min(circuit.n, 30), is_real=is_real(circuit))
     depth = circuit.num_angles / (3 * circuit.n)  # layers of three angles a wire
-    return 0.2 if circuit.num_angles >= dimension else 0.25 / math.sqrt(max(depth, 1))
+    return 0.1 if circuit.num_angles >= dimension else 0.25 / math.sqrt(max(depth, 1))
 
 
 def all_interactions(n: int, order: int) -> BoltzmannMachine:
@@ -224,7 +224,7 @@ class Frame(eqx.Module):
             angles = _weighted_gram(self.rotations, weights)
         else:  # antisymmetric: half of the entries say everything
             parts = zip(_halves(self.rotations), _halves(weights), strict=True)
-            angles = 2 * sum(_weighted_gram(rows, weight) for rows, weight in parts)
+            angles = 2 * functools.reduce(jnp.add, (_weighted_gram(*part) for part in parts))
         return BlockDiagonal(
             {
                 "latent": self.model.latent.covariance(-self.latent, p),
