@@ -52,7 +52,7 @@ SIX = {
 }
 LIH = {"hamiltonian": str(ROOT / "benchmarks" / "hamiltonians" / "lih_sto3g_2e3o.txt")}
 RANDOM = {"hamiltonian": "random", "locality": 3}
-OLD = {"layers": 16, "order": 4}  # the defaults of n > 4 until version 0.2, which started at 0.1π
+OLD = {"layers": 16, "order": 4}  # the defaults of n > 4 before, which started at 0.1π
 
 
 class Cell(NamedTuple):

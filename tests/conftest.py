@@ -108,6 +108,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     )
 
 
+class _Stops:
+    def __init__(self, chunks: int) -> None:
+        self.left = chunks
+
+    def started(self, record: object, task: object, step: object) -> None:
+        pass
+
+    def recorded(self, rows: object) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+    def ended(self, run: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def stops() -> type[_Stops]:
+    """`stops(chunks)` is a callback that stops a run after so many chunks."""
+    return _Stops
+
+
 @pytest.fixture(scope="session")
 def compiled_by_collecting() -> int:
     """Programs that importing the tests compiled."""

@@ -20,26 +20,8 @@ SMALL = {"n": 2, "layers": 1, "optimizer": "sgd"}
 WORDS = ["--n", "2", "--layers", "1", "--optimizer", "sgd"]
 
 
-class Stops:
-    """Stops a run after some chunks."""
-
-    def __init__(self, chunks: int) -> None:
-        self.left = chunks
-
-    def started(self, record, task, step):
-        pass
-
-    def recorded(self, rows):
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-
-    def ended(self, run):
-        pass
-
-
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(stops, tmp_path_factory):
     """A finished run, one that was stopped at step 20 of 50, a sweep, and what cannot be read."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
@@ -48,7 +30,7 @@ def made(tmp_path_factory):
         assert main(["sweep", "gibbs", *WORDS, "--steps", "3", "--beta", "0.5,1", "--out", "runs/sweep"]) == 0
         patch.setattr("qnat.experiment.loop.iterate.Pace.length", lambda _self, first, remaining: min(10, remaining))
         with pytest.raises(KeyboardInterrupt):
-            GibbsSpec(**SMALL, steps=50, every=5).run("runs/stopped", callbacks=[Stops(2)])
+            GibbsSpec(**SMALL, steps=50, every=5).run("runs/stopped", callbacks=[stops(2)])
     (folder / "runs" / "broken").mkdir()
     (folder / "runs" / "broken" / "run.json").write_text("{")
     (folder / "runs" / "odd").mkdir()

@@ -66,7 +66,7 @@ def test_a_measure_that_is_seldom_recorded_ends_a_run_where_it_is():
     assert run(Descent(), SGD, steps=100, seed=0, every=7, tolerance=1e-2).steps % 7 == 0
 
 
-def test_without_an_exact_measure_the_slope_of_the_loss_ends_it(paced, tmp_path):
+def test_without_an_exact_measure_the_slope_of_the_loss_ends_it(paced, stops, tmp_path):
     task = Descent(measured=False)
     found = run(task, SGD, steps=2000, seed=0, tolerance=1e-6)
     assert 40 <= found.steps < 2000
@@ -80,21 +80,9 @@ def test_without_an_exact_measure_the_slope_of_the_loss_ends_it(paced, tmp_path)
     # chunks, and a process that dies in between, change nothing
     paced(7)
 
-    class Dies:
-        def started(self, record, task, step):
-            self.left = 3
-
-        def recorded(self, rows):
-            self.left -= 1
-            if not self.left:
-                raise KeyboardInterrupt
-
-        def ended(self, run):
-            pass
-
     options = {"steps": 2000, "seed": 0, "tolerance": 1e-6, "out": tmp_path}
     with pytest.raises(KeyboardInterrupt):
-        run(task, SGD, **options, callbacks=[Dies()])
+        run(task, SGD, **options, callbacks=[stops(3)])
     same(run(task, SGD, **options, resume=True), found)
 
 

@@ -133,26 +133,8 @@ def _forge(path: pathlib.Path, number: int, value: Any, seal: bool) -> None:
         path.write_text(json.dumps(rest))
 
 
-class Stops:
-    """Stops a run after some chunks."""
-
-    def __init__(self, chunks: int) -> None:
-        self.left = chunks
-
-    def started(self, record, task, step):
-        pass
-
-    def recorded(self, rows):
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-
-    def ended(self, run):
-        pass
-
-
 @pytest.fixture(scope="module")
-def whole(answer, tmp_path_factory) -> Iterator[pathlib.Path]:
+def whole(answer, stops, tmp_path_factory) -> Iterator[pathlib.Path]:
     """A run in r, one in u that was stopped, and a sweep in s; figures are not drawn, here and later."""
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
@@ -170,7 +152,7 @@ def whole(answer, tmp_path_factory) -> Iterator[pathlib.Path]:
                 "qnat.experiment.loop.iterate.Pace.length", lambda _self, _first, remaining: min(10, remaining)
             )
             with pytest.raises(KeyboardInterrupt):
-                GibbsSpec(n=2, layers=1, optimizer="sgd", steps=50).run("u", callbacks=[Stops(2)])
+                GibbsSpec(n=2, layers=1, optimizer="sgd", steps=50).run("u", callbacks=[stops(2)])
         (folder / "outside").write_text("precious")
         yield folder
         jax.config.update("jax_compilation_cache_dir", before[0])

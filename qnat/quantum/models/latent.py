@@ -42,7 +42,7 @@ def _starting_spread(circuit: Circuit) -> float:
     near the identity, the nearer the deeper it is, so that its layers add up to the same turn: in a scrambled frame it
     ends on a floor that a shallower one does not have.
     """
-    dimension = frame_dimension(min(circuit.n, 30), is_real=is_real(circuit))
+    dimension = frame_dimension(circuit.n, is_real=is_real(circuit))
     depth = circuit.num_angles / (3 * circuit.n)  # layers of three angles a wire
     return 0.1 if circuit.num_angles >= dimension else 0.25 / math.sqrt(max(depth, 1))
 

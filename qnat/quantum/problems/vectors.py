@@ -46,10 +46,10 @@ class VectorThermalTask(Task):
     units = types.MappingProxyType(
         {
             "relative_entropy_error": "nats",
-            "energy": "energy",
-            "energy_error": "energy",
+            "energy": "units of H",
+            "energy_error": "units of H",
             "entropy": "nats",
-            "free_energy": "energy",
+            "free_energy": "units of H",
             "beta_free_energy": "nats",
             "loss": "nats",
         }
