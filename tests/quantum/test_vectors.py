@@ -69,7 +69,7 @@ def test_value_and_gradient_have_no_bias(name, strings):
 
     @jax.jit
     def both():
-        task = VectorThermalTask(model, energies, BETA, strings=2, metric_strings=2)
+        task = VectorThermalTask(model, energies, BETA, strings=2)
         drawn = all_signs(model, params, strings)
         slopes = task.free_energy.slopes(params, drawn)
         wanted = model.frame(params).free_energy_and_grad(energies.matrix(), BETA)
@@ -140,7 +140,7 @@ def test_at_an_optimum_the_estimate_has_no_noise_and_its_own_derivative_has():
 
 def test_the_trial_of_a_step_is_judged_with_the_slope_of_the_gradient():
     model, params = a_point(CIRCUITS["real"])
-    task = VectorThermalTask(model, tfim(1, 3), BETA, strings=2, vectors=2, metric_strings=2)
+    task = VectorThermalTask(model, tfim(1, 3), BETA, strings=2, vectors=2)
 
     @jax.jit
     def slopes():
@@ -155,7 +155,7 @@ def test_the_trial_of_a_step_is_judged_with_the_slope_of_the_gradient():
 
 def test_it_is_a_task():
     model, _ = a_point(CIRCUITS["real"])
-    task = VectorThermalTask(model, tfim(1, 3), BETA, strings=2, vectors=2, metric_strings=2)
+    task = VectorThermalTask(model, tfim(1, 3), BETA, strings=2, vectors=2)
     laws.check_task(task, key=jax.random.key(0), has_loss=False)
 
 
@@ -168,7 +168,7 @@ def test_what_is_evaluated_is_near_the_dense_task_within_its_errors():
     @jax.jit
     def both():
         dense = ThermalTask(model, energies, BETA)
-        task = VectorThermalTask(model, energies, BETA, strings=6, metric_strings=2, observables=True)
+        task = VectorThermalTask(model, energies, BETA, strings=6, observables=True)
         exact = thermal_observables(*model.spectrum(params), energies.matrix(), BETA)
         found = {name: each.value for name, each in task.artifacts(params).items()}
         return task.evaluate(params), dense.evaluate(params), found, exact
@@ -202,12 +202,12 @@ def test_what_vectors_cannot_do_is_refused():
     with pytest.raises(ValueError, match="There are 8 bit strings of 3 qubits; got 9"):
         VectorThermalTask(model, tfim(1, 3), 1.0, strings=9)
     with pytest.raises(ValueError, match="at least two vectors"):
-        VectorThermalTask(model, tfim(1, 3), 1.0, strings=2, metric_strings=2, vectors=1)
+        VectorThermalTask(model, tfim(1, 3), 1.0, strings=2, vectors=1)
     with pytest.raises(ValueError, match="WY/2 <= SLD <= WY"):
         VectorMetric(model, "sld")
     with pytest.raises(ValueError, match="The model has 3 qubits and the Hamiltonian 4"):
         VectorThermalTask(model, tfim(1, 4), 1.0)
-    task = VectorThermalTask(model, tfim(1, 3), 1.0, strings=2, metric_strings=2)
+    task = VectorThermalTask(model, tfim(1, 3), 1.0, strings=2)
     with pytest.raises(ValueError, match="pass key="):
         task.value_and_grad(params)
     with pytest.raises(ValueError, match="pass key="):

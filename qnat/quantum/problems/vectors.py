@@ -1,5 +1,6 @@
 """Variational Gibbs sampling where no density matrix fits: the free energy is estimated from a few vectors."""
 
+import dataclasses
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -76,20 +77,16 @@ class VectorThermalTask(Task):
         strings: int = 64,
         vectors: int = 16,
         metric: Kind = "bkm",
-        metric_strings: int = 8,
-        metric_vectors: int = 2,
-        nodes: int | None = 4,
         products: bool = False,
-        single: bool = True,
         log_z: Reference | None = None,
         observables: bool = False,
     ) -> None:
-        """A task with that many strings and vectors for the loss, and for the metric.
+        """A task with that many strings and vectors for the loss, and an eighth of them for the metric.
 
         Args:
             model: a LatentGibbs. hamiltonian: H on as many qubits. beta: inverse temperature, above zero.
             strings: K ≤ 2^n. vectors: R ≥ 2, which errors need.
-            metric, metric_strings, metric_vectors, nodes, products, single: as of `VectorMetric`.
+            metric, products: kind and products of the `VectorMetric`, whose rows are single-precision numbers.
             log_z: log Tr exp(−βH) and how far it can be trusted, if it is known.
             observables: whether the artifacts have magnetisations and correlations.
         """
@@ -100,16 +97,14 @@ class VectorThermalTask(Task):
             raise ValueError("One qubit needs no vectors; its density matrix has four numbers.")
         if hamiltonian.n != n:
             raise ValueError(f"The model has {n} qubits and the Hamiltonian {hamiltonian.n}; give both the same.")
-        if max(strings, metric_strings) > 2**n or min(strings, metric_strings) < 0:
-            given = f"{strings} for the loss and {metric_strings} for the metric"
-            raise ValueError(f"There are {2**n} bit strings of {n} qubits; got {given}, so ask for fewer.")
-        if vectors < 2 or metric_vectors < 1:
-            raise ValueError(
-                f"A standard error needs at least two vectors, a metric one; got {vectors}, {metric_vectors}."
-            )
+        if not 0 <= strings <= 2**n:
+            raise ValueError(f"There are {2**n} bit strings of {n} qubits; got {strings}, so ask for fewer.")
+        if vectors < 2:
+            raise ValueError(f"A standard error needs at least two vectors; got {vectors}.")
         found = jnp.asarray(beta, float)
         self.free_energy = VectorFreeEnergy(model, real_part(hamiltonian, planes_of(model.circuit)), found)
-        self.geometry = VectorMetric(model, metric, metric_strings, metric_vectors, nodes, products, single)
+        few = min(strings, max(1, strings // 8)), max(1, vectors // 8)
+        self.geometry = VectorMetric(model, metric, *few, nodes=4, products=products, single=True)
         known = log_z or Reference(jnp.nan, "", jnp.nan)
         self.log_z, self.log_z_error = jnp.asarray(known.value, float), jnp.asarray(known.tolerance, float)
         self.source, self.strings, self.vectors, self.observables = known.source, strings, vectors, observables
@@ -164,8 +159,7 @@ class VectorThermalTask(Task):
 
     def metric(self, kind: Any = "bkm") -> AbstractMetric:
         """The metric of that kind, of as many strings and vectors as the task's own."""
-        own = self.geometry
-        return VectorMetric(self.model, kind, own.strings, own.vectors, own.nodes, own.products, own.single)
+        return dataclasses.replace(self.geometry, kind=kind)
 
     @eqx.filter_jit
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:

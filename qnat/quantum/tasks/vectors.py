@@ -130,8 +130,6 @@ def vector_task(spec: Any, family: Any, operator: Any) -> Any:
         strings=spec.strings,
         vectors=spec.vectors,
         metric=spec.metric or "bkm",
-        metric_strings=min(spec.strings, max(1, spec.strings // 8)),
-        metric_vectors=max(1, spec.vectors // 8),
         products=not rows_fit(spec, family.circuit.num_angles),
         log_z=log_z(spec, operator),
         observables=spec.observables,
