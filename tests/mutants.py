@@ -316,7 +316,7 @@ MUTANTS = (
         "qnat/experiment/store/seal.py",
         "if is_sealed(document) and document.get(SEAL) != _checksum(rest):",
         "if False:",
-        "tests/experiment/test_damage.py",
+        "tests/experiment/test_folders.py",
     ),
     Mutant(
         "a checkpoint trusts its log",
