@@ -78,19 +78,34 @@ class BlockDiagonal(lx.AbstractLinearOperator):
 
 
 _BLOCK = 256  # rows; a smaller product is as fast in one piece
+_STRIP = 4096  # columns; a product of longer rows runs from memory, up to twice slower than strip by strip
 
 
-def gram(rows: Float[Array, "P m"]) -> Float[Array, "P P"]:
+def gram(rows: Float[Array, "P m"], scale: Float[Array, " m"] | None = None) -> Float[Array, "P P"]:
+    """RRᵀ of real rows, their columns times `scale` first: strip by strip, one triangle of blocks of each."""
+    length = rows.shape[1]
+
+    def strip(start: Int[Array, ""] | int, width: int) -> Float[Array, "P P"]:
+        columns = jax.lax.dynamic_slice_in_dim(rows, start, width, axis=1)
+        if scale is not None:
+            columns *= jax.lax.dynamic_slice_in_dim(scale, start, width)
+        return _triangle(columns)
+
+    whole = length // _STRIP
+    total = strip(whole * _STRIP, length % _STRIP)
+    if not whole:
+        return total
+    return jax.lax.fori_loop(0, whole, lambda i, total: total + strip(i * _STRIP, _STRIP), total)
+
+
+def _triangle(rows: Float[Array, "P m"]) -> Float[Array, "P P"]:
     """RRᵀ by one triangle of blocks: half the work, which XLA has no routine for."""
     count = len(rows)
     if count <= _BLOCK:
         return rows @ rows.T
     first, second = rows[: count // 2], rows[count // 2 :]
     across = first @ second.T
-    return jnp.block([[gram(first), across], [across.T, gram(second)]])
-
-
-_STRIP = 1024  # columns; the product of a few very long rows runs from memory, three times slower than strip by strip
+    return jnp.block([[_triangle(first), across], [across.T, _triangle(second)]])
 
 
 class Gram(lx.AbstractLinearOperator):
@@ -110,17 +125,7 @@ class Gram(lx.AbstractLinearOperator):
         return self.product.mv(vector)
 
     def as_matrix(self) -> Float[Array, "P P"]:
-        rows = self.rows()
-        count, length = rows.shape
-        if length <= _STRIP or length % _STRIP:
-            return gram(rows)
-        strips = rows.reshape(count, -1, _STRIP)
-
-        def add(strip: Int[Array, ""], total: Float[Array, "P P"]) -> Float[Array, "P P"]:
-            columns = jax.lax.dynamic_index_in_dim(strips, strip, axis=1, keepdims=False)
-            return total + columns @ columns.T
-
-        return jax.lax.fori_loop(0, length // _STRIP, add, jnp.zeros((count, count), rows.dtype))
+        return gram(self.rows())
 
     def transpose(self) -> "Gram":
         return self

@@ -80,9 +80,8 @@ def test_rectangular_blocks():
     assert not lx.is_symmetric(operator)
 
 
-@pytest.mark.parametrize("length", [7, 3 * 1024])  # one product, and strip by strip
-def test_gram_is_an_operator_to_lineax(length):
-    rows = np.random.default_rng(0).normal(size=(5, length))
+def test_gram_is_an_operator_to_lineax():
+    rows = np.random.default_rng(0).normal(size=(5, 7))
     matrix = rows @ rows.T
     like = {"a": np.zeros(2), "b": np.zeros((3, 1))}
 
@@ -138,3 +137,11 @@ def test_damping_keeps_single_precision():
 def test_a_triangle_of_blocks_is_the_whole_product(count):
     rows = np.random.default_rng(count).normal(size=(count, 3))
     np.testing.assert_allclose(jax.jit(gram)(rows), rows @ rows.T, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("length", [4096, 2 * 4096 + 5])
+def test_strips_of_columns_are_the_whole_product(length):
+    rng = np.random.default_rng(length)
+    rows, scale = rng.normal(size=(3, length)), rng.normal(size=length)
+    scaled = rows * scale
+    np.testing.assert_allclose(jax.jit(gram)(rows, scale), scaled @ scaled.T, rtol=1e-12, atol=1e-12)

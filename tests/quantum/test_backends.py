@@ -10,9 +10,10 @@ import pytest
 
 from qnat.quantum.backends import Statevector, statevector
 from qnat.quantum.backends.laws import check_backend, dense_unitary, random_circuit
-from qnat.quantum.circuits.ansatz import ANSATZE, ansatz, hea
+from qnat.quantum.circuits.ansatz import ANSATZE, ansatz, hea, real
 from qnat.quantum.circuits.circuit import Circuit, cnot, phase, rotation
 from qnat.quantum.engine import frames
+from qnat.quantum.engine.frames import antisymmetric, once
 
 
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
@@ -61,11 +62,13 @@ def test_real_ansatz_is_real_and_precision_follows_the_angles():
     assert dtype_of("hea_ring", jnp.float32) == jnp.complex64
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_frames_are_logarithmic_derivatives(seed):
-    circuit = random_circuit(3, 7, 2, seed)
-    angles = np.random.default_rng(seed).normal(size=circuit.num_angles)
+@pytest.mark.parametrize("circuit", [*(random_circuit(3, 7, 2, seed) for seed in range(4)), real(3, 2), real(1, 2)])
+def test_frames_are_logarithmic_derivatives(circuit):
+    angles = np.random.default_rng(circuit.num_angles).normal(size=circuit.num_angles)
     basis, rotations = map(np.asarray, frames(circuit, angles))
+    if rotations.ndim == 4:
+        rotations, pairs = np.asarray(antisymmetric(rotations)), rotations
+        np.testing.assert_allclose(once(rotations), pairs, atol=1e-15)
     np.testing.assert_allclose(basis, dense_unitary(circuit, angles), atol=1e-14)
     step = 1e-6
     for k in range(circuit.num_angles):
@@ -95,7 +98,7 @@ def test_empty_and_fixed_circuits():
     assert identity.num_angles == 0
     np.testing.assert_array_equal(statevector.unitary(identity, np.zeros(0)), np.eye(4))
     _, rotations = frames(identity, np.zeros(0))
-    assert rotations.shape == (0, 4, 4)
+    assert rotations.shape == (0, 2, 2, 2)
     bell = Circuit(2, (cnot(0, 1),), layers=1)
     np.testing.assert_array_equal(frames(bell, np.zeros(0))[0], dense_unitary(bell, np.zeros(0)).real)
 

@@ -86,15 +86,15 @@ def _circuit_block(frame: Frame, counts: Float[Array, " d"]) -> Float[Array, "P 
     """Σ_xy (n_x − n_y)/N (log p_x − log p_y) Re(conj W_k W_l)[x, y]: the bitstrings' mean, symmetrised in x and y."""
     drawn = counts / jnp.sum(counts)
     weights = (drawn[:, None] - drawn) * (frame.log_p[:, None] - frame.log_p)
-    rows = frame.rotations.reshape(-1, counts.size**2)
+    rows = frame.matrices.reshape(-1, counts.size**2)
     return (rows * weights.ravel()) @ rows.T
 
 
 def _circuit_error(frame: Frame, counts: Float[Array, " d"]) -> Float[Array, "P P"]:
     """From the spread of the contributions of single bitstrings."""
     shots = jnp.sum(counts)
-    turned = frame.rotations.mT
-    parts = jnp.concatenate([frame.rotations - turned, frame.rotations + turned], axis=2) / 2  # Re W and Im W, or less
+    turned = frame.matrices.mT
+    parts = jnp.concatenate([frame.matrices - turned, frame.matrices + turned], axis=2) / 2  # Re W and Im W, or less
     gaps = frame.log_p[:, None] - frame.log_p  # E_y − E_x
     gaps = jnp.concatenate([gaps, gaps], axis=1)
 

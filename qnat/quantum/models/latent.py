@@ -8,7 +8,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
-import numpy as np
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
 from qnat.geometry.hermitian import dot
@@ -23,6 +22,7 @@ from ..backends.statevector import unitary
 from ..circuits.circuit import Circuit
 from ..circuits.sizes import frame_dimension
 from ..engine import frames
+from ..engine.frames import antisymmetric, once
 from ..engine.lowering import is_real
 from .energies import NetworkEnergy
 
@@ -166,34 +166,26 @@ class LatentGibbs(eqx.Module):
         return Frame(self, params["latent"], log_p, basis, rotations)
 
 
-def _halves(matrices: Float[Array, "... d d"]) -> tuple[Float[Array, "... d/2 d/2"], Float[Array, "... d/2 d/2"]]:
-    """Each pair of different indices once: the upper right block, and a triangle of either block on the diagonal."""
-    h = matrices.shape[-1] // 2
-    low = np.tri(h, h, -1, dtype=bool)
-    upper, lower = matrices[..., :h, :h], matrices[..., h:, h:]
-    # the diagonals, zero in an antisymmetric matrix, would stand twice; one of them stands once
-    return matrices[..., :h, h:], jnp.where(low, upper, lower)
-
-
-def _weighted_gram(rotations: Float[Array, "P a b"], weights: Float[Array, "a b"]) -> Float[Array, "P P"]:
-    """Σ w² Rₖ Rₗ."""
-    return gram((rotations * weights).reshape(len(rotations), weights.size))
-
-
 class Frame(eqx.Module):
     """A LatentGibbs at one point, seen from its eigenframe.
 
     Attributes:
         model, latent: the model, and its latent parameters.
         log_p: (d,) log-eigenvalues. basis: (d, d) U.
-        rotations: (P, d, d) Re A + Im A of the frame generators dU = U A dφ.
+        rotations: (P, d, d) Re A + Im A of the frame generators dU = U A dφ; of a real circuit, where they are
+        antisymmetric, half of them as `engine.frames.once` keeps it, (P, 2, d/2, d/2).
     """
 
     model: LatentGibbs
     latent: Float[Array, " T"]
     log_p: Float[Array, " d"]
     basis: Inexact[Array, "d d"]
-    rotations: Float[Array, "P d d"]
+    rotations: Float[Array, "P d d"] | Float[Array, "P 2 d/2 d/2"]
+
+    @property
+    def matrices(self) -> Float[Array, "P d d"]:
+        """Re A + Im A, whole."""
+        return antisymmetric(self.rotations) if self.rotations.ndim == 4 else self.rotations
 
     @jax.jit
     def free_energy_and_grad(
@@ -206,9 +198,12 @@ class Frame(eqx.Module):
         value = p @ local
         # With Q[x, y] = (p_y − p_x) (βU†HU)[y, x] skew-Hermitian, Re Σ A∘Q = Σ R∘(Re Q − Im Q).
         weighted = (p[None, :] - p[:, None]) * rotated.T
+        weighted = weighted.real - weighted.imag
+        if self.rotations.ndim == 4:
+            weighted = once(weighted - weighted.T)
         return value, {
             "latent": self.model.latent_gradient(self.latent, -p * (local - value)),
-            "angles": jnp.einsum("kxy,xy->k", self.rotations, weighted.real - weighted.imag),
+            "angles": self.rotations.reshape(-1, weighted.size) @ weighted.ravel(),
         }
 
     @functools.partial(jax.jit, static_argnames="kind")
@@ -220,11 +215,9 @@ class Frame(eqx.Module):
         """
         p = jnp.exp(self.log_p)
         weights = jnp.sqrt(rotation_weights(kernel(kind), self.log_p))
-        if jnp.iscomplexobj(self.basis):
-            angles = _weighted_gram(self.rotations, weights)
-        else:  # antisymmetric: half of the entries say everything
-            parts = zip(_halves(self.rotations), _halves(weights), strict=True)
-            angles = 2 * functools.reduce(jnp.add, (_weighted_gram(*part) for part in parts))
+        if self.rotations.ndim == 4:
+            weights = once(jnp.sqrt(2) * weights)
+        angles = gram(self.rotations.reshape(-1, weights.size), weights.ravel())
         return BlockDiagonal(
             {
                 "latent": self.model.latent.covariance(-self.latent, p),

@@ -165,5 +165,5 @@ class SampledThermalTask(Task):
 def _slopes(frame: Frame, rotated: Inexact[Array, "d d"]) -> Float[Array, "P d"]:
     """∂ₖh(x) = 2 Re Σ_y ⟨x|U†HU|y⟩ Aₖ[y, x] for every bitstring; Re A and Im A are the odd and even part of R."""
     real, imaginary = rotated.real, jnp.imag(rotated)
-    turned = jnp.einsum("xy,kyx->kx", real - imaginary, frame.rotations)
-    return turned - jnp.einsum("xy,kxy->kx", real + imaginary, frame.rotations)
+    turned = jnp.einsum("xy,kyx->kx", real - imaginary, frame.matrices)
+    return turned - jnp.einsum("xy,kxy->kx", real + imaginary, frame.matrices)
