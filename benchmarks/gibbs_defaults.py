@@ -83,7 +83,7 @@ def cells() -> list[Cell]:
     found += [Cell(6, "LiH", b, 3, 60, 30, LIH) for b in (2.0, 20.0)]
     found += [Cell(6, "random 3-local", b, 3, 60, 60, RANDOM) for b in (0.5, 2.0)]
     found += [
-        Cell(8, s, b, 3, 60, 90, w) for s, w in {"Ising ring": RING, "Ising chain": {}}.items() for b in (1.0, 2.0)
+        Cell(8, s, b, 3, 60, 90, w) for s, w in {"Ising ring": RING, "Ising chain": {}}.items() for b in (0.5, 1.0, 2.0)
     ]
     eight = {"XXZ, Δ = 0.5": XXZ, "Hubbard": {"hamiltonian": "hubbard"}, "Ising 2 × 4": {"rows": 2, "columns": 4}}
     found += [Cell(8, s, 0.5, 1, 60, 90, w) for s, w in eight.items()]

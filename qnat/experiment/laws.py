@@ -82,8 +82,8 @@ def _facts(task: Task, batch: Any, key: PRNGKeyArray, has_loss: bool) -> dict[st
 
 def _sweep(task: Task, params: PyTree[Array], batch: Any, key: PRNGKeyArray, move: PyTree[Array]) -> Float[Array, ""]:
     """How far value, gradient and metric of `linearise` are from those of the two doors, relative to their size."""
-    one, two = task.linearise(params, batch, key)[:3], Task.linearise(task, params, batch, key)
-    found, wanted = (jax.tree.leaves((value, slope, operator.mv(move))) for value, slope, operator in (one, two))
+    one, two = task.linearise(params, batch, key), Task.linearise(task, params, batch, key)
+    found, wanted = (jax.tree.leaves((at.value, at.gradient, at.metric.mv(move))) for at in (one, two))
     pairs = zip(found, wanted, strict=True)
     errors = [jnp.max(jnp.abs(a - b), initial=0) / (1 + jnp.max(jnp.abs(b), initial=0)) for a, b in pairs]
     return jnp.max(jnp.stack(errors))

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from qnat.inference.process import Linearised
+
 from .errors import RefusedError
 from .measures import Artifact, Measure, Panel
 
@@ -57,13 +59,13 @@ class Task(eqx.Module):
     ) -> tuple[Float[Array, ""], PyTree[Array]]:
         """The loss and its gradient (or an honest estimate of either) in the shape of `params`."""
 
-    def linearise(self, params: PyTree[Array], batch: Any = None, key: PRNGKeyArray | None = None) -> tuple[Any, ...]:
+    def linearise(self, params: PyTree[Array], batch: Any = None, key: PRNGKeyArray | None = None) -> Linearised:
         """Value, gradient and the metric of the default geometry, for models in which one sweep gives all three.
 
-        A task whose value is an estimate may add a function of parameters, by which the trials of this step are judged.
+        A task whose value is an estimate may add what the trials of this step are judged by.
         """
         geometry = next(iter(self.metrics.values()))
-        return *self.value_and_grad(params, batch, key), geometry.at(params, batch, key=key)
+        return Linearised(*self.value_and_grad(params, batch, key), geometry.at(params, batch, key=key))
 
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
         """Scalars worth a curve, by name."""

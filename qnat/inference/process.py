@@ -5,17 +5,31 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import lineax as lx
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 Scalar = Float[Array, ""]
 ValueAndGrad = Callable[[PyTree[Array], Any, PRNGKeyArray | None], tuple[Scalar, PyTree[Array]]]
 """(params, batch, key) ↦ (value, gradient), as `qnat.experiment.Task.value_and_grad`."""
-Linearise = Callable[[PyTree[Array], Any, PRNGKeyArray | None], tuple[Any, ...]]
-"""(params, batch, key) ↦ (value, gradient, metric as a lineax operator), as `qnat.experiment.Task.linearise`.
 
-A fourth may follow: a function of parameters that a trial is judged by instead of the value.
-"""
+
+class Linearised(NamedTuple):
+    """An objective at one point, seen by a natural gradient.
+
+    Attributes:
+        value, gradient: there. metric: a lineax operator on trees like the parameters.
+        judge: params ↦ the value by which a trial of this step is judged; None for the objective itself.
+    """
+
+    value: Scalar
+    gradient: PyTree[Array]
+    metric: lx.AbstractLinearOperator
+    judge: Callable[[PyTree[Array]], Scalar] | None = None
+
+
+Linearise = Callable[[PyTree[Array], Any, PRNGKeyArray | None], Linearised]
+"""(params, batch, key) ↦ what is there, as `qnat.experiment.Task.linearise`."""
 
 
 class Info(NamedTuple):
@@ -70,8 +84,8 @@ class _Descent(eqx.Module):
         if self.linearise is None:
             value, grads = self.value_and_grad(params, batch, key)
         else:
-            value, grads, extra["operator"], *judge = self.linearise(params, batch, key)
-            extra["value_fn"] = judge[0] if judge else extra["value_fn"]
+            value, grads, extra["operator"], judge = self.linearise(params, batch, key)
+            extra["value_fn"] = judge or extra["value_fn"]
         updates, inner = optax.with_extra_args_support(self.optimizer).update(
             grads,
             inner,

@@ -151,6 +151,19 @@ def real_part(hamiltonian: PauliSum, planes: int) -> PauliSum:
     return PauliSum(hamiltonian.coefficients[kept], tuple(hamiltonian.strings[i] for i in kept))
 
 
+def _pulled(
+    pull: Callable[..., tuple[Array, Array]], images: Float[Array, "batch d planes"], weights: Float[Array, " batch"]
+) -> tuple[Float[Array, " P"], Float[Array, "batch d planes"]]:
+    """The weighted sum of what images pull back to the angles, and what each pulls back to its state, in one pull.
+
+    Floating-point numbers bear a state's weight and its inverse; none is so small that this would fail, and a weight of
+    zero is replaced by one that no sum notices.
+    """
+    scale = jnp.maximum(weights, jnp.sqrt(jnp.finfo(images.dtype).tiny))[:, None, None]
+    slope, back = pull(scale * images)
+    return slope, back / scale
+
+
 class VectorFreeEnergy(eqx.Module):
     """F = β⟨H⟩ − S of a `LatentGibbs`, and its gradient, estimated by strings and vectors.
 
@@ -219,11 +232,10 @@ class VectorFreeEnergy(eqx.Module):
         weight = present * p[strings]
         image = self.beta * self.hamiltonian.apply_planes(states)
         levels = jnp.sum(states * image, axis=(1, 2))
-        slope, _ = pull(2 * weight[:, None, None] * image)
-        back = pull(image)[1]
+        slope, back = _pulled(pull, image, weight)
         weighted = back * (present[:, None] * twice * (p[strings][:, None] - p))[..., None]
         quiet, _ = pull(run(circuit, params["angles"], weighted))
-        return Parts(weight @ levels, weight * levels, quiet, slope)
+        return Parts(weight @ levels, weight * levels, quiet, 2 * slope)
 
     def _vector(
         self,
@@ -238,9 +250,8 @@ class VectorFreeEnergy(eqx.Module):
         start = as_planes(jnp.stack([root * signs, signs]), planes)
         states, pull = jax.vjp(lambda angles, start: run(circuit, angles, start), params["angles"], start)
         image = self.beta * self.hamiltonian.apply_planes(states)
-        both = pull(image)[1]
-        slope, _ = pull(2 * image.at[1].set(0))
+        slope, both = _pulled(pull, image, jnp.array([1.0, 0.0]))
         excess = both[0] + root[:, None] * both[1] + as_planes((known * signs)[None], planes)[0]
         excess = excess * outside[:, None]
         quiet, _ = pull(run(circuit, params["angles"], jnp.stack([excess, -root[:, None] * excess])))
-        return Parts(jnp.sum(states[0] * image[0]), root * signs * both[0, :, 0], quiet, slope)
+        return Parts(jnp.sum(states[0] * image[0]), root * signs * both[0, :, 0], quiet, 2 * slope)

@@ -8,7 +8,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import lineax as lx
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray, PyTree
 
 from qnat.experiment.measures import Artifact, Measure, Panel
@@ -17,6 +16,7 @@ from qnat.geometry.distances import fidelity_from_spectra, trace_distance_from_s
 from qnat.geometry.divergence import relative_entropy_from_spectra
 from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.mirror import AbstractMirrorMap
+from qnat.inference.process import Linearised
 
 from ..exact.dense import thermal
 from ..methods.observables import thermal_observables
@@ -98,14 +98,13 @@ class ThermalTask(Task):
         return jax.value_and_grad(self.model.free_energy)(params, self.hamiltonian, self.beta)
 
     @eqx.filter_jit
-    def linearise(
-        self, params: PyTree[Array], batch: None = None, key: PRNGKeyArray | None = None
-    ) -> tuple[Float[Array, ""], PyTree[Array], lx.AbstractLinearOperator]:
+    def linearise(self, params: PyTree[Array], batch: None = None, key: PRNGKeyArray | None = None) -> Linearised:
         """Free energy, gradient and BKM metric; of a LatentGibbs from one sweep over the circuit."""
         if not isinstance(self.model, LatentGibbs):
             return super().linearise(params, batch, key)
         frame = self.model.frame(params)
-        return *frame.free_energy_and_grad(self.hamiltonian, self.beta), frame.metric("bkm")
+        value, gradient = frame.free_energy_and_grad(self.hamiltonian, self.beta)
+        return Linearised(value, gradient, frame.metric("bkm"))
 
     @property
     def metrics(self) -> Mapping[str, AbstractMetric]:

@@ -14,6 +14,7 @@ from qnat.experiment.errors import RefusedError
 from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Reference, Task
 from qnat.geometry.metric import AbstractMetric, EuclideanMetric
+from qnat.inference.process import Linearised
 
 from ..methods.state import ThermalState
 from ..methods.vector_metric import METRIC, Kind, VectorMetric
@@ -135,7 +136,7 @@ class VectorThermalTask(Task):
         slopes = self.free_energy.slopes(params, drawn)
         return self.free_energy.value(params, drawn).value, {k: part.value for k, part in slopes.gradient.items()}
 
-    def linearise(self, params: Params, batch: None = None, key: PRNGKeyArray | None = None) -> tuple[Any, ...]:
+    def linearise(self, params: Params, batch: None = None, key: PRNGKeyArray | None = None) -> Linearised:
         """Value, gradient and metric, and what judges a trial: its value on the vectors of the step, corrected.
 
         The estimate has another derivative by the angles than the gradient, which would drown small decreases in
@@ -150,7 +151,7 @@ class VectorThermalTask(Task):
             return value - excess @ (trial["angles"] - params["angles"])
 
         gradient = {name: part.value for name, part in slopes.gradient.items()}
-        return slopes.value.value, gradient, self.geometry.at(params, key=key), judge
+        return Linearised(slopes.value.value, gradient, self.geometry.at(params, key=key), judge)
 
     @property
     def metrics(self) -> Mapping[str, AbstractMetric]:
