@@ -111,10 +111,10 @@ def window_matrices(plan: Plan, angles: Float[Array, " P"]) -> Float[Array, "T c
     if depth > 1:
         layers = jnp.matmul(layers, jnp.asarray(_reorderings(plan.program), layers.dtype))
     v = _product(layers, _multiply_real if plan.planes == 2 else jnp.matmul)
-    return _rows(v[:, :size], v[:, size:]) if plan.planes == 2 else v.mT
+    return rows_of(v[:, :size], v[:, size:]) if plan.planes == 2 else v.mT
 
 
-def _rows(real: Float[Array, "... K K"], imag: Float[Array, "... K K"]) -> Float[Array, "... 2K 2K"]:
+def rows_of(real: Float[Array, "... K K"], imag: Float[Array, "... K K"]) -> Float[Array, "... 2K 2K"]:
     """The matrix that multiplies rows of interleaved real and imaginary parts from the right."""
     real, imag = real.mT, imag.mT  # out[i] = Σ_j V[i, j] in[j]
     rows = jnp.stack([jnp.stack([real, imag], -1), jnp.stack([-imag, real], -1)], -3)
@@ -127,4 +127,4 @@ def layer_rows(
     """Every layer and the reordering of wires before it, as matrices that rows of a window pass through in turn."""
     layers = _layers(plan.program, angles, plan.planes)
     orders = np.kron(np.swapaxes(_reorderings(plan.program), -1, -2), np.eye(plan.planes))
-    return _rows(layers.real, layers.imag) if plan.planes == 2 else layers.mT, orders
+    return rows_of(layers.real, layers.imag) if plan.planes == 2 else layers.mT, orders

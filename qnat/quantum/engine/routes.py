@@ -31,12 +31,18 @@ class Route(NamedTuple):
     bounds: Int[np.ndarray, " T+1"]
 
     @property
+    def windows(self) -> Int[np.ndarray, " R"]:
+        """The window of every row."""
+        turn = np.repeat(np.arange(len(self.bounds) - 1), np.diff(self.bounds))
+        return np.where(turn < self.meet, turn, len(self.bounds) - 2 + self.meet - turn)
+
+    @property
     def most(self) -> int:
         """Rows of the window that has most of them."""
         return int(np.diff(self.bounds).max(initial=0))
 
 
-class _Steps(NamedTuple):
+class Steps(NamedTuple):
     """What states pass through: W_t, gathers before every window and at the end, and what comes before a layer."""
 
     matrices: Float[Array, "T a a"]
@@ -61,7 +67,7 @@ def route_of(plan: Plan, meet: int) -> Route:
     return Route(meet, where, window[order], rank[row.reshape(-1)], where.angle[np.sort(first)], bounds)
 
 
-def stacked_steps(plan: Plan, angles: Float[Array, " P"]) -> _Steps:
+def stacked_steps(plan: Plan, angles: Float[Array, " P"]) -> Steps:
     """The steps of both ways, stacked."""
     tables: list[Int[Array, "T+1 N"]] = []
     for inverse in (False, True):
@@ -71,8 +77,8 @@ def stacked_steps(plan: Plan, angles: Float[Array, " P"]) -> _Steps:
     there, back = tables
     layers, orders = layer_rows(plan, angles)
     if layers.shape[1] == 1:  # the first layer has its wires as they come
-        return _Steps(layers[:, 0], there, back, layers)
+        return Steps(layers[:, 0], there, back, layers)
     swaps = jnp.asarray(orders, layers.dtype)
     through = lax.associative_scan(jnp.matmul, swaps @ layers, axis=1)
     before = jnp.concatenate([swaps[:, :1], through[:, :-1] @ swaps[:, 1:]], axis=1)
-    return _Steps(through[:, -1], there, back, before)
+    return Steps(through[:, -1], there, back, before)
