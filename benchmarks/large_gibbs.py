@@ -2,7 +2,7 @@
 
 Open transverse-field Ising chains (J = h = 1) with free-fermion circuits against free fermions, and XXZ chains (Δ = ½)
 with generic real circuits against typicality. Every run has a process of its own and ends after its minutes; a run that
-is in the results already is not made again. Writes benchmarks/results/large_gibbs.json.
+is in the results already is not made again. Writes benchmarks/results/large_gibbs.json and the table of docs/large.md.
 """
 
 import argparse
@@ -59,6 +59,22 @@ def measure(name: str) -> dict[str, float]:
     }
 
 
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """The results as markdown, in the order of the runs."""
+    lines = ["| system | n | β | angles | steps | minutes | D at the start | D | memory, GB |", "|" + "---|" * 9]
+    for name, (words, _) in RUNS.items():
+        if (row := rows.get(name)) is None:
+            continue
+        system = "XXZ, Δ = 0.5" if words["hamiltonian"] == "xxz" else "Ising chain"
+        reached = f"{row['relative_entropy']:.1e} ± {row['relative_entropy_error']:.0e}"
+        lines.append(
+            f"| {system} | {words['n']} | {words.get('beta', 1.0):g} | {row['angles']} | {row['steps']} | "
+            f"{row['seconds'] / 60:.1f} | {row['relative_entropy_start']:.1f} | {reached} | "
+            f"{row['peak_bytes'] / 1e9:.1f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
 def main() -> None:
     """Says how long it will take, makes the runs that are missing, and writes after every one of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -79,6 +95,10 @@ def main() -> None:
         document["rows"][name] = {"machine": machine, **json.loads(found.stdout)}
         OUT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         print(name, document["rows"][name], flush=True)
+    made = "Made by `python benchmarks/large_gibbs.py`, a process a run; minutes are of training, compiling apart."
+    (ROOT / "docs" / "_generated" / "large_gibbs.md").write_text(
+        f"{table(document['rows'])}\n{made}\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 
 from qnat.quantum.tasks.gibbs import GibbsSpec
@@ -32,9 +33,9 @@ def compiled(words: dict[str, int]) -> tuple[int, dict[str, Callable[[], Any]]]:
     task = spec.task()
     process, params = spec.transform(task), task.init(jax.random.key(0))
     state = process.init(params, key=jax.random.key(1))
-    gradient = jax.jit(task.value_and_grad)
+    gradient = eqx.filter_jit(task.value_and_grad)
     sweep = jax.jit(lambda params: task.linearise(params)[:2])
-    matrix = jax.jit(task.linearise)
+    matrix = eqx.filter_jit(task.linearise)
     step = jax.jit(lambda state: process.step(state, None, key=jax.random.key(2)))
     calls: dict[str, Callable[[], Any]] = {
         "gradient": lambda: gradient(params),
