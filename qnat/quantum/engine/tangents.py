@@ -13,45 +13,16 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ..circuits.circuit import Circuit, Gate
+from ..circuits.circuit import Circuit
 from .evolve import States
-from .frames import generators
-from .matrices import kron, rows_of
-from .plan import Plan, make_plan
-from .routes import Route, Steps, route_of, stacked_steps
+from .plan import Plan
+from .routes import Route, Steps, gathered, multiplied, route_of, stacked_steps
+from .turns import planned, turns
 
+_DEEP = 3  # wires of a window for rows of two ways: deep ones save most passes
 _WIDE = 6  # wires of a window for rows that all go back to the input: fewer passes than with five, from 14 wires on
 _CACHED = 2**19  # numbers, single-precision ones two megabytes
 STAGES = 4  # of growth in either direction; more are a little faster to run and slower to compile
-
-
-def _gather(states: States, index: Int[Array, " N"]) -> States:
-    return states.at[:, index].get(mode="promise_in_bounds", unique_indices=True)
-
-
-def _times(states: States, w: Float[Array, "a a"]) -> States:
-    return (states.reshape(-1, w.shape[0]) @ w).reshape(states.shape)
-
-
-def _turns(
-    plan: Plan, route: Route, angles: Float[Array, " P"], before: Float[Array, "T J a a"]
-) -> Float[Array, "R a a"]:
-    """What makes the birth of every row, U≤† (−iG) U≤ inside its window, of the rows of the state at its input."""
-    where, k = route.where, plan.k
-    turned = -1j * generators(plan, where, angles)
-    turned = turned.real if plan.planes == 1 else turned
-    pairs = jnp.zeros((len(turned), 2**k, 2**k), turned.dtype)
-    for below in np.unique(where.below):
-        group = np.flatnonzero(where.below == below)
-        under, above = (jnp.eye(2**count, dtype=turned.dtype) for count in (below, k - 2 - below))
-        pairs = pairs.at[group].set(kron(above, kron(turned[group], under)))
-    rows = rows_of(pairs.real, pairs.imag) if plan.planes == 2 else pairs.mT
-    if before.shape[1] > 1:
-        through = before[route.window, where.layer]
-        rows = through @ rows @ through.mT
-    if len(route.angle) < len(rows):  # operations of a window that share an angle
-        return jnp.zeros((len(route.angle), *rows.shape[1:]), rows.dtype).at[route.row].add(rows)
-    return rows[np.argsort(route.row)]
 
 
 def _births(inputs: States, turns: Float[Array, "B a a"]) -> States:
@@ -76,7 +47,7 @@ def _travel(
         born = lax.dynamic_slice_in_dim(births, start, most)
         # as long for every step, so maybe too long; the next step puts its own rows over the excess
         rows = lax.dynamic_update_slice_in_dim(rows, born, start - int(bounds[0]), 0)
-        return (_gather(_times(rows, w), index) if forwards else _times(_gather(rows, index), w.T)), None
+        return (gathered(multiplied(rows, w), index) if forwards else multiplied(gathered(rows, index), w.T)), None
 
     count = len(matrices)
     for part in np.array_split(np.arange(count), min(STAGES, count)) if count else ():
@@ -92,9 +63,9 @@ def _forwards(steps: Steps, start: Float[Array, "N planes"]) -> tuple[States, Fl
 
     def step(states: States, step: tuple) -> tuple[States, States]:
         w, index = step
-        return _gather(_times(states, w), index), states[0]
+        return gathered(multiplied(states, w), index), states[0]
 
-    return lax.scan(step, _gather(start[None], steps.order[0]), (steps.matrices, steps.order[1:]))
+    return lax.scan(step, gathered(start[None], steps.order[0]), (steps.matrices, steps.order[1:]))
 
 
 def _to_input(
@@ -116,11 +87,11 @@ def _to_input(
 
         def back(i: Int[Array, ""], rows: States) -> States:
             here = at[0] - i
-            moved = _times(_gather(rows, steps.inverse[here]), steps.matrices[here - 1].T)
+            moved = multiplied(gathered(rows, steps.inverse[here]), steps.matrices[here - 1].T)
             return jnp.where((at >= here)[:, None, None], moved, born)  # what is born later waits
 
         # the first window has its wires in an order of its own
-        return _gather(lax.fori_loop(0, at[0], back, born), steps.inverse[0])
+        return gathered(lax.fori_loop(0, at[0], back, born), steps.inverse[0])
 
     return lax.map(block, (blocks, windows)).reshape(-1, *inputs.shape[1:])[:count]
 
@@ -134,7 +105,7 @@ def _sweep(
     state = final[0] if meet == plan.windows else inputs[meet]
     if not len(route.angle):
         return state, jnp.zeros((0, *state.shape), state.dtype)
-    births = _births(inputs[route.windows], _turns(plan, route, angles, steps.before))
+    births = _births(inputs[route.windows], turns(plan, route, angles, steps.before))
     births = jnp.pad(births, ((0, route.most), (0, 0), (0, 0)))  # rows that do not matter
     there = steps.matrices[:meet], steps.order[1 : meet + 1]
     rows = [_travel(births, bounds[: meet + 1], route.most, *there, forwards=True)]
@@ -144,12 +115,6 @@ def _sweep(
         rows.append(_travel(births, bounds[meet : plan.windows], route.most, *back, forwards=False))
         rows.append(births[bounds[plan.windows - 1] : bounds[plan.windows]])
     return state, jnp.concatenate([part for part in rows if len(part)])
-
-
-@functools.lru_cache(maxsize=128)
-def _planned(n: int, block: tuple[Gate, ...], layers: int, width: int = 3) -> Plan:
-    # of four wires, one product takes a whole layer of gates; beyond, deep windows of three wires save most passes
-    return make_plan(Circuit(n, block, layers), n if n <= 4 else width, flat=n <= 4)
 
 
 def _start(plan: Plan, basis: int, dtype: jnp.dtype) -> Float[Array, "N planes"]:
@@ -169,7 +134,7 @@ def tangents(
     if circuit.n == 1:  # as the first of two wires
         state, rows = tangents(Circuit(2, circuit.block, circuit.layers), angles, 2 * basis)
         return state[::2], rows[:, ::2]
-    plan = _planned(circuit.n, circuit.block, circuit.layers)
+    plan = planned(circuit.n, circuit.block, circuit.layers, _DEEP)
     route = route_of(plan, plan.windows)
     state, rows = _sweep(plan, route, angles, _start(plan, basis, angles.dtype))
     return state, jnp.zeros((plan.num_angles, *state.shape), state.dtype).at[route.angle].add(rows)
@@ -183,7 +148,7 @@ def tangent_gram(circuit: Circuit, angles: Float[Array, " P"], basis: int = 0) -
     """
     if circuit.n == 1:
         return tangent_gram(Circuit(2, circuit.block, circuit.layers), angles, 2 * basis)
-    plan = _planned(circuit.n, circuit.block, circuit.layers)
+    plan = planned(circuit.n, circuit.block, circuit.layers, _DEEP)
     route, count = route_of(plan, plan.windows // 2), plan.num_angles
     state, rows = _sweep(plan, route, angles, _start(plan, basis, angles.dtype))
     if len(rows) > count:  # an angle has rows in several windows
@@ -214,10 +179,10 @@ def frame_rows(
     """
     if not circuit.num_angles:
         return jnp.zeros((0, *start.shape), start.dtype)
-    plan = _planned(circuit.n, circuit.block, circuit.layers, _WIDE)
+    plan = planned(circuit.n, circuit.block, circuit.layers, _WIDE)
     route, steps = route_of(plan, 0), stacked_steps(plan, angles)
     inputs = _forwards(steps, start)[1]
-    rows = _to_input(inputs, _turns(plan, route, angles, steps.before), route.windows, steps)
+    rows = _to_input(inputs, turns(plan, route, angles, steps.before), route.windows, steps)
     if len(rows) > plan.num_angles:  # an angle has rows in several windows
         return jnp.zeros((plan.num_angles, *start.shape), rows.dtype).at[route.angle].add(rows)
     return rows[np.argsort(route.angle)]
