@@ -51,7 +51,7 @@ def test_rows_are_tangents_at_the_input_of_the_circuit(circuit):
     def all_of_them():
         state, forward = tangents(circuit, angles, basis)
         start = jnp.zeros_like(state).at[basis, 0].set(1)
-        return unitary(circuit, angles), forward, frame_rows(circuit, angles, start)
+        return unitary(circuit, angles), forward, frame_rows(circuit, angles, start[None], jnp.ones((1, len(start))))
 
     matrix, *both = map(np.asarray, all_of_them())
     forward, rows = (each[..., 0] + 1j * each[..., -1] * (each.shape[-1] - 1) for each in both)

@@ -21,7 +21,7 @@ from .turns import planned, turns
 
 _DEEP = 3  # wires of a window for rows of two ways: deep ones save most passes
 _WIDE = 6  # wires of a window for rows that all go back to the input: fewer passes than with five, from 14 wires on
-_CACHED = 2**19  # numbers, single-precision ones two megabytes
+_CACHED = 2**19  # numbers that rows on their way are, single-precision ones two megabytes
 STAGES = 4  # of growth in either direction; more are a little faster to run and slower to compile
 
 
@@ -58,42 +58,14 @@ def _travel(
     return rows[: bounds[-1] - bounds[0]]
 
 
-def _forwards(steps: Steps, start: Float[Array, "N planes"]) -> tuple[States, Float[Array, "T N planes"]]:
-    """U|ψ⟩, and the states at the input of every window."""
+def _forwards(steps: Steps, starts: States) -> tuple[States, Float[Array, "T batch N planes"]]:
+    """U|ψ⟩ of some states, and what they are at the input of every window."""
 
     def step(states: States, step: tuple) -> tuple[States, States]:
         w, index = step
-        return gathered(multiplied(states, w), index), states[0]
+        return gathered(multiplied(states, w), index), states
 
-    return lax.scan(step, gathered(start[None], steps.order[0]), (steps.matrices, steps.order[1:]))
-
-
-def _to_input(
-    inputs: States, turns: Float[Array, "R a a"], window: Int[np.ndarray, " R"], steps: Steps
-) -> Float[Array, "R N planes"]:
-    """Rows that are born at the inputs of those descending windows, pulled back to the input of the circuit.
-
-    A few rows at a time go all the way, as many as a cache holds: twice as fast as all rows window by window.
-    """
-    count = len(turns)
-    size = max(1, min(np.bincount(window).max(), _CACHED // inputs[0].size))
-    missing = -count % size
-    blocks = jnp.pad(turns, ((0, missing), (0, 0), (0, 0))).reshape(-1, size, *turns.shape[1:])
-    windows = jnp.asarray(np.pad(window, (0, missing), mode="edge").reshape(-1, size))
-
-    def block(rows: tuple[Float[Array, "size a a"], Int[Array, " size"]]) -> States:
-        turns, at = rows
-        born = _births(inputs[at], turns)
-
-        def back(i: Int[Array, ""], rows: States) -> States:
-            here = at[0] - i
-            moved = multiplied(gathered(rows, steps.inverse[here]), steps.matrices[here - 1].T)
-            return jnp.where((at >= here)[:, None, None], moved, born)  # what is born later waits
-
-        # the first window has its wires in an order of its own
-        return gathered(lax.fori_loop(0, at[0], back, born), steps.inverse[0])
-
-    return lax.map(block, (blocks, windows)).reshape(-1, *inputs.shape[1:])[:count]
+    return lax.scan(step, gathered(starts, steps.order[0]), (steps.matrices, steps.order[1:]))
 
 
 def _sweep(
@@ -101,8 +73,8 @@ def _sweep(
 ) -> tuple[Float[Array, "N planes"], Float[Array, "R N planes"]]:
     """The state and the rows where they meet."""
     steps, meet, bounds = stacked_steps(plan, angles), route.meet, route.bounds
-    final, inputs = _forwards(steps, start)
-    state = final[0] if meet == plan.windows else inputs[meet]
+    final, inputs = (states.squeeze(-3) for states in _forwards(steps, start[None]))
+    state = final if meet == plan.windows else inputs[meet]
     if not len(route.angle):
         return state, jnp.zeros((0, *state.shape), state.dtype)
     births = _births(inputs[route.windows], turns(plan, route, angles, steps.before))
@@ -167,22 +139,45 @@ def tangent_gram(circuit: Circuit, angles: Float[Array, " P"], basis: int = 0) -
 
 @functools.partial(jax.jit, static_argnames="circuit")
 def frame_rows(
-    circuit: Circuit, angles: Float[Array, " P"], start: Float[Array, "N planes"]
+    circuit: Circuit, angles: Float[Array, " P"], starts: Float[Array, "B N planes"], weights: Float[Array, "B N"]
 ) -> Float[Array, "P N planes"]:
-    """Aₖ|ψ⟩ for every angle, with dU/dtₖ = U Aₖ: the tangents of U(t)|ψ⟩, pulled back to the input of the circuit.
+    """Σⱼ wⱼ ∘ Aₖ|ψⱼ⟩ for every angle, with dU/dtₖ = U Aₖ: tangents of U(t)|ψⱼ⟩ that are pulled back to the input.
 
-    Takes half of the work of `tangents`: a row travels backwards from the window that takes its angle.
+    Takes half of the work of `tangents`, as a row travels backwards from the window that takes its angle. A few rows at
+    a time go all the way, as many as a cache holds: twice as fast as all of them window by window, and nothing but the
+    result is as large as it.
 
     Args:
         circuit: U on n ≥ 2 wires, N = 2^n. angles: (P,) radians.
-        start: |ψ⟩ as real numbers; one plane if the circuit is real, else Re and Im.
+        starts: |ψⱼ⟩ as real numbers; one plane if the circuit is real, else Re and Im. weights: wⱼ.
     """
+    rows = jnp.zeros((circuit.num_angles, *starts.shape[1:]), starts.dtype)
     if not circuit.num_angles:
-        return jnp.zeros((0, *start.shape), start.dtype)
+        return rows
     plan = planned(circuit.n, circuit.block, circuit.layers, _WIDE)
     route, steps = route_of(plan, 0), stacked_steps(plan, angles)
-    inputs = _forwards(steps, start)[1]
-    rows = _to_input(inputs, turns(plan, route, angles, steps.before), route.windows, steps)
-    if len(rows) > plan.num_angles:  # an angle has rows in several windows
-        return jnp.zeros((plan.num_angles, *start.shape), rows.dtype).at[route.angle].add(rows)
-    return rows[np.argsort(route.angle)]
+    count, batch = len(route.angle), len(starts)
+    size = max(1, min(route.most, _CACHED // starts.size))
+    missing = -count % size
+    turned = jnp.pad(turns(plan, route, angles, steps.before), ((0, missing), (0, 0), (0, 0)))
+    window = np.pad(route.windows, (0, missing), mode="edge")
+    angle = np.pad(route.angle, (0, missing), constant_values=circuit.num_angles)  # beyond the last one: dropped
+    blocks = (turned, jnp.asarray(window), jnp.asarray(angle))
+    inputs = _forwards(steps, starts)[1]
+
+    def block(rows: States, block: tuple[Array, ...]) -> tuple[States, None]:
+        turned, window, angle = block
+        born = jax.vmap(_births, (1, None))(inputs[window], turned).reshape(-1, *starts.shape[1:])
+        at = jnp.tile(window, batch)[:, None, None]
+
+        def back(i: Int[Array, ""], moving: States) -> States:
+            here = window[0] - i
+            moved = multiplied(gathered(moving, steps.inverse[here]), steps.matrices[here - 1].T)
+            return jnp.where(at >= here, moved, born)  # what is born later waits
+
+        # the first window has its wires in an order of its own
+        ended = gathered(lax.fori_loop(0, window[0], back, born), steps.inverse[0])
+        added = jnp.sum(ended.reshape(batch, size, *starts.shape[1:]) * weights[:, None, :, None], axis=0)
+        return rows.at[angle].add(added, mode="drop"), None
+
+    return lax.scan(block, rows, jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), blocks))[0]

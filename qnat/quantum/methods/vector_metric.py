@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qnat.geometry.metric import AbstractMetric
-from qnat.geometry.operators import BlockDiagonal, psd_operator
+from qnat.geometry.operators import BlockDiagonal, gram, psd_operator
 from qnat.geometry.weights import rotation_weight
 
 from ..engine import frame_rows
@@ -113,31 +113,27 @@ class VectorMetric(AbstractMetric):
         if self.products:
             angles = psd_operator(lambda v: self._product(params["angles"], log_p, drawn, v), params["angles"])
         else:
-            gram = self._gram(params["angles"], log_p, drawn)
-            angles = lx.MatrixLinearOperator(gram, lx.positive_semidefinite_tag)
+            matrix = self._gram(params["angles"], log_p, drawn)
+            angles = lx.MatrixLinearOperator(matrix, lx.positive_semidefinite_tag)
         return BlockDiagonal({"latent": fisher, "angles": angles})
 
     def _gram(self, angles: Float[Array, " P"], log_p: Float[Array, " d"], drawn: Draw) -> Float[Array, "P P"]:
         circuit, planes = self.model.circuit, planes_of(self.model.circuit)
         dtype = jnp.float32 if self.single else angles.dtype
 
-        def rows(states: Float[Array, " d"]) -> Float[Array, "P d planes"]:
-            return frame_rows(circuit, angles.astype(dtype), as_planes(states.astype(dtype)[None], planes)[0])
-
-        def weighed(rows: Float[Array, "P d planes"], weights: Float[Array, " d"]) -> Float[Array, "P d planes"]:
-            return rows * weights.astype(dtype)[:, None]
-
-        def add(total: Float[Array, "P P"], factors: Float[Array, "P d planes"]) -> Float[Array, "P P"]:
-            flat = factors.reshape(len(factors), -1)
-            return total + (flat @ flat.T).astype(total.dtype)
+        def add(total: Float[Array, "P P"], states: list[Array], weights: list[Array]) -> Float[Array, "P P"]:
+            """The Gram matrix of Σ w∘Aₖ|ψ⟩."""
+            starts = as_planes(jnp.stack(states).astype(dtype), planes)
+            rows = frame_rows(circuit, angles.astype(dtype), starts, jnp.stack(weights).astype(dtype))
+            return total + gram(rows.reshape(len(rows), -1)).astype(total.dtype)
 
         def string(total: Float[Array, "P P"], string: Int[Array, ""]) -> tuple[Float[Array, "P P"], None]:
             root = jnp.sqrt(self._column(log_p, drawn.strings, string))
-            return add(total, weighed(rows(jax.nn.one_hot(string, log_p.size, dtype=log_p.dtype)), root)), None
+            return add(total, [jax.nn.one_hot(string, log_p.size, dtype=log_p.dtype)], [root]), None
 
         def half(total: Float[Array, "P P"], signs: Float[Array, " d"], half: _Half) -> Float[Array, "P P"]:
-            inner = rows(half.before * signs) - weighed(rows(half.after * signs), half.level)
-            return add(total, weighed(inner, half.scale))
+            states = [half.before * signs, half.after * signs]
+            return add(total, states, [half.scale, -half.scale * half.level])
 
         total = jax.lax.scan(string, jnp.zeros((angles.size, angles.size), log_p.dtype), drawn.strings)[0]
         return self._over_halves(half, total, log_p, drawn)
