@@ -167,8 +167,8 @@ def frame_rows(
 
     def block(rows: States, block: tuple[Array, ...]) -> tuple[States, None]:
         turned, window, angle = block
-        born = jax.vmap(_births, (1, None))(inputs[window], turned).reshape(-1, *starts.shape[1:])
-        at = jnp.tile(window, batch)[:, None, None]
+        born = _births(inputs[window], turned).reshape(-1, *starts.shape[1:])
+        at = jnp.repeat(window, batch)[:, None, None]
 
         def back(i: Int[Array, ""], moving: States) -> States:
             here = window[0] - i
@@ -177,7 +177,9 @@ def frame_rows(
 
         # the first window has its wires in an order of its own
         ended = gathered(lax.fori_loop(0, window[0], back, born), steps.inverse[0])
-        added = jnp.sum(ended.reshape(batch, size, *starts.shape[1:]) * weights[:, None, :, None], axis=0)
+        ended = ended.reshape(size, *starts.shape)
+        # a sum of few terms, written out: as a product of vectors for every amplitude it would take most of the time
+        added = functools.reduce(jnp.add, (ended[:, j] * weights[j, :, None] for j in range(batch)))
         return rows.at[angle].add(added, mode="drop"), None
 
     return lax.scan(block, rows, jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), blocks))[0]
