@@ -65,11 +65,10 @@ def measured(words: dict[str, int]) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Milliseconds and ratios as markdown."""
-    lines = ["| n | angles | gradient, ms | sweep, ms | Gram, ms | solve and trial, ms | step / gradient (quartiles) |"]
+    lines = ["| n | angles | gradient, ms | sweep, ms | with Gram, ms | step, ms | step / gradient (quartiles) |"]
     lines.append("|" + "---|" * 7)
     for row in rows:
-        parts = [row["gradient"], row["sweep"], row["matrix"] - row["sweep"], max(row["step"] - row["matrix"], 0.0)]
-        times = " | ".join(f"{1e3 * part:.3g}" for part in parts)
+        times = " | ".join(f"{1e3 * row[name]:.3g}" for name in ("gradient", "sweep", "matrix", "step"))
         low, high = row["quartiles"]
         lines.append(f"| {row['n']} | {row['angles']} | {times} | {row['ratio']:.1f} ({low:.1f}–{high:.1f}) |")
     return "\n".join(lines)

@@ -62,7 +62,14 @@ def test_real_ansatz_is_real_and_precision_follows_the_angles():
     assert dtype_of("hea_ring", jnp.float32) == jnp.complex64
 
 
-@pytest.mark.parametrize("circuit", [*(random_circuit(3, 7, 2, seed) for seed in range(4)), real(3, 2), real(1, 2)])
+@pytest.mark.parametrize(
+    "circuit",
+    [  # in one window, and on five wires in several ones with layers inside
+        *(random_circuit(3, 7, 2, seed) for seed in range(4)),
+        *(real(n, 2) for n in (1, 3, 5)),
+        random_circuit(5, 20, 2, 4),
+    ],
+)
 def test_frames_are_logarithmic_derivatives(circuit):
     angles = np.random.default_rng(circuit.num_angles).normal(size=circuit.num_angles)
     basis, rotations = map(np.asarray, frames(circuit, angles))

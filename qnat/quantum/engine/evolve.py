@@ -37,15 +37,21 @@ def to_amplitudes(planes: Float[Array, "batch d planes"]) -> Inexact[Array, "bat
     return lax.complex(planes[..., 0], planes[..., 1]) if planes.shape[-1] == 2 else planes[..., 0]
 
 
+def gathered(states: States, index: Int[Array, " N"]) -> States:
+    """new[y] = old[index[y]]."""
+    return states.at[:, index].get(mode="promise_in_bounds", unique_indices=True)
+
+
 def gather(states: States, high: Int[Array, " hi"], low: Int[Array, " lo"]) -> States:
     """new[y] = old[high[y >> low bits] ^ low[y & mask]]."""
     index = (high[:, None] ^ low).reshape(-1)
     if states.shape[0] == 1:  # one index less to compute for every amplitude
         return states[0].at[index].get(mode="promise_in_bounds", unique_indices=True)[None]
-    return states.at[:, index].get(mode="promise_in_bounds", unique_indices=True)
+    return gathered(states, index)
 
 
-def _times(states: States, w: Float[Array, "a a"]) -> States:
+def multiplied(states: States, w: Float[Array, "a a"]) -> States:
+    """Every row of a window times w."""
     return (states.reshape(-1, w.shape[0]) @ w).reshape(states.shape)
 
 
@@ -59,7 +65,7 @@ def window(
     """One gather and one product of rows."""
     if not all(plan.inner.trivial):
         states = gather(states, high, low)
-    return _times(states, w)
+    return multiplied(states, w)
 
 
 def window_back(
@@ -71,9 +77,9 @@ def window_back(
     low: Int[Array, " lo"],
 ) -> tuple[States, States, Float[Array, "a a"]]:
     """States and cotangent before a window, and the cotangent of W; the tables are those of the inverse gather."""
-    before = _times(states, w.T)
+    before = multiplied(states, w.T)
     slope = _gram(before, cotangent, w.shape[0])
-    cotangent = _times(cotangent, w.T)
+    cotangent = multiplied(cotangent, w.T)
     if not all(plan.inner.trivial):
         before, cotangent = gather(before, high, low), gather(cotangent, high, low)
     return before, cotangent, slope

@@ -12,8 +12,8 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Inexact, Int
 
 from ..circuits.circuit import Circuit
-from .evolve import States, to_amplitudes
-from .routes import gathered, multiplied, route_of, stacked_steps
+from .evolve import States, gathered, multiplied, to_amplitudes
+from .routes import route_of, stacked_steps
 from .turns import planned, turns
 
 _WIDE = 4  # wires of a window

@@ -7,7 +7,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from .evolve import States, gathers
+from .evolve import gathers
 from .insertions import Insertions, insertions
 from .matrices import layer_rows
 from .plan import Plan
@@ -49,16 +49,6 @@ class Steps(NamedTuple):
     order: Int[Array, "T+1 N"]
     inverse: Int[Array, "T+1 N"]
     before: Float[Array, "T J a a"]
-
-
-def gathered(states: States, index: Int[Array, " N"]) -> States:
-    """States with their amplitudes in another order."""
-    return states.at[:, index].get(mode="promise_in_bounds", unique_indices=True)
-
-
-def multiplied(states: States, w: Float[Array, "a a"]) -> States:
-    """States whose rows of a window pass through a matrix."""
-    return (states.reshape(-1, w.shape[0]) @ w).reshape(states.shape)
 
 
 def route_of(plan: Plan, meet: int) -> Route:

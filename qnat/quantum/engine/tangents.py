@@ -14,9 +14,9 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from ..circuits.circuit import Circuit
-from .evolve import States
+from .evolve import States, gathered, multiplied
 from .plan import Plan
-from .routes import Route, Steps, gathered, multiplied, route_of, stacked_steps
+from .routes import Route, Steps, route_of, stacked_steps
 from .turns import planned, turns
 
 _DEEP = 3  # wires of a window for rows of two ways: deep ones save most passes
@@ -25,9 +25,9 @@ _CACHED = 2**19  # numbers that rows on their way are, single-precision ones two
 STAGES = 4  # of growth in either direction; more are a little faster to run and slower to compile
 
 
-def _births(inputs: States, turns: Float[Array, "B a a"]) -> States:
-    """The rows at the inputs of their windows, of the states there."""
-    return jnp.einsum("bna,bac->bnc", inputs.reshape(len(inputs), -1, turns.shape[-1]), turns).reshape(inputs.shape)
+def _births(inputs: Float[Array, "R *batch N planes"], turned: Float[Array, "R a a"]) -> Array:
+    """The rows at the inputs of their windows, of the states there, by what `turns` gives."""
+    return jnp.einsum("rna,rac->rnc", inputs.reshape(len(inputs), -1, turned.shape[-1]), turned).reshape(inputs.shape)
 
 
 def _travel(

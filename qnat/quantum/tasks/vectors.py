@@ -64,12 +64,12 @@ def defaults(spec: Any) -> dict[str, Any]:
 def _held_bits(spec: Any, angles: int, *, rows: bool) -> float:
     """Logarithm to base 2 of the bytes of a step: states with their derivatives, signs, rows of a metric.
 
-    A row an angle, in single precision, is held as well, unless products are made.
+    A row an angle, in single precision, is held about three times as XLA lays a step out, unless products are made.
     """
     planes = 1 if spec.ansatz in ("real", "matchgate") else 2
     each = 8 * planes * _TOGETHER * _COPIES + 40 * (spec.vectors or _VECTORS)
     if rows and spec.optimizer.name == "natural":
-        each += 4 * planes * angles
+        each += 12 * planes * angles
     return math.log2(each) + dense_bits(spec.n) / 2 - 2
 
 
