@@ -16,7 +16,7 @@ from qnat.experiment.reading import present_memory, reading, shown
 from .formats import flattened, idx_shape, numpy_shape, text_shape
 from .matlab import matlab_shapes
 
-Format = Literal["digits", "mnist", "matlab", "density", "numeric", "numpy"]
+Format = Literal["digits", "mnist", "matlab", "density", "numeric", "numpy", "table"]
 THE_DATA = "the data in"
 NO_LABELS = "The data have no labels to classify; choose kind autoencode or regress, or other data."
 _HELD_OUT = 0.2
@@ -102,7 +102,11 @@ def split(items: int) -> int:
 
 def digest(name: str) -> dict[str, str]:
     """What a record knows a data set by: a hash of its files; nothing for the digits."""
-    found = source(name)
+    return digest_of(source(name))
+
+
+def digest_of(found: Source) -> dict[str, str]:
+    """As `digest`, of files that were found."""
     return {"data_sha256": _digest(found, found.stamps())} if found.files else {}
 
 
