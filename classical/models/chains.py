@@ -9,7 +9,7 @@ from qnat.geometry.joint import Joint
 from qnat.inference.em import AbstractLatentModel
 
 from ..data.missing import Sequences
-from .emissions import AbstractEmission
+from .emissions import AbstractEmission, finite_log
 
 
 HiddenMarkovParams = tuple[Float[Array, " K"], Float[Array, "K K"], Joint]
@@ -63,7 +63,7 @@ class HiddenMarkov(AbstractLatentModel):
         start, move, emission = eta
         logits, parts = self.emission.maximise(emission)
         return (
-            jnp.log(start / jnp.sum(start)),
-            jnp.log(move / jnp.sum(move, axis=1, keepdims=True)),
+            finite_log(start / jnp.sum(start)),
+            finite_log(move / jnp.sum(move, axis=1, keepdims=True)),
             (logits - jnp.log(emission[0]), parts),
         )

@@ -58,6 +58,11 @@ class AbstractEmission(eqx.Module):
         return found.reshape(-1, found.shape[-1])[data.place]
 
 
+def finite_log(p: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """log p, a large negative number where p is 0: sums over paths of which none is possible have no derivative."""
+    return jnp.log(jnp.maximum(p, jnp.finfo(p.dtype).tiny))
+
+
 def _symmetric(a: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
     return (a + jnp.swapaxes(a, -1, -2)) / 2
 
@@ -222,7 +227,7 @@ class Symbols(AbstractEmission):
     def maximise(self, eta: Joint) -> Joint:
         counts, sums = eta
         ends = np.cumsum(self.sizes)[:-1]
-        columns = [jnp.log(part / jnp.sum(part, axis=1, keepdims=True)) for part in jnp.split(sums, ends, axis=1)]
+        columns = [finite_log(part / jnp.sum(part, axis=1, keepdims=True)) for part in jnp.split(sums, ends, axis=1)]
         return jnp.log(counts), jnp.concatenate(columns, axis=1)
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:

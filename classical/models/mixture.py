@@ -77,3 +77,7 @@ class IncompleteMixture(AbstractLatentModel):
 
     def maximise(self, eta: Joint) -> Joint:
         return self.emission.maximise(eta)
+
+    def weights(self, theta: Joint, width: int) -> Float[Array, " K"]:
+        """π of the components, of rows of so many columns: it is p(k, x) where all of x is missing."""
+        return jax.nn.softmax(self.emission.coefficients(theta, jnp.ones((1, width), bool))[0, :, 0])

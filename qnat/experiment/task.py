@@ -41,6 +41,7 @@ class Task(eqx.Module):
         units: of curves beside the measures, "" for none, in the order in which they are printed.
         panels: how artifacts are drawn.
         costs: curves that say what a step took of something; they are summed where they were recorded.
+        starts_traced: whether JAX can trace `init`; False where another library finds the start.
     """
 
     name: eqx.AbstractVar[str]
@@ -48,6 +49,7 @@ class Task(eqx.Module):
     units: ClassVar[Mapping[str, str]] = types.MappingProxyType({})
     panels: ClassVar[tuple[Panel, ...]] = ()
     costs: ClassVar[tuple[str, ...]] = ()
+    starts_traced: ClassVar[bool] = True
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
@@ -74,6 +76,10 @@ class Task(eqx.Module):
     def artifacts(self, params: PyTree[Array]) -> Mapping[str, Array | Artifact]:
         """Arrays worth keeping of the final parameters, by name; an `Artifact` each whose axes have a meaning."""
         return {}
+
+    def trouble(self, params: PyTree[Array]) -> str:
+        """Why there is no loss at these parameters and what to do, as a sentence; "" if that is not known."""
+        return ""
 
     def trained(self, params: PyTree[Array]) -> Any:
         """What a user works with once these parameters are found: an object that predicts, samples or is measured."""

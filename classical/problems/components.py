@@ -1,0 +1,199 @@
+"""Mixtures and hidden Markov models with their data."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from qnat.experiment.measures import Artifact
+from qnat.geometry.joint import Joint
+
+from ..data.missing import Rows, Sequences
+from ..models.chains import HiddenMarkov, HiddenMarkovParams
+from ..models.emissions import AbstractEmission, DiagonalGaussians, FullGaussians, Symbols
+from ..models.mixture import IncompleteMixture
+from .latent import AbstractLatentDensity, Centred, generator_of, moments
+
+_REMEDY = "give a prior, such as prior 1, fewer {}, or another seed"
+
+
+def _spread(emission: AbstractEmission, rows: Rows, count: int, key: PRNGKeyArray) -> Joint:
+    """Components of equal weight around rows that are far apart, as wide as the data; of symbols, at random."""
+    generator = generator_of(key)
+    weights = jnp.full(count, 1 / count)
+    if isinstance(emission, Symbols):
+        sums = [generator.dirichlet(np.full(size, size), count) / count for size in emission.sizes]
+        return emission.maximise((weights, jnp.asarray(np.concatenate(sums, axis=1))))
+    from sklearn.cluster import kmeans_plusplus
+
+    x, covariance = moments(rows)
+    centres = kmeans_plusplus(x, count, random_state=int(generator.integers(2**31)))[0]
+    second = centres[:, :, None] * centres[:, None] + covariance
+    second = np.einsum("kii->ki", second) if isinstance(emission, DiagonalGaussians) else second
+    return emission.maximise((weights, (jnp.asarray(centres / count), jnp.asarray(second / count))))
+
+
+def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...], centre: Array) -> dict[str, Artifact]:
+    """Means and covariances, or the probabilities of symbols, of every component."""
+    along = {"component": range(1, len(theta[0]) + 1)}
+    if isinstance(emission, Symbols):
+        symbols = [f"{name}={s}" for name, size in zip(names, emission.sizes, strict=True) for s in range(size)]
+        probabilities = jnp.exp(theta[1])
+        return {"emission": Artifact(probabilities, ("component", "symbol"), along | {"symbol": symbols})}
+    columns = along | {"column": names}
+    shift, half = theta[1]
+    if isinstance(emission, DiagonalGaussians):
+        spread = jnp.sqrt(-1 / (2 * half))
+        means = -shift / (2 * half)
+    else:
+        both = jax.lax.map(lambda pair: _mean_and_covariance(*pair), (shift, half))
+        means, covariances = both
+        spread = jnp.sqrt(jnp.diagonal(covariances, axis1=1, axis2=2))
+    found = {
+        "means": Artifact(means + centre, ("component", "column"), columns),
+        "standard_deviations": Artifact(spread, ("component", "column"), columns),
+    }
+    if isinstance(emission, FullGaussians):
+        known = columns | {"other_column": names}
+        found["covariances"] = Artifact(covariances, ("component", "column", "other_column"), known)
+    return found
+
+
+def _mean_and_covariance(shift: Float[Array, " d"], half: Float[Array, "d d"]) -> tuple[Array, Array]:
+    covariance = jnp.linalg.inv(-(half + half.T))
+    return covariance @ shift, covariance
+
+
+def _emission_freedom(emission: AbstractEmission, count: int, dim: int) -> int:
+    if isinstance(emission, Symbols):
+        return count * sum(size - 1 for size in emission.sizes)
+    if isinstance(emission, DiagonalGaussians):
+        return count * dim + count * (1 if emission.spherical else dim)
+    tied = isinstance(emission, FullGaussians) and emission.tied
+    return count * dim + (1 if tied else count) * dim * (dim + 1) // 2
+
+
+def _lost(logits: Float[Array, " K"], theta: PyTree[Array], what: str, plural: str) -> str:
+    """Which components have no distribution any more."""
+    gone = [jnp.isnan(leaf).reshape(len(logits), -1).any(axis=1) for leaf in jax.tree.leaves((logits, theta))]
+    bad = np.flatnonzero(np.any(gone, axis=0))
+    if not 0 < bad.size < len(logits):
+        return f"The {plural} have collapsed onto too few rows; {_REMEDY.format(plural)}."
+    which = f"{what.capitalize()} {bad[0] + 1} of {len(logits)}"
+    return f"{which} has collapsed onto rows that have no width in some direction; {_REMEDY.format(plural)}."
+
+
+class MixtureDensity(AbstractLatentDensity):
+    """A mixture, of `components` components."""
+
+    model: IncompleteMixture
+    data: Rows
+    names: tuple[str, ...] = eqx.field(static=True)
+    centre: Float[Array, " d"]
+    components: int = eqx.field(static=True)
+
+    def start(self, key: PRNGKeyArray) -> Joint:
+        return _spread(self.model.emission, self.data, self.components, key)
+
+    def log_prior(self, theta: Joint) -> Float[Array, ""]:
+        return self.model.emission.penalty(theta)
+
+    def described(self, theta: Joint) -> dict[str, Artifact]:
+        """The weights, means and covariances of the components."""
+        weights = self.model.weights(theta, len(self.names))
+        along = {"component": range(1, self.components + 1)}
+        return {"weights": Artifact(weights, ("component",), along, long_name="weight")} | _components(
+            self.model.emission, theta, self.names, self.centre
+        )
+
+    def failed(self, theta: Joint) -> str:
+        return _lost(*theta, "component", "components")
+
+    @property
+    def freedom(self) -> int:
+        return self.components - 1 + _emission_freedom(self.model.emission, self.components, len(self.names))
+
+
+class MarkovDensity(AbstractLatentDensity):
+    """A hidden Markov model of `states` states."""
+
+    model: HiddenMarkov
+    data: Sequences
+    names: tuple[str, ...] = eqx.field(static=True)
+    centre: Float[Array, " d"]
+    states: int = eqx.field(static=True)
+
+    def start(self, key: PRNGKeyArray) -> HiddenMarkovParams:
+        """States that are as likely to stay as to go anywhere."""
+        logits, parts = _spread(self.model.emission, self.data.rows, self.states, key)
+        move = jnp.log(jnp.eye(self.states) / 2 + 1 / (2 * self.states))
+        return jnp.full(self.states, -jnp.log(self.states)), move, (logits + jnp.log(self.states), parts)
+
+    def log_prior(self, theta: HiddenMarkovParams) -> Float[Array, ""]:
+        return self.model.emission.penalty(theta[2])
+
+    def described(self, theta: HiddenMarkovParams) -> dict[str, Artifact]:
+        """The probabilities of first states and of moves, and the distribution of a row in every state."""
+        start, move, emission = theta
+        along = {"component": range(1, self.states + 1), "next_component": range(1, self.states + 1)}
+        return {
+            "start": Artifact(jnp.exp(start), ("component",), {"component": along["component"]}),
+            "transitions": Artifact(jnp.exp(move), ("component", "next_component"), along, long_name="probability"),
+        } | _components(self.model.emission, emission, self.names, self.centre)
+
+    def failed(self, theta: HiddenMarkovParams) -> str:
+        return _lost(*theta[2], "state", "states")
+
+    @property
+    def freedom(self) -> int:
+        moves = (self.states + 1) * (self.states - 1)
+        return moves + _emission_freedom(self.model.emission, self.states, len(self.names))
+
+
+_COVARIANCES = {
+    "full": lambda prior: FullGaussians(prior=prior),
+    "tied": lambda prior: FullGaussians(tied=True, prior=prior),
+    "diagonal": lambda prior: DiagonalGaussians(prior=prior),
+    "spherical": lambda prior: DiagonalGaussians(spherical=True, prior=prior),
+}
+
+
+def _gaussians(data: Centred, covariance: str, prior: float) -> AbstractEmission:
+    return _COVARIANCES[covariance](jnp.asarray(prior * data.variances / len(data.table.values)))
+
+
+def gaussian_mixture(data: Centred, components: int, covariance: str, prior: float) -> MixtureDensity:
+    """A mixture of normal distributions and its data.
+
+    Args:
+        data: rows. components: how many. covariance: full, tied, diagonal or spherical.
+        prior: rows of the variance of the data that each covariance counts beside its own.
+
+    Raises:
+        RefusedError: there are fewer rows than components.
+    """
+    data.check_items(components, "components")
+    model = IncompleteMixture(_gaussians(data, covariance, prior))
+    return MixtureDensity(model, data.rows, data.table.names, jnp.asarray(data.centre), components)
+
+
+def hidden_markov(data: Centred, states: int, emission: str, prior: float) -> MarkovDensity:
+    """A hidden Markov model and its data.
+
+    Args:
+        data: rows in sequences. states: how many. emission: the covariance of a row, or categorical.
+        prior: as of `gaussian_mixture`.
+
+    Raises:
+        RefusedError: there are fewer rows than states; the values are not symbols.
+    """
+    data.check_items(states, "states")
+    centre = data.centre
+    if emission == "categorical":
+        data = data.as_symbols
+        most = np.nanmax(data.table.values, axis=0).astype(int)
+        found: AbstractEmission = Symbols(tuple(int(each) + 1 for each in most))
+    else:
+        found = _gaussians(data, emission, prior)
+    return MarkovDensity(HiddenMarkov(found), data.sequences, data.table.names, jnp.asarray(centre), states)
