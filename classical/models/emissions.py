@@ -215,7 +215,7 @@ class Symbols(AbstractEmission):
 
     def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
         """1, and which symbol a column has: those of a missing entry are those of symbol 0."""
-        hot = [jax.nn.one_hot(x[..., i], size, dtype=x.dtype) for i, size in enumerate(self.sizes)]
+        hot = [jax.nn.one_hot(x[..., i].astype(int), size, dtype=x.dtype) for i, size in enumerate(self.sizes)]
         return jnp.concatenate([jnp.ones((*x.shape[:-1], 1), x.dtype), *hot], axis=-1)
 
     def coefficients(self, theta: Joint, missing: Bool[Array, "P d"]) -> Float[Array, "P K F"]:
