@@ -112,7 +112,9 @@ def halved(
     return optax.GradientTransformationExtraArgs(method.init, method.update)
 
 
-def searched(inner: optax.GradientTransformation, *, together: int = _TOGETHER) -> optax.GradientTransformationExtraArgs:
+def searched(
+    inner: optax.GradientTransformation, *, together: int = _TOGETHER
+) -> optax.GradientTransformationExtraArgs:
     """The best step of `inner` over 1000 multiples of the gradient, evenly spaced in (0, 1]; none if none is better.
 
     A thousand losses a step: for few parameters. `update` takes `value` and `value_fn`, as optax's line searches do.
@@ -126,45 +128,56 @@ def searched(inner: optax.GradientTransformation, *, together: int = _TOGETHER) 
     return optax.GradientTransformationExtraArgs(method.init, method.update)
 
 
-class PartsState(NamedTuple):
+class ApartState(NamedTuple):
     """States of the transforms of θ and λ."""
 
     surrogate: Any
     auxiliary: Any
 
 
-class _Parts(eqx.Module):
+class _Apart(eqx.Module):
     # optax.multi_transform would hide rates in closures, and hand the mirror map a tree that is not θ
     surrogate: optax.GradientTransformation
     auxiliary: optax.GradientTransformation
 
-    def init(self, params: Parameters) -> PartsState:
-        return PartsState(self.surrogate.init(params.surrogate), self.auxiliary.init(params.auxiliary))
+    def init(self, params: Parameters) -> ApartState:
+        return ApartState(self.surrogate.init(params.surrogate), self.auxiliary.init(params.auxiliary))
 
     def update(
         self,
         updates: Parameters,
-        state: PartsState,
+        state: ApartState,
         params: Parameters,
         *,
         value: Scalar | None = None,
         value_fn: ValueFn | None = None,
         **extra: Any,
-    ) -> tuple[Parameters, PartsState]:
-        # θ is judged at the λ of before
+    ) -> tuple[Parameters, ApartState]:
         judge = value_fn and (lambda theta: value_fn(params._replace(surrogate=theta)))
         theta, first = self.surrogate.update(
             updates.surrogate, state.surrogate, params.surrogate, value=value, value_fn=judge
         )
         auxiliary, second = self.auxiliary.update(updates.auxiliary, state.auxiliary, params.auxiliary)
-        return Parameters(theta, auxiliary), PartsState(first, second)
+        return Parameters(theta, auxiliary), ApartState(first, second)
+
+
+def apart(
+    surrogate: optax.GradientTransformation, auxiliary: optax.GradientTransformation
+) -> optax.GradientTransformationExtraArgs:
+    """One transform for θ, another for λ, of `Parameters`; a trial of θ is judged at the λ of before.
+
+    Args:
+        surrogate: handed `value` and a `value_fn` of θ, such as `qnat.optim.mirror_descent`. auxiliary: such as Adam.
+    """
+    method = _Apart(optax.with_extra_args_support(surrogate), auxiliary)
+    return optax.GradientTransformationExtraArgs(method.init, method.update)
 
 
 _ADAM = optax.scale_by_adam()
 
 
 def surrogate_descent(
-    density: AbstractSurrogateDensity, rate: ScalarOrSchedule | None = None, auxiliary_rate: ScalarOrSchedule = 0.05
+    density: AbstractSurrogateDensity, rate: ScalarOrSchedule | None = 0.3, auxiliary_rate: ScalarOrSchedule = 0.05
 ) -> optax.GradientTransformationExtraArgs:
     """∇ψ(θ₊) = ∇ψ(θ) − ρ ∂f/∂θ, ψ of the surrogate, and Adam for the auxiliary parameters: maximum likelihood.
 
@@ -186,23 +199,20 @@ def surrogate_descent(
         theta = searched(step, together=_TOGETHER if isinstance(family, Gamma) else 1)
     else:
         theta = halved(step, density.inside)
-    method = _Parts(theta, with_rate(_ADAM, auxiliary_rate))
-    return optax.GradientTransformationExtraArgs(method.init, method.update)
+    return apart(theta, with_rate(_ADAM, auxiliary_rate))
 
 
 class _Likelihood(eqx.Module):
     density: AbstractSurrogateDensity
     data: Any
 
-    def __call__(
-        self, params: Parameters, batch: Any, key: PRNGKeyArray | None
-    ) -> tuple[Scalar, Parameters]:
+    def __call__(self, params: Parameters, batch: Any, key: PRNGKeyArray | None) -> tuple[Scalar, Parameters]:
         return jax.value_and_grad(self.density.loss)(params, self.data if batch is None else batch)
 
 
 def sngd(
     density: AbstractSurrogateDensity,
-    rate: ScalarOrSchedule | None = None,
+    rate: ScalarOrSchedule | None = 0.3,
     auxiliary_rate: ScalarOrSchedule = 0.05,
     *,
     data: Any = None,

@@ -63,9 +63,13 @@ class TCopula(AbstractSurrogateDensity):
         if u.shape[1] < 2:
             raise ValueError("A copula joins at least two columns; there is one.")
         if not np.all((u > 0) & (u < 1)):
-            raise ValueError("A t copula takes numbers in (0, 1); divide the ranks of each column by one more than the rows.")
+            raise ValueError(
+                "A t copula takes numbers in (0, 1); divide the ranks of each column by one more than the rows."
+            )
         correlations = np.corrcoef(np.asarray(ndtri(u)).T)
-        return Parameters(gaussian.from_covariance(np.zeros(len(correlations)), correlations), jnp.log(jnp.asarray(8.0)))
+        return Parameters(
+            gaussian.from_covariance(np.zeros(len(correlations)), correlations), jnp.log(jnp.asarray(8.0))
+        )
 
     def to_free(self, params: Parameters) -> PyTree[Array]:
         return gaussian.to_free(params.surrogate)[1], params.auxiliary

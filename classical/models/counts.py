@@ -40,7 +40,7 @@ def _from_free(free: Float[Array, "*s 2"]) -> Float[Array, "*s 2"]:
 def _of_moments(mean: np.ndarray[Any, Any], variance: np.ndarray[Any, Any]) -> Float[Array, "*s 2"]:
     """θ of the gamma family with this mean and a variance that is larger."""
     rate = mean / variance
-    return jnp.stack([jnp.asarray(mean * rate - 1), jnp.asarray(-rate)], axis=-1)
+    return jnp.asarray(np.stack([mean * rate - 1, -rate], axis=-1))
 
 
 def _counts(x: ArrayLike) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -48,7 +48,7 @@ def _counts(x: ArrayLike) -> np.ndarray[Any, np.dtype[np.float64]]:
     if found.ndim != 1 or found.size < 2:
         raise ValueError(f"Counts are a vector of at least two numbers; these have shape {found.shape}.")
     if (wrong := found[~(np.isfinite(found) & (found >= 0) & (found == np.round(found)))]).size:
-        raise ValueError(f"A negative binomial takes counts 0, 1, 2, …; there are {wrong.size} others, such as {wrong[0]}.")
+        raise ValueError(f"A negative binomial takes counts 0, 1, 2, …; {wrong.size} are not, such as {wrong[0]}.")
     if found.var() <= found.mean():
         raise ValueError(
             f"A negative binomial has a variance above its mean; these counts have mean {found.mean():.4g} and variance "

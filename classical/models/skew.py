@@ -25,8 +25,8 @@ def log_skew_normal(theta: Pair, eta: Float[Array, " d"], x: Float[Array, "N d"]
     """log 2N(x; ξ, Ω)Φ(ηᵀ(x − ξ)) of every row."""
     mean, root = gaussian.mean_and_root(theta)
     centred = x - mean
-    log_normal = gaussian.half_log_det(root) - gaussian.squares(root, centred) / 2 - mean.size * jnp.log(2 * jnp.pi) / 2
-    return jnp.log(2.0) + log_normal + log_ndtr(centred @ eta)
+    log_norm = gaussian.half_log_det(root) - mean.size * jnp.log(2 * jnp.pi) / 2 + jnp.log(2.0)
+    return log_norm - gaussian.squares(root, centred) / 2 + log_ndtr(centred @ eta)
 
 
 class Moments(NamedTuple):
@@ -40,8 +40,9 @@ class Moments(NamedTuple):
 def skew_moments(x: np.ndarray[Any, Any], covariance: np.ndarray[Any, Any]) -> Moments:
     """The skew-normal density with the mean and third central moments of data, a column each, and this covariance.
 
-    An item is ξ + b|w| + a Gaussian, w standard normal: its mean is ξ + √(2/π) b, its covariance Ω − 2bbᵀ/π, its third
-    central moments √(2/π)(4/π − 1) b³, and η = Ω⁻¹b/√(1 − bᵀΩ⁻¹b). Where b is too long for a density, it is made shorter.
+    An item is ξ + b|w| + a Gaussian, w standard normal: its mean is ξ + √(2/π) b, its covariance Ω − 2bbᵀ/π, its
+    third central moments √(2/π)(4/π − 1) b³, and η = Ω⁻¹b/√(1 − bᵀΩ⁻¹b). Where b is too long for a density, it is made
+    shorter.
     """
     mean = x.mean(axis=0)
     b = np.cbrt(((x - mean) ** 3).mean(axis=0) / _THIRD)

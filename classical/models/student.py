@@ -1,4 +1,4 @@
-"""Student's t distribution with real degrees of freedom ν, differentiable in ν: density, distribution function, quantile.
+"""Student's t distribution, differentiable in its degrees of freedom ν: density, distribution function, quantile.
 
 JAX differentiates the incomplete beta function in its last argument only, so the distribution function is a quadrature.
 """

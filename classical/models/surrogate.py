@@ -109,7 +109,7 @@ def clusters(x: np.ndarray[Any, Any], count: int, key: PRNGKeyArray) -> np.ndarr
         raise ValueError(f"A mixture has at least 1 component; got {count}.")
     if (different := len(np.unique(x, axis=0))) < count:
         raise ValueError(f"A mixture of {count} components takes as many different items; there are {different}.")
-    from sklearn.cluster import KMeans  # noqa: PLC0415
+    from sklearn.cluster import KMeans
 
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     return KMeans(count, n_init=1, random_state=seed).fit_predict(x)
