@@ -217,7 +217,7 @@ def sngd(
     *,
     data: Any = None,
 ) -> Process:
-    """Maximum likelihood of a density by the natural gradient of its surrogate; the loss is −log p(x), its mean in nats.
+    """Maximum likelihood by the natural gradient of a surrogate; the loss is −log p(x), the mean over items in nats.
 
     Start it from `density.start(data, key=…)`.
 

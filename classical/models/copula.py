@@ -1,6 +1,5 @@
 """The t copula, whose surrogate is a Gaussian of mean zero."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
@@ -50,8 +49,7 @@ class TCopula(AbstractSurrogateDensity):
     def correlations(self, params: Parameters) -> Float[Array, "d d"]:
         """R."""
         _, root = gaussian.mean_and_root(params.surrogate)
-        inverse = jax.scipy.linalg.solve_triangular(root, jnp.eye(len(root), dtype=root.dtype), lower=True)
-        scaled = inverse / deviations(root)
+        scaled = gaussian.inverse(root) / deviations(root)
         return scaled.T @ scaled
 
     def inside(self, theta: Pair) -> Bool[Array, ""]:
@@ -81,5 +79,4 @@ class TCopula(AbstractSurrogateDensity):
 
 def deviations(root: Float[Array, "d d"]) -> Float[Array, " d"]:
     """√ of the diagonal of the covariance Λ⁻¹ = L⁻ᵀL⁻¹."""
-    inverse = jax.scipy.linalg.solve_triangular(root, jnp.eye(len(root), dtype=root.dtype), lower=True)
-    return jnp.linalg.norm(inverse, axis=0)
+    return jnp.linalg.norm(gaussian.inverse(root), axis=0)

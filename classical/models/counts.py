@@ -51,8 +51,8 @@ def _counts(x: ArrayLike) -> np.ndarray[Any, np.dtype[np.float64]]:
         raise ValueError(f"A negative binomial takes counts 0, 1, 2, …; {wrong.size} are not, such as {wrong[0]}.")
     if found.var() <= found.mean():
         raise ValueError(
-            f"A negative binomial has a variance above its mean; these counts have mean {found.mean():.4g} and variance "
-            f"{found.var():.4g}. Take a Poisson or binomial distribution."
+            f"A negative binomial has a variance above its mean; these counts have mean {found.mean():.4g} and "
+            f"variance {found.var():.4g}. Take a Poisson or binomial distribution."
         )
     return found
 

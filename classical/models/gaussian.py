@@ -17,12 +17,6 @@ def mean_and_root(theta: Pair) -> Pair:
     return jax.scipy.linalg.cho_solve((root, True), shift), root
 
 
-def from_root(mean: Float[Array, " d"], root: Float[Array, "d d"]) -> Pair:
-    """θ of the mean and of L."""
-    precision = root @ root.T
-    return precision @ mean, -precision / 2
-
-
 def from_covariance(mean: np.ndarray[Any, Any], covariance: np.ndarray[Any, Any]) -> Pair:
     """θ of mean and covariance, by NumPy."""
     precision = np.linalg.inv(covariance)
@@ -30,16 +24,25 @@ def from_covariance(mean: np.ndarray[Any, Any], covariance: np.ndarray[Any, Any]
     return jnp.asarray(precision @ mean), jnp.asarray(-precision / 2)
 
 
+def inverse(root: Float[Array, "d d"]) -> Float[Array, "d d"]:
+    """L⁻¹ of a lower triangular L."""
+    return jax.scipy.linalg.solve_triangular(root, jnp.eye(len(root), dtype=root.dtype), lower=True)
+
+
 def to_free(theta: Pair) -> Pair:
-    """(μ, L with the logarithm of its diagonal)."""
+    """(μ, the root of the covariance with the logarithm of its diagonal)."""
     mean, root = mean_and_root(theta)
+    inverted = inverse(root)
+    root = jnp.linalg.cholesky(inverted.T @ inverted)
     return mean, jnp.tril(root, -1) + jnp.diag(jnp.log(jnp.diagonal(root)))
 
 
 def from_free(free: Pair) -> Pair:
     """The inverse of `to_free`; what stands above the diagonal does not matter."""
     mean, root = free
-    return from_root(mean, jnp.tril(root, -1) + jnp.diag(jnp.exp(jnp.diagonal(root))))
+    inverted = inverse(jnp.tril(root, -1) + jnp.diag(jnp.exp(jnp.diagonal(root))))
+    precision = inverted.T @ inverted
+    return precision @ mean, -precision / 2
 
 
 def squares(root: Float[Array, "d d"], centred: Float[Array, "N d"]) -> Float[Array, " N"]:

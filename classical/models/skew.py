@@ -41,8 +41,7 @@ def skew_moments(x: np.ndarray[Any, Any], covariance: np.ndarray[Any, Any]) -> M
     """The skew-normal density with the mean and third central moments of data, a column each, and this covariance.
 
     An item is ξ + b|w| + a Gaussian, w standard normal: its mean is ξ + √(2/π) b, its covariance Ω − 2bbᵀ/π, its
-    third central moments √(2/π)(4/π − 1) b³, and η = Ω⁻¹b/√(1 − bᵀΩ⁻¹b). Where b is too long for a density, it is made
-    shorter.
+    third central moments √(2/π)(4/π − 1) b³, and η = Ω⁻¹b/√(1 − bᵀΩ⁻¹b). A b too long for a density is made shorter.
     """
     mean = x.mean(axis=0)
     b = np.cbrt(((x - mean) ** 3).mean(axis=0) / _THIRD)
@@ -120,7 +119,7 @@ class SkewNormalMixture(AbstractSurrogateDensity):
     # One component at a time: batched factorisations of one program may wait for each other for ever (jaxlib 0.10).
 
     def log_prob(self, params: Parameters, x: Float[Array, "N d"]) -> Float[Array, " N"]:
-        each = jax.lax.map(lambda part: log_skew_normal(*part, x), (params.surrogate[1], params.auxiliary))
+        each = jax.lax.map(lambda part: log_skew_normal(part[0], part[1], x), (params.surrogate[1], params.auxiliary))
         return jax.nn.logsumexp(log_weights(self.surrogate, params.surrogate)[:, None] + each, axis=0)
 
     def inside(self, theta: Joint) -> Bool[Array, ""]:
