@@ -295,8 +295,8 @@ def page_skew(found: dict) -> list[str]:
         [name, *(" / ".join(map(number, each)) for each in row["iterations"])] for name, row in found["rows"].items()
     ]
     sentence = (
-        f"A skew-normal density in {DIMENSIONS} dimensions, {ROWS} rows: iterations to within {gaps} nats an item of the "
-        f"optimum; a dash: not within {found['most']}."
+        f"A skew-normal density in {DIMENSIONS} dimensions, {ROWS} rows: iterations to within {gaps} nats an item of "
+        f"the optimum; a dash: not within {found['most']}."
     )
     return table(sentence, seeds(found), rows)
 

@@ -56,8 +56,8 @@ class SkewNormal(AbstractSurrogateDensity):
     """p(x) = 2N(x; ξ, Ω)Φ(ηᵀ(x − ξ)); the surrogate is Gaussian(ξ, Ω), the auxiliary parameter η (d,).
 
     At η = 0 with ξ and Ω those of the Gaussian fit, the gradient vanishes, and the Hessian in the d directions
-    δξ = −√(2/π) Ω δη: a saddle, which `at_saddle` knows and which `start` is not on. In few data the likelihood may rise
-    for ever with |η|.
+    δξ = −√(2/π) Ω δη: a saddle, which `at_saddle` knows and which `start` is not on. Of few data the likelihood may
+    rise for ever with |η|.
 
     Reference: A. Azzalini, A. Capitanio, J. R. Stat. Soc. B 61, 579 (1999).
     """
