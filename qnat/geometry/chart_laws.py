@@ -62,6 +62,10 @@ def check_chart(
     """
     found = {k: np.asarray(fact) for k, fact in _chart_facts(chart, coordinates, batch, in_chart).items()}
     jacobian, inverse, eps = found["jacobian"], found["inverse"], epsilon(coordinates)
+    require(
+        np.isfinite(jacobian).all() and np.isfinite(inverse).all(),
+        "to_point and from_point must have finite derivatives; the coordinates given may lie outside the domain.",
+    )
     levels = np.linalg.svd(jacobian / np.maximum(np.linalg.norm(jacobian, axis=0), 1e-30), compute_uv=False)
     require(
         len(jacobian) >= jacobian.shape[1] and levels[-1] > 1e3 * eps,
