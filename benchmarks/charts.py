@@ -197,10 +197,10 @@ def page(document: dict) -> str:
             lines.append(f"| {method} | {'any' if method == 'EM' else chart} | " + " | ".join(cells) + " |")
     rates, dampings = (", ".join(f"{x:g}" for x in values) for values in (RATES, DAMPINGS))
     words = (
-        f"Iterations until KL < 10⁻⁶, at most {MOST}, with the best of the rates {rates} of each cell, and of a natural "
-        f"gradient the best damping of {dampings}; – where none gets there, or where the chart does not hold the start. "
-        f"Gradient EM takes {INNER} steps on Q an iteration. As it comes, `natural_gradient(1.0, metric)` tries its steps "
-        "within a trust radius, which count if they are rejected, and nothing is tuned."
+        f"Iterations until KL < 10⁻⁶, at most {MOST}, with the best of the rates {rates} of each cell, and for a "
+        f"natural gradient of the dampings {dampings}; – where none gets there, or where the chart does not hold the "
+        f"start. Gradient EM takes {INNER} steps on Q an iteration. As it comes, `natural_gradient(1.0, metric)` tries "
+        "its steps within a trust radius; rejected ones count, and nothing is tuned."
     )
     lines += ["", words, "", "| iris | method | log-likelihood | iterations to 10⁻⁸ |", "|---|---|---|---|"]
     for column, methods in document["iris"].items():

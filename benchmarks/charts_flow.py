@@ -34,6 +34,7 @@ GRID = np.arange(-10, 10 + STEP, STEP)[:, None]
 WEIGHTS, TRUTH = np.array([0.7, 0.3]), np.array([[0.0], [1.5]])  # (c, u)
 STARTS = ((-0.75, 0.15), (0.0, 0.05), (0.75, 0.15), (-0.75, 1.95), (0.75, 1.95))
 MIRRORED = ((0.6, -0.3),)
+OTHER = {"color": "white", "marker": "*", "mec": "black", "markersize": 12, "zorder": 7, "linestyle": "none"}
 RATE, ITERATIONS = 0.5, 400
 CENTRED, SQUARED = CentredMeans(WEIGHTS), SquaredMeans(WEIGHTS, np.ones(1))
 MODEL = KnownWeights(Normal(), WEIGHTS)
@@ -65,7 +66,7 @@ def field(chart: AbstractChart, points: np.ndarray) -> tuple[np.ndarray, np.ndar
     return values, -slopes, -np.linalg.solve(matrices, slopes[:, :, None])[:, :, 0]
 
 
-def path(chart: AbstractChart, natural: bool, start: tuple[float, float]) -> np.ndarray:
+def path(chart: AbstractChart, natural: bool, start: tuple[float, float], iterations: int = ITERATIONS) -> np.ndarray:
     """The iterates (n, 2) in the coordinates of the chart, from a start (c, u)."""
 
     @jax.jit
@@ -81,7 +82,7 @@ def path(chart: AbstractChart, natural: bool, start: tuple[float, float]) -> np.
         def step(state, _):
             return process.step(state)[0], process.params(state)[:, 0]
 
-        return jax.lax.scan(step, process.init(chart.from_point(CENTRED.to_point(start))), None, ITERATIONS)[1]
+        return jax.lax.scan(step, process.init(chart.from_point(CENTRED.to_point(start))), None, iterations)[1]
 
     return np.asarray(walk(np.array(start)[:, None]))
 
@@ -89,8 +90,8 @@ def path(chart: AbstractChart, natural: bool, start: tuple[float, float]) -> np.
 def draw(axes: Axes, chart: AbstractChart, natural: bool, halves: list[tuple[float, float]]) -> object:
     """Streamlines coloured by how fast they fall, trajectories, and what they run to."""
     squared = isinstance(chart, SquaredMeans)
-    norm, lines = LogNorm(1e-5, 1), None
-    c = np.linspace(-1, 1, 45)
+    norm, lines = LogNorm(1e-4, 1), None
+    c, span = np.linspace(-1, 1, 45), halves[0][1] - min(halves)[0]
     for low, high in halves:
         second = np.linspace(low, high, 45 if squared else 1 + round(24 * (high - low)))
         points = np.stack(np.meshgrid(c, second), axis=-1)
@@ -102,8 +103,8 @@ def draw(axes: Axes, chart: AbstractChart, natural: bool, halves: list[tuple[flo
             linewidths=0.6, zorder=0,
         )  # fmt: skip
         lines = axes.streamplot(
-            c, second, velocity[..., 0], velocity[..., 1], color=-speed, cmap="viridis", norm=norm, density=1.1,
-            linewidth=0.8, arrowsize=0.7,
+            c, second, velocity[..., 0], velocity[..., 1], color=-speed, cmap="viridis", norm=norm,
+            density=(1.1, 1.2 * (high - low) / span), linewidth=0.8, arrowsize=0.7,
         )  # fmt: skip
     for colour, start in zip(COLOURS[1:], STARTS + (() if squared else MIRRORED), strict=False):
         points = path(chart, natural, start)
@@ -113,7 +114,10 @@ def draw(axes: Axes, chart: AbstractChart, natural: bool, halves: list[tuple[flo
     axes.axhline(0, color="black", linewidth=1.6, zorder=3)
     axes.plot(0, 1.5**2 if squared else 1.5, marker="*", color="black", mec="white", markersize=12, zorder=7)
     axes.set(xlim=(-1, 1), ylim=(min(halves)[0] if not squared else -0.15, halves[0][1]))
+    axes.set_xticks([-1, -0.5, 0, 0.5, 1])
     axes.grid(visible=False)
+    if not squared:
+        axes.plot(*path(chart, natural=False, start=(0.0, -1.5), iterations=5000)[-1], **OTHER)
     return lines.lines
 
 
@@ -123,16 +127,17 @@ def main() -> None:
         figure = Figure(figsize=(WIDTH, 6.6), layout="constrained")
         panels = figure.subplots(2, 2)
         for row, (natural, name) in zip(panels, ((False, "gradient descent"), (True, "natural gradient")), strict=True):
-            shown = draw(row[0], CENTRED, natural, [(0.02, 2.2), (-1.2, -0.02)])
+            shown = draw(row[0], CENTRED, natural, [(0.02, 2.2), (-2.0, -0.02)])
             draw(row[1], SQUARED, natural, [(0.002, 4.84)])
             row[0].set(title=f"{name} in (c, u)", xlabel="weighted mean c", ylabel="gap u = m₂ − m₁")
             row[1].set(title=f"{name} in (c, s)", xlabel="weighted mean c", ylabel="square s = u²")
-        figure.colorbar(shown, ax=panels, label="−dKL/dt along the flow (nats)", shrink=0.5, aspect=30, pad=0.01)
+        figure.colorbar(shown, ax=panels, label="−dKL/dt of the flow (nats)", shrink=0.5, aspect=30, pad=0.01)
         legend_below(
             figure,
             [
                 Line2D([], [], color="black", linewidth=1.6, label="m₁ = m₂"),
                 Line2D([], [], color="black", marker="*", linestyle="none", markersize=10, label="truth"),
+                Line2D([], [], **OTHER | {"markersize": 10}, label="minimum of the other order"),
                 Line2D([], [], color=GREY, marker="s", linestyle="none", label="start"),
                 Line2D([], [], color=GREY, marker="o", markersize=2.4, label=f"iterates at rate {RATE:g}"),
             ],
