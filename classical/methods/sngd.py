@@ -93,7 +93,7 @@ class _Search(eqx.Module):
         value, found = needed(value, value_fn)
         lengths = jnp.linspace(0, 1, _POINTS + 1)[1:]
         values = jax.lax.map(lambda length: found(trial(length)), lengths, batch_size=self.together)
-        best = jnp.nanargmin(jnp.where(jnp.isnan(values), jnp.inf, values))
+        best = jnp.argmin(jnp.where(jnp.isnan(values), jnp.inf, values))
         return values[best] < value, lengths[best]
 
 

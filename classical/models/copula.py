@@ -1,5 +1,6 @@
 """The t copula, whose surrogate is a Gaussian of mean zero."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import ndtri
@@ -26,7 +27,7 @@ class TCopula(AbstractSurrogateDensity):
     """
 
     surrogate: Gaussian
-    least_nu: float
+    least_nu: float = eqx.field(static=True)
 
     def __init__(self, least_nu: float = 2.0) -> None:
         if not least_nu >= 0:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,7 +95,7 @@ class NegativeBinomialMixture(AbstractSurrogateDensity):
     """
 
     surrogate: MixtureFamily
-    components: int
+    components: int = eqx.field(static=True)
 
     def __init__(self, components: int) -> None:
         self.surrogate = MixtureFamily(Gamma())

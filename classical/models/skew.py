@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -110,7 +111,7 @@ class SkewNormalMixture(AbstractSurrogateDensity):
     """
 
     surrogate: MixtureFamily
-    components: int
+    components: int = eqx.field(static=True)
 
     def __init__(self, components: int) -> None:
         self.surrogate = MixtureFamily(Gaussian())
@@ -162,7 +163,7 @@ class SkewT(AbstractSurrogateDensity):
     """
 
     surrogate: Gaussian
-    least_nu: float
+    least_nu: float = eqx.field(static=True)
 
     def __init__(self, least_nu: float = 2.0) -> None:
         if not least_nu >= 0:

@@ -13,7 +13,7 @@ import scipy.stats
 from jax.flatten_util import ravel_pytree
 
 from classical.methods.free import free_descent
-from classical.methods.sngd import apart, halved, sngd
+from classical.methods.sngd import apart, halved, searched, sngd
 from classical.models import gaussian, student
 from classical.models.copula import TCopula
 from classical.models.counts import NegativeBinomial, NegativeBinomialMixture
@@ -227,6 +227,16 @@ def test_densities_are_those_of_scipy(name):
     assert inside
 
 
+@pytest.mark.parametrize("name", DENSITIES)
+def test_densities_keep_single_precision(name):
+    density, params, x, wanted = DENSITIES[name]
+    single = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (params, x))
+    found, slope = jax.jit(lambda p, x: (density.log_prob(p, x), jax.grad(density.loss)(p, x)))(*single)
+    assert {leaf.dtype for leaf in jax.tree.leaves((found, slope))} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slope))
+
+
 def test_densities_integrate_to_one():
     grid = np.linspace(-60, 60, 24001)[:, None]
     u, weights = np.polynomial.legendre.leggauss(200)
@@ -317,6 +327,18 @@ def test_a_line_search_takes_the_best_of_its_points():
     lengths = np.arange(1, 1001) / 1000
     np.testing.assert_allclose(length, lengths[np.nanargmin(tried(lengths))], rtol=1e-12)
     assert 0.001 < length < 1
+
+
+def test_a_line_search_uphill_takes_no_step():
+    @jax.jit
+    def uphill(at):
+        transform = searched(optax.sgd(1.0))
+        value, slope = jax.value_and_grad(lambda p: jnp.sum(p**2))(at)
+        return transform.update(-slope, transform.init(at), at, value=value, value_fn=lambda p: jnp.sum(p**2))
+
+    change, state = uphill(np.array([1.0, -2.0]))
+    assert not np.any(change)
+    assert state.diagnostics.length == 0
 
 
 def test_mixtures_of_counts_never_rise_and_find_both_components():
