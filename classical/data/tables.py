@@ -61,9 +61,7 @@ def table_source(name: str) -> Source:
     )
 
 
-def table(
-    name: str, *, columns: str | None = None, weight: str | None = None, sequence: str | None = None
-) -> Table:
+def table(name: str, *, columns: str | None = None, weight: str | None = None, sequence: str | None = None) -> Table:
     """A table by name or path, or some of its columns.
 
     Args:
@@ -86,14 +84,19 @@ def table(
         raise RefusedError(f"Column {twice[0]} is asked for twice; name it once.")
     if not chosen:
         raise RefusedError(f"The data in {shown(name, 4096)} have no column left; name other columns.")
-    kept, weights = values[:, chosen], None if weight is None else _weights(values[:, given[weight]], names[given[weight]])
+    kept, weights = (
+        values[:, chosen],
+        None if weight is None else _weights(values[:, given[weight]], names[given[weight]]),
+    )
     _check(kept, [names[i] for i in chosen], name)
     of = None if sequence is None else _sequence(values[:, given[sequence]], names[given[sequence]])
     there = np.ones(len(kept), bool) if of is not None else ~np.isnan(kept).all(axis=1)
     if weights is not None:
         weights = weights[there]
         if not weights.sum() > 0:
-            raise RefusedError(f"The weights in column {names[given[str(weight)]]} sum to zero; give some row a weight.")
+            raise RefusedError(
+                f"The weights in column {names[given[str(weight)]]} sum to zero; give some row a weight."
+            )
     kept = kept[there]
     kept.setflags(write=False)
     return Table(kept, tuple(names[i] for i in chosen), weights, of, int((~there).sum()))
@@ -111,7 +114,9 @@ class _Columns(NamedTuple):
         if asked.isdecimal() and int(asked) < len(self.names):
             return int(asked)
         few = ", ".join(shown(name, 40) for name in self.names[:20]) + (", …" if len(self.names) > 20 else "")
-        raise RefusedError(f"The data in {shown(self.data, 4096)} have no column '{shown(asked, 60)}'; they have {few}.")
+        raise RefusedError(
+            f"The data in {shown(self.data, 4096)} have no column '{shown(asked, 60)}'; they have {few}."
+        )
 
 
 def _check(values: Float[np.ndarray, "N d"], names: Sequence[str], data: str) -> None:
@@ -200,7 +205,10 @@ def _cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
             continue
         if delimiter is None:
             delimiter = next((each for each in _DELIMITERS if each in text), " ")
-        yield number, text.split() if delimiter == " " else [w.strip() for w in next(csv.reader([text], delimiter=delimiter))]
+        yield (
+            number,
+            text.split() if delimiter == " " else [w.strip() for w in next(csv.reader([text], delimiter=delimiter))],
+        )
 
 
 def _number(word: str) -> float | None:
@@ -219,5 +227,7 @@ def _row(pair: tuple[int, list[str]], names: Sequence[str]) -> list[float]:
     values = [_number(word) for word in words]
     for name, word, value in zip(names, words, values, strict=True):
         if value is None:
-            raise ValueError(f"line {number}: '{shown(word, 40)}' in column {name} is not a number; NA marks what is missing")
+            raise ValueError(
+                f"line {number}: '{shown(word, 40)}' in column {name} is not a number; NA marks what is missing"
+            )
     return [value for value in values if value is not None]

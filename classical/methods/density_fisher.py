@@ -1,11 +1,15 @@
-"""The Fisher metric of a density by quadrature."""
+"""The Fisher metric of a density by quadrature, and by draws."""
 
 from collections.abc import Callable
+from typing import Any
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+import lineax as lx
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from qnat.geometry.metric import PullbackMetric
+from qnat.geometry.metric import AbstractMetric, PullbackMetric
 
 
 def quadrature_fisher(
@@ -24,3 +28,23 @@ def quadrature_fisher(
         return widths * jnp.exp(log_p) * tangent
 
     return PullbackMetric(log_prob, weigh)
+
+
+class SampledFisher(AbstractMetric):
+    """The mean of ∇log p ∇log pᵀ over draws from the density itself, fresh for every key: unbiased.
+
+    Attributes:
+        log_prob: (params, x) ↦ log p of every item. sample: (params, count, key) ↦ items. draws: how many.
+    """
+
+    log_prob: Callable[[PyTree[Array], Array], Float[Array, " N"]]
+    sample: Callable[[PyTree[Array], int, PRNGKeyArray], Array]
+    draws: int = eqx.field(static=True)
+
+    def at(
+        self, params: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None
+    ) -> lx.AbstractLinearOperator:
+        if key is None:
+            raise ValueError("SampledFisher draws items; pass key=.")
+        x = jax.lax.stop_gradient(self.sample(params, self.draws, key))
+        return PullbackMetric(lambda at: self.log_prob(at, x), lambda _, tangent: tangent / self.draws).at(params)

@@ -44,7 +44,9 @@ def first_of(mean: Float[Array, " m"], second: Float[Array, "m m"]) -> Potential
 def move_of(matrix: Float[Array, "m m"], noise: Float[Array, "m m"]) -> tuple[Float[Array, ""], Float[Array, "2m 2m"]]:
     """(c, D) of z′ = matrix z + noise, given as a covariance."""
     factor = jnp.linalg.cholesky(noise)
-    root = jax.scipy.linalg.solve_triangular(factor, jnp.concatenate([-matrix, jnp.eye(len(noise))], axis=1), lower=True)
+    root = jax.scipy.linalg.solve_triangular(
+        factor, jnp.concatenate([-matrix, jnp.eye(len(noise))], axis=1), lower=True
+    )
     return -jnp.sum(jnp.log(jnp.diagonal(factor))) - len(noise) * _LOG_2PI / 2, -root.T @ root / 2
 
 
@@ -95,6 +97,7 @@ def _sequence(
         slope[:, :-1] - square[:, :-1, -1],
         -square[:, :-1, :-1] / 2,
     )
+
     def integrated(c: Array, shift: Array, half: Array) -> tuple[Array, Array]:
         """log ∫ exp(c + h·z + zᵀJz) dz, and the factor of −2J."""
         factor = jnp.linalg.cholesky(-2 * half)

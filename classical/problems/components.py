@@ -1,5 +1,7 @@
 """Mixtures and hidden Markov models with their data."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -7,14 +9,21 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from qnat.experiment.measures import Artifact
+from qnat.geometry import AbstractMetric
+from qnat.geometry.charts import AbstractChart
+from qnat.geometry.families import Gaussian
 from qnat.geometry.joint import Joint
 
 from ..data.missing import Rows, Sequences
 from ..models.chains import HiddenMarkov, HiddenMarkovParams
+from ..methods.density_fisher import SampledFisher, quadrature_fisher
 from ..models.emissions import AbstractEmission, DiagonalGaussians, FullGaussians, Symbols
-from ..models.mixture import IncompleteMixture
-from .latent import AbstractLatentDensity, Centred, generator_of, moments
+from ..models.gaussian_chart import GaussianMixtureChart
+from ..models.mixture import IncompleteMixture, Mixture
+from ..models.mixture_charts import CentredMeans, OrderedMeans, RelativeMeans, SquaredMeans, StandardMeans
+from .densities import AbstractLatentDensity, Centred, generator_of, moments
 
+_NODES = 2001
 _REMEDY = "give a prior, such as prior 1, fewer {}, or another seed"
 
 
@@ -45,7 +54,7 @@ def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...]
     shift, half = theta[1]
     if isinstance(emission, DiagonalGaussians):
         spread = jnp.sqrt(-1 / (2 * half))
-        means = -shift / (2 * half)
+        means = _mean_of(shift, half)
     else:
         both = jax.lax.map(lambda pair: _mean_and_covariance(*pair), (shift, half))
         means, covariances = both
@@ -58,6 +67,12 @@ def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...]
         known = columns | {"other_column": names}
         found["covariances"] = Artifact(covariances, ("component", "column", "other_column"), known)
     return found
+
+
+def _mean_of(shift: Float[Array, "K d"], half: Float[Array, "K d ..."]) -> Float[Array, "K d"]:
+    if half.ndim == shift.ndim:
+        return -shift / (2 * half)
+    return jax.lax.map(lambda part: _mean_and_covariance(*part)[0], (shift, half))
 
 
 def _mean_and_covariance(shift: Float[Array, " d"], half: Float[Array, "d d"]) -> tuple[Array, Array]:
@@ -85,16 +100,54 @@ def _lost(logits: Float[Array, " K"], theta: PyTree[Array], what: str, plural: s
 
 
 class MixtureDensity(AbstractLatentDensity):
-    """A mixture, of `components` components."""
+    """A mixture, of `components` components; `axis` (d,) is the direction in which the data are widest."""
 
     model: IncompleteMixture
     data: Rows
     names: tuple[str, ...] = eqx.field(static=True)
     centre: Float[Array, " d"]
     components: int = eqx.field(static=True)
+    axis: Float[Array, " d"]
 
     def start(self, key: PRNGKeyArray) -> Joint:
-        return _spread(self.model.emission, self.data, self.components, key)
+        """Components of equal weight, numbered along the axis."""
+        logits, (shift, half) = _spread(self.model.emission, self.data, self.components, key)
+        means = _mean_of(shift, half)
+        order = jnp.argsort(means @ self.axis)
+        return jax.tree.map(lambda leaf: leaf[order], (logits, (shift, half)))
+
+    def chart(self, name: str) -> AbstractChart:
+        """Coordinates of full covariances: weights and scales without bounds, the means in the chart of that name."""
+        axis = self.axis
+        charts: dict[str, Callable[[Array], AbstractChart]] = {
+            "standard": lambda _: StandardMeans(),
+            "relative": lambda _: RelativeMeans(),
+            "centred": CentredMeans,
+            "ordered": lambda weights: OrderedMeans(weights, axis),
+            "squared": lambda weights: SquaredMeans(weights, axis),
+        }
+        return GaussianMixtureChart(charts[name])
+
+    def fisher(self, draws: int) -> AbstractMetric:
+        """Fisher's metric of whole rows: by quadrature of one column, else of so many draws from the mixture."""
+        if len(self.names) > 1:
+            return SampledFisher(self._log_prob, self._draw, draws)
+        x = np.asarray(self.data.x).ravel()
+        nodes = np.linspace(x.min() - 6 * x.std(), x.max() + 6 * x.std(), _NODES)
+        widths = jnp.full(_NODES, nodes[1] - nodes[0])
+        return quadrature_fisher(lambda theta: self._log_prob(theta, jnp.asarray(nodes[:, None])), widths)
+
+    def _log_prob(self, theta: Joint, x: Float[Array, "N d"]) -> Float[Array, " N"]:
+        return jax.nn.logsumexp(Mixture(Gaussian()).scores(theta, x), axis=1)
+
+    def _draw(self, theta: Joint, count: int, key: PRNGKeyArray) -> Float[Array, "count d"]:
+        first, second = jax.random.split(key)
+        means, covariances = jax.lax.map(lambda part: _mean_and_covariance(*part), theta[1])
+        roots = jax.lax.map(jnp.linalg.cholesky, covariances)
+        weights = self.model.weights(theta, means.shape[1])
+        labels = jax.random.choice(first, len(weights), (count,), p=weights)
+        noise = jax.random.normal(second, (count, means.shape[1]), means.dtype)
+        return means[labels] + jnp.einsum("nij,nj->ni", roots[labels], noise)
 
     def log_prior(self, theta: Joint) -> Float[Array, ""]:
         return self.model.emission.penalty(theta)
@@ -175,7 +228,10 @@ def gaussian_mixture(data: Centred, components: int, covariance: str, prior: flo
     """
     data.check_items(components, "components")
     model = IncompleteMixture(_gaussians(data, covariance, prior))
-    return MixtureDensity(model, data.rows, data.table.names, jnp.asarray(data.centre), components)
+    found = data.rows
+    axis = np.linalg.eigh(moments(found)[1])[1][:, -1]
+    axis = jnp.asarray(axis * np.sign(axis[np.argmax(np.abs(axis))]))
+    return MixtureDensity(model, found, data.table.names, jnp.asarray(data.centre), components, axis)
 
 
 def hidden_markov(data: Centred, states: int, emission: str, prior: float) -> MarkovDensity:

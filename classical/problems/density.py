@@ -14,7 +14,7 @@ from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Task
 
 from ..data.missing import Rows
-from .latent import AbstractLatentDensity
+from .densities import AbstractDensity
 
 
 class DensityTask(Task):
@@ -35,8 +35,10 @@ class DensityTask(Task):
         Panel("matrix", "emission"),
         Panel("matrix", "dynamics"),
         Panel("matrix", "loadings"),
+        Panel("points", "skewness"),
+        Panel("matrix", "correlations"),
     )
-    density: AbstractLatentDensity
+    density: AbstractDensity
     batched: bool = eqx.field(static=True, default=False)
 
     starts_traced = False
@@ -47,8 +49,11 @@ class DensityTask(Task):
     def value_and_grad(
         self, params: PyTree[Array], batch: Any = None, key: PRNGKeyArray | None = None
     ) -> tuple[Float[Array, ""], PyTree[Array]]:
-        data = self.density.data if batch is None else batch
-        return jax.value_and_grad(lambda params: -self.density.model.clamped(params, data))(params)
+        return jax.value_and_grad(self.loss)(params, batch)
+
+    def loss(self, params: PyTree[Array], batch: Any = None) -> Float[Array, ""]:
+        """−log p of the rows of a batch, or of all."""
+        return self.density.loss(params, self.density.data if batch is None else batch)
 
     def batches(self, key: PRNGKeyArray, start: int = 0) -> Iterator[Any] | None:
         return _chunks(self.density.data, key, start) if self.batched else None
@@ -60,7 +65,8 @@ class DensityTask(Task):
         """
         found = self.density.log_likelihood(params)
         items = self.density.items
-        return {"log_likelihood": found, "bic": self.density.freedom * np.log(items) / (2 * items) - found}
+        bic = self.density.freedom * np.log(items) / (2 * items) - found
+        return {"log_likelihood": found, "bic": bic} | self.density.watched(params)
 
     def artifacts(self, params: PyTree[Array]) -> Mapping[str, Array | Artifact]:
         return self.density.described(params)

@@ -12,7 +12,7 @@ from qnat.experiment.measures import Artifact
 from ..data.missing import Rows, Sequences
 from ..models.dynamical import DynamicalParams, LinearDynamical, first_of, move_of
 from ..models.factor import FactorAnalysis, Linear, LinearParams, from_linear, to_linear
-from .latent import AbstractLatentDensity, Centred, generator_of, moments
+from .densities import AbstractLatentDensity, Centred, generator_of, moments
 
 
 def _loose(names: tuple[str, ...], noise: Float[Array, " d"]) -> str:

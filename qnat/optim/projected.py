@@ -1,5 +1,6 @@
 """Steps that end inside a domain."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,9 @@ class _Projected(eqx.Module):
         if params is None:
             raise ValueError("projected looks where a step ends; pass params= to update.")
         if (value_fn := extra.get("value_fn")) is not None:
-            extra["value_fn"] = lambda trial: value_fn(self.project(trial))  # a trial is judged where it would end
+            # a trial is judged where it would end; optax's line searches ask a signature what else it takes
+            judged = functools.wraps(value_fn)(lambda trial, **known: value_fn(self.project(trial), **known))
+            extra["value_fn"] = judged
         updates, state = optax.with_extra_args_support(self.transform).update(updates, state, params, **extra)
         return jax.tree.map(jnp.subtract, self.project(optax.apply_updates(params, updates)), params), state
 

@@ -315,7 +315,9 @@ def test_a_dynamical_system_is_one_large_normal_distribution():
     @jax.jit
     def fit(theta):
         process = em(model, data=data)
-        return jax.lax.scan(lambda s, _: (lambda new: (new[0], new[1].value))(process.step(s)), process.init(theta), None, 40)[1]
+        return jax.lax.scan(
+            lambda s, _: (lambda new: (new[0], new[1].value))(process.step(s)), process.init(theta), None, 40
+        )[1]
 
     losses = np.asarray(fit(theta))
     assert np.all(np.diff(losses) < 1e-12)
@@ -335,7 +337,9 @@ def learnt(model, x, steps):
         process = em(model, data=rows(x, chunk=256))
         loadings = jnp.asarray(np.random.default_rng(0).normal(size=(8, 2)))
         start = process.init(from_linear(Linear(loadings, jnp.zeros(8), jnp.ones(8))))
-        state, losses = jax.lax.scan(lambda s, _: (lambda new: (new[0], new[1].value))(process.step(s)), start, None, steps)
+        state, losses = jax.lax.scan(
+            lambda s, _: (lambda new: (new[0], new[1].value))(process.step(s)), start, None, steps
+        )
         return to_linear(state.theta), losses, model.clamped(state.theta, rows(x))
 
     return jax.tree.map(np.asarray, fit())

@@ -1,4 +1,4 @@
-"""Densities with hidden variables and their data: where a fit starts, what it found, what went wrong."""
+"""Densities and their data: where a fit starts, what it found, what went wrong."""
 
 import abc
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.measures import Artifact
+from qnat.geometry.charts import AbstractChart
 from qnat.inference.em import AbstractLatentModel
 
 from ..data.missing import Rows, Sequences, rows, sequences
@@ -67,7 +68,9 @@ class Centred(NamedTuple):
     def check_items(self, least: int, what: str) -> None:
         """Refuses fewer rows than a density needs."""
         if (items := len(self.table.values)) < least:
-            raise RefusedError(f"The data have {items} rows, fewer than the {least} {what}; give more rows, or ask for less.")
+            raise RefusedError(
+                f"The data have {items} rows, fewer than the {least} {what}; give more rows, or ask for less."
+            )
 
 
 def _on_device(tree: Any) -> Any:
@@ -93,48 +96,71 @@ def centred(table: Table, *, chunk: int | None = None) -> Centred:
     return Centred(table._replace(values=values), centre, variances, chunk)
 
 
-class AbstractLatentDensity(eqx.Module):
-    """A latent model with data whose mean was taken off.
+class AbstractDensity(eqx.Module):
+    """A density and its data, as `DensityTask` fits it.
 
     Attributes:
-        model: says the likelihood, and what maximises it. data: its rows or sequences.
-        names: of the columns. centre: (d,) what was taken off them.
+        data: what every step sees, where there are no batches. names: of the columns. freedom: numbers that are fitted.
     """
 
-    model: eqx.AbstractVar[AbstractLatentModel]
-    data: eqx.AbstractVar[Rows | Sequences]
+    data: eqx.AbstractVar[Any]
     names: eqx.AbstractVar[tuple[str, ...]]
-    centre: eqx.AbstractVar[Float[Array, " d"]]
+    freedom: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def start(self, key: PRNGKeyArray) -> PyTree[Array]:
         """Where a fit starts; not traced."""
 
     @abc.abstractmethod
-    def described(self, theta: PyTree[Array]) -> Mapping[str, Artifact]:
+    def loss(self, params: PyTree[Array], data: Any) -> Float[Array, ""]:
+        """−log p of rows, with the log prior where there is one: the mean over rows, in nats."""
+
+    @abc.abstractmethod
+    def described(self, params: PyTree[Array]) -> Mapping[str, Artifact]:
         """What the parameters say, in the units of the data."""
 
     @abc.abstractmethod
-    def failed(self, theta: PyTree[Array]) -> str:
-        """What is not a number any more, and what to do."""
-
-    @abc.abstractmethod
-    def log_prior(self, theta: PyTree[Array]) -> Float[Array, ""]:
-        """Of a row, up to a constant."""
+    def failed(self, params: PyTree[Array]) -> str:
+        """What is not a number any more, and what to do; "" if nothing is known of it."""
 
     @property
     @abc.abstractmethod
-    def freedom(self) -> int:
-        """How many numbers are fitted."""
+    def items(self) -> int:
+        """How many rows there are."""
+
+    def chart(self, name: str) -> AbstractChart:
+        """The coordinates of that name."""
+        raise NotImplementedError(f"{type(self).__name__} has no chart {name}.")
+
+    def watched(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
+        """Further scalars worth a curve."""
+        return {}
+
+    def log_prior(self, params: PyTree[Array]) -> Float[Array, ""]:
+        """Of a row, up to a constant."""
+        return jnp.zeros(())
+
+    def log_likelihood(self, params: PyTree[Array]) -> Float[Array, ""]:
+        """The mean of log p over all rows, in nats, without the prior; final."""
+        return -self.loss(params, self.data) - self.log_prior(params)
+
+
+class AbstractLatentDensity(AbstractDensity):
+    """A latent model with data whose mean was taken off.
+
+    Attributes:
+        model: says the likelihood, and what maximises it. centre: (d,) what was taken off the columns.
+    """
+
+    model: eqx.AbstractVar[AbstractLatentModel]
+    centre: eqx.AbstractVar[Float[Array, " d"]]
+
+    def loss(self, params: PyTree[Array], data: Rows | Sequences) -> Float[Array, ""]:
+        return -self.model.clamped(params, data)
 
     @property
     def items(self) -> int:
-        """Rows; final."""
         return len((self.data if isinstance(self.data, Rows) else self.data.rows).place)
-
-    def log_likelihood(self, theta: PyTree[Array]) -> Float[Array, ""]:
-        """The mean of log p over rows, in nats, without the prior; final."""
-        return self.model.clamped(theta, self.data) - self.log_prior(theta)
 
 
 def moments(rows: Rows) -> tuple[Float[np.ndarray, "N d"], Float[np.ndarray, "d d"]]:
