@@ -65,9 +65,9 @@ def table(name: str, *, columns: str | None = None, weight: str | None = None, s
     """A table by name or path, or some of its columns.
 
     Args:
-        name: iris, wine, diabetes, or a path. columns: names or numbers of columns, with commas between them; None takes
-            all but the two others. weight: the column of weights. sequence: the column that says to which sequence a row
-            belongs; such rows stay also where nothing is known of them.
+        name: iris, wine, diabetes, or a path. columns: names or numbers of columns, with commas between them; None
+            takes all but the two others. weight: the column of weights. sequence: the column that says to which
+            sequence a row belongs; such rows stay also where nothing is known of them.
 
     Raises:
         RefusedError: there is no such file or column; a value is no number, too large or not finite; a column has no

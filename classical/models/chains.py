@@ -1,6 +1,5 @@
 """Chains of hidden states that are seen through rows."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -10,7 +9,6 @@ from qnat.inference.em import AbstractLatentModel
 
 from ..data.missing import Sequences
 from .emissions import AbstractEmission, finite_log
-
 
 HiddenMarkovParams = tuple[Float[Array, " K"], Float[Array, "K K"], Joint]
 """(log p of the first state, log p of the next state, a row for each present one, emission with πₖ = 1)."""

@@ -38,7 +38,7 @@ class AbstractEmission(eqx.Module):
 
     @abc.abstractmethod
     def penalty(self, theta: Joint) -> Float[Array, ""]:
-        """log prior of θ up to a constant: linear, so that expected statistics with its derivative are those it asks for."""
+        """log prior of θ up to a constant, linear in θ: its derivative stands beside the expected statistics."""
 
     def scored(
         self, coefficients: Float[Array, "P K F"], x: Float[Array, "C B d"], pattern: Int[Array, " C"]
@@ -134,8 +134,8 @@ class FullGaussians(AbstractEmission):
 
     Attributes:
         tied: whether all have the same covariance.
-        prior: λ (d,) of a prior exp(−λ·diag Λₖ/2) a component and row, in the units of second moments: a covariance that
-            shrinks to nothing has a price.
+        prior: λ (d,) of a prior exp(−λ·diag Λₖ/2) a component and row, in the units of second moments: a covariance
+            that shrinks to nothing has a price.
     """
 
     tied: bool = eqx.field(static=True, default=False)

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from qnat.experiment.measures import Artifact
 from qnat.geometry import AbstractMetric
@@ -15,8 +15,8 @@ from qnat.geometry.families import Gaussian
 from qnat.geometry.joint import Joint
 
 from ..data.missing import Rows, Sequences
-from ..models.chains import HiddenMarkov, HiddenMarkovParams
 from ..methods.density_fisher import SampledFisher, quadrature_fisher
+from ..models.chains import HiddenMarkov, HiddenMarkovParams
 from ..models.emissions import AbstractEmission, DiagonalGaussians, FullGaussians, Symbols
 from ..models.gaussian_chart import GaussianMixtureChart
 from ..models.mixture import IncompleteMixture, Mixture
@@ -27,20 +27,32 @@ _NODES = 2001
 _REMEDY = "give a prior, such as prior 1, fewer {}, or another seed"
 
 
-def _spread(emission: AbstractEmission, rows: Rows, count: int, key: PRNGKeyArray) -> Joint:
-    """Components of equal weight around rows that are far apart, as wide as the data; of symbols, at random."""
+def _spread(
+    emission: AbstractEmission, rows: Rows, count: int, key: PRNGKeyArray, axis: Float[ArrayLike, " d"] | None = None
+) -> Joint:
+    """Statistics of components of equal weight around rows that are far apart, as wide as the data.
+
+    Along an axis, if there is one, the components are in order. Those of symbols are random.
+    """
     generator = generator_of(key)
-    weights = jnp.full(count, 1 / count)
+    weights = np.full(count, 1 / count)
     if isinstance(emission, Symbols):
         sums = [generator.dirichlet(np.full(size, size), count) / count for size in emission.sizes]
-        return emission.maximise((weights, jnp.asarray(np.concatenate(sums, axis=1))))
+        return weights, np.concatenate(sums, axis=1)
     from sklearn.cluster import kmeans_plusplus
 
     x, covariance = moments(rows)
     centres = kmeans_plusplus(x, count, random_state=int(generator.integers(2**31)))[0]
+    if axis is not None:
+        centres = centres[np.argsort(centres @ np.asarray(axis))]
     second = centres[:, :, None] * centres[:, None] + covariance
     second = np.einsum("kii->ki", second) if isinstance(emission, DiagonalGaussians) else second
-    return emission.maximise((weights, (jnp.asarray(centres / count), jnp.asarray(second / count))))
+    return weights, (centres / count, second / count)
+
+
+@eqx.filter_jit
+def _maximised(emission: AbstractEmission, eta: Joint) -> Joint:
+    return emission.maximise(eta)
 
 
 def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...], centre: Array) -> dict[str, Artifact]:
@@ -111,10 +123,8 @@ class MixtureDensity(AbstractLatentDensity):
 
     def start(self, key: PRNGKeyArray) -> Joint:
         """Components of equal weight, numbered along the axis."""
-        logits, (shift, half) = _spread(self.model.emission, self.data, self.components, key)
-        means = _mean_of(shift, half)
-        order = jnp.argsort(means @ self.axis)
-        return jax.tree.map(lambda leaf: leaf[order], (logits, (shift, half)))
+        emission = self.model.emission
+        return _maximised(emission, _spread(emission, self.data, self.components, key, self.axis))
 
     def chart(self, name: str) -> AbstractChart:
         """Coordinates of full covariances: weights and scales without bounds, the means in the chart of that name."""
@@ -179,9 +189,9 @@ class MarkovDensity(AbstractLatentDensity):
 
     def start(self, key: PRNGKeyArray) -> HiddenMarkovParams:
         """States that are as likely to stay as to go anywhere."""
-        logits, parts = _spread(self.model.emission, self.data.rows, self.states, key)
-        move = jnp.log(jnp.eye(self.states) / 2 + 1 / (2 * self.states))
-        return jnp.full(self.states, -jnp.log(self.states)), move, (logits + jnp.log(self.states), parts)
+        emission = _spread(self.model.emission, self.data.rows, self.states, key)
+        move = np.eye(self.states) / 2 + 1 / (2 * self.states)
+        return eqx.filter_jit(HiddenMarkov.maximise)(self.model, (np.ones(self.states), move, emission))
 
     def log_prior(self, theta: HiddenMarkovParams) -> Float[Array, ""]:
         return self.model.emission.penalty(theta[2])

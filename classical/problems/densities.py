@@ -60,8 +60,8 @@ class Centred(NamedTuple):
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise RefusedError(
-                f"Column {self.table.names[column]} holds {values[row, column]:g}, and emission categorical takes symbols "
-                f"0, 1, … below {_SYMBOLS}; number the symbols, or choose another emission."
+                f"Column {self.table.names[column]} holds {values[row, column]:g}, and emission categorical takes "
+                f"symbols 0, 1, … below {_SYMBOLS}; number them, or choose another emission."
             )
         return self._replace(table=self.table._replace(values=rounded))
 
@@ -164,7 +164,7 @@ class AbstractLatentDensity(AbstractDensity):
 
 
 def moments(rows: Rows) -> tuple[Float[np.ndarray, "N d"], Float[np.ndarray, "d d"]]:
-    """The rows, missing entries 0, the mean; and the covariance of the entries that are there, made one if it is none."""
+    """The rows, missing entries 0, which is the mean; and the covariance of the entries that are there."""
     x = np.asarray(rows.x).reshape(-1, rows.x.shape[-1])[rows.place]
     seen = ~np.asarray(rows.missing)[np.repeat(np.ravel(rows.pattern), rows.x.shape[2])[rows.place]]
     covariance = x.T @ x / np.maximum(seen.T.astype(float) @ seen, 1)
@@ -175,4 +175,5 @@ def moments(rows: Rows) -> tuple[Float[np.ndarray, "N d"], Float[np.ndarray, "d 
 
 
 def generator_of(key: PRNGKeyArray) -> np.random.Generator:
+    """NumPy's generator of a key."""
     return np.random.default_rng(np.asarray(jax.random.key_data(key)))

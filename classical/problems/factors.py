@@ -35,7 +35,7 @@ class FactorDensity(AbstractLatentDensity):
 
     def start(self, key: PRNGKeyArray) -> LinearParams:
         """Random loadings that make half of each variance, noise the other half."""
-        return from_linear(_random_linear(self.data, self.dimension, key))
+        return jax.jit(from_linear)(_random_linear(self.data, self.dimension, key))
 
     def log_prior(self, theta: LinearParams) -> Float[Array, ""]:
         return -jnp.sum(self.model.prior * theta.precision) / 2
@@ -70,11 +70,19 @@ def _random_linear(rows: Rows, dimension: int, key: PRNGKeyArray) -> Linear:
     variances = np.diag(moments(rows)[1])
     loadings = generator_of(key).normal(size=(len(variances), dimension))
     loadings *= np.sqrt(variances / (2 * dimension))[:, None]
-    return Linear(jnp.asarray(loadings), jnp.zeros(len(variances)), jnp.asarray(variances / 2))
+    return Linear(loadings, np.zeros(len(variances)), variances / 2)
 
 
 _PERSISTENCE = 0.9
 """Of the hidden vector from row to row, before anything is known."""
+
+
+@jax.jit
+def _at_rest(linear: Linear) -> DynamicalParams:
+    dimension = linear.loadings.shape[1]
+    one = jnp.eye(dimension)
+    first = first_of(jnp.zeros(dimension), one)
+    return DynamicalParams(first, move_of(_PERSISTENCE * one, (1 - _PERSISTENCE**2) * one), from_linear(linear))
 
 
 class DynamicalDensity(AbstractLatentDensity):
@@ -88,12 +96,7 @@ class DynamicalDensity(AbstractLatentDensity):
 
     def start(self, key: PRNGKeyArray) -> DynamicalParams:
         """As of factor analysis, with a hidden vector that stays as it is by nine tenths a row, of variance 1."""
-        one = jnp.eye(self.dimension)
-        return DynamicalParams(
-            first_of(jnp.zeros(self.dimension), one),
-            move_of(_PERSISTENCE * one, (1 - _PERSISTENCE**2) * one),
-            from_linear(_random_linear(self.data.rows, self.dimension, key)),
-        )
+        return _at_rest(_random_linear(self.data.rows, self.dimension, key))
 
     def log_prior(self, theta: DynamicalParams) -> Float[Array, ""]:
         return -jnp.sum(self.model.prior * theta.emission.precision) / 2
@@ -144,8 +147,8 @@ def factor_analysis(data: Centred, dimension: int, prior: float, *, isotropic: b
     """Factor analysis, or probabilistic PCA if the noise is `isotropic`, and its data.
 
     Args:
-        data: rows. dimension: of the hidden vector. prior: rows of the variance of a column that its noise counts beside
-            its own.
+        data: rows. dimension: of the hidden vector.
+        prior: rows of the variance of a column that its noise counts beside its own.
 
     Raises:
         RefusedError: the hidden vector is not smaller than a row; there are too few rows.

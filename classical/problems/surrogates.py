@@ -84,12 +84,12 @@ def _place(params: Parameters, names: tuple[str, ...], eta: Float[Array, " d"]) 
     square = {"column": names, "other_column": names}
     return {
         "location": Artifact(location, ("column",), columns),
-        "scale": Artifact(inverse.T @ inverse, ("column", "other_column"), square),
+        "scale_matrix": Artifact(inverse.T @ inverse, ("column", "other_column"), square),
         "skewness": Artifact(eta, ("column",), columns, long_name="η"),
     }
 
 
-def _skew(target: SkewNormal, params: Parameters, names: tuple[str, ...]) -> dict[str, Artifact]:
+def _skew(_target: SkewNormal, params: Parameters, names: tuple[str, ...]) -> dict[str, Artifact]:
     return _place(params, names, params.auxiliary)
 
 

@@ -128,7 +128,7 @@ class DensitySpec(RunSpec):
     def check_data(self) -> None:
         self._density_of_data()
         if dropped := self._table().dropped:
-            note(f"{dropped} rows of which all values are missing are left out.")
+            note(f"Rows left out because all their values are missing: {dropped}.")
 
     def task(self, previous: Any = None) -> Any:
         """The log-likelihood of the density on the data."""

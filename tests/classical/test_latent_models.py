@@ -54,19 +54,19 @@ def statistics(name: str, x: np.ndarray):
     return np.full(K, 1 / K), (x[:K] / K, second / K)
 
 
+def moved(process, state):
+    state, info = process.step(state)
+    return state, info.value
+
+
 def fitted(model, eta, data, steps: int):
     """θ and the loss before every step."""
 
     @jax.jit
     def fit(eta):
         process = em(model, data=data)
-
-        def step(state, _):
-            state, info = process.step(state)
-            return state, info.value
-
-        start = eta if steps == 0 else process.init(model.maximise(eta))
-        state, losses = jax.lax.scan(step, start, None, steps)
+        start = process.init(model.maximise(eta))
+        state, losses = jax.lax.scan(lambda state, _: moved(process, state), start, None, steps)
         return process.params(state), losses
 
     return jax.tree.map(np.asarray, fit(eta))
@@ -315,9 +315,7 @@ def test_a_dynamical_system_is_one_large_normal_distribution():
     @jax.jit
     def fit(theta):
         process = em(model, data=data)
-        return jax.lax.scan(
-            lambda s, _: (lambda new: (new[0], new[1].value))(process.step(s)), process.init(theta), None, 40
-        )[1]
+        return jax.lax.scan(lambda state, _: moved(process, state), process.init(theta), None, 40)[1]
 
     losses = np.asarray(fit(theta))
     assert np.all(np.diff(losses) < 1e-12)
@@ -337,9 +335,7 @@ def learnt(model, x, steps):
         process = em(model, data=rows(x, chunk=256))
         loadings = jnp.asarray(np.random.default_rng(0).normal(size=(8, 2)))
         start = process.init(from_linear(Linear(loadings, jnp.zeros(8), jnp.ones(8))))
-        state, losses = jax.lax.scan(
-            lambda s, _: (lambda new: (new[0], new[1].value))(process.step(s)), start, None, steps
-        )
+        state, losses = jax.lax.scan(lambda state, _: moved(process, state), start, None, steps)
         return to_linear(state.theta), losses, model.clamped(state.theta, rows(x))
 
     return jax.tree.map(np.asarray, fit())

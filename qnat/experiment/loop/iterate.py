@@ -1,6 +1,7 @@
 """The loop, the only one in the repository: chunks of steps, and between them the record, the log and Ctrl-C."""
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -163,7 +164,7 @@ def _loop(
             curves.add(first, count, rows)
         if (bad := curves.first_non_finite(first, count)) is not None:
             place.save(state, first, spent)
-            error = _non_finite(work, *bad, lambda step: _params_at(work.job, supply, state, batches, first, step))
+            error = _non_finite(work, *bad, functools.partial(_params_at, work.job, supply, state, batches, first))
             place.status("failed", message=str(error))
             raise error
         state = after
