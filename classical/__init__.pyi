@@ -17,12 +17,16 @@ from .methods.sngd import sngd as sngd
 from .methods.sngd import surrogate_descent as surrogate_descent
 from .methods.tridiagonal import TridiagonalFisher as TridiagonalFisher
 from .methods.wake_sleep import HelmholtzFisher as HelmholtzFisher
+from .models.chains import HiddenMarkov as HiddenMarkov
 from .models.copula import TCopula as TCopula
 from .models.counts import NegativeBinomial as NegativeBinomial
 from .models.counts import NegativeBinomialMixture as NegativeBinomialMixture
+from .models.dynamical import LinearDynamical as LinearDynamical
+from .models.factor import FactorAnalysis as FactorAnalysis
 from .models.gaussian_chart import GaussianMixtureChart as GaussianMixtureChart
 from .models.helmholtz import HelmholtzMachine as HelmholtzMachine
 from .models.known_weights import KnownWeights as KnownWeights
+from .models.mixture import IncompleteMixture as IncompleteMixture
 from .models.mixture import Mixture as Mixture
 from .models.mixture_charts import CentredMeans as CentredMeans
 from .models.mixture_charts import OrderedMeans as OrderedMeans
@@ -37,5 +41,6 @@ from .models.skew import SkewT as SkewT
 from .models.skew import at_saddle as at_saddle
 from .models.surrogate import Parameters as Parameters
 from .models.unit_pairs import PairedUnits as PairedUnits
+from .problems.density import DensityTask as DensityTask
 from .problems.helmholtz import HelmholtzTask as HelmholtzTask
 from .problems.network import NetworkTask as NetworkTask
