@@ -37,17 +37,17 @@ class Sequences(NamedTuple):
     """S sequences of at most T rows.
 
     Attributes:
-        rows: all of them. index: (S, T) which row stands where; anything behind the end.
+        rows: all of them. order: (S, T) which row stands where; anything behind the end.
         lengths: (S,) rows of each. weights: (S,) of sum 1.
     """
 
     rows: Rows
-    index: Int[Array | np.ndarray, "S T"]
+    order: Int[Array | np.ndarray, "S T"]
     lengths: Int[Array | np.ndarray, " S"]
     weights: Float[Array | np.ndarray, " S"]
 
     @property
-    def count(self) -> Float[Array, ""]:
+    def total(self) -> Float[Array, ""]:
         """Rows of all sequences, each counted by its weight."""
         return jnp.vdot(self.weights, jnp.asarray(self.lengths, self.weights.dtype))
 
@@ -55,8 +55,8 @@ class Sequences(NamedTuple):
     def entries(self) -> tuple[Float[Array, "S T d"], Float[Array, "S T d"]]:
         """The rows, 0 where an entry is missing, and 1 where one is seen; 0 behind the end."""
         x, weights, pattern, missing, place = self.rows
-        at = jnp.asarray(place)[self.index]
-        inside = jnp.arange(self.index.shape[1]) < jnp.asarray(self.lengths)[:, None]
+        at = jnp.asarray(place)[self.order]
+        inside = jnp.arange(self.order.shape[1]) < jnp.asarray(self.lengths)[:, None]
         seen = ~jnp.repeat(jnp.asarray(missing)[pattern].reshape(-1, x.shape[-1]), weights.shape[-1], axis=0)
         return jnp.asarray(x).reshape(-1, x.shape[-1])[at], (seen[at] & inside[..., None]).astype(weights.dtype)
 

@@ -30,7 +30,7 @@ class HiddenMarkov(AbstractLatentModel):
     def clamped(self, theta: HiddenMarkovParams, data: Sequences) -> Float[Array, ""]:
         start, move, emission = theta
         penalty = self.emission.penalty(emission)
-        return self.path_sum(start, move, self.emission.scores(emission, data.rows)[data.index], data) + penalty
+        return self.path_sum(start, move, self.emission.scores(emission, data.rows)[data.order], data) + penalty
 
     def path_sum(
         self,
@@ -55,7 +55,7 @@ class HiddenMarkov(AbstractLatentModel):
             first = start + scores[0]
             return over(jax.lax.scan(step, first, (jnp.arange(1, len(scores)), scores[1:]))[0], axis=0)
 
-        return jnp.vdot(data.weights, jax.vmap(one)(scores, data.lengths)) / data.count
+        return jnp.vdot(data.weights, jax.vmap(one)(scores, jnp.asarray(data.lengths))) / data.total
 
     def maximise(self, eta: HiddenMarkovParams) -> HiddenMarkovParams:
         start, move, emission = eta

@@ -66,7 +66,7 @@ class LinearDynamical(AbstractLatentModel):
         """The mean over rows of log p(x) of the sequences, with the log prior, in nats."""
         x, seen = data.entries
         total = summed(_sequence, theta, (x, seen, jnp.asarray(data.lengths), jnp.asarray(data.weights)))
-        return total / data.count - jnp.sum(self.prior * theta.emission.precision) / 2
+        return total / data.total - jnp.sum(self.prior * theta.emission.precision) / 2
 
     def maximise(self, eta: DynamicalParams) -> DynamicalParams:
         count, first, second = eta.first
@@ -105,13 +105,13 @@ def _sequence(
         return c + root @ root / 2 - jnp.sum(jnp.log(jnp.diagonal(factor))) + m * _LOG_2PI / 2, factor
 
     def step(state: Potential, row: tuple[Array, Potential]) -> tuple[Potential, None]:
-        time, row = row
+        time, seen = row
         c, shift, half = state
         c, factor = integrated(c, shift, half + move[:m, :m])
         both = jnp.concatenate([shift[:, None], 2 * move[:m, m:]], axis=1)
         gone = jax.scipy.linalg.cho_solve((factor, True), both)
         new = c + constant, 2 * move[m:, :m] @ gone[:, 0], move[m:, m:] + move[m:, :m] @ gone[:, 1:]
-        return jax.tree.map(lambda new, row, old: jnp.where(time < length, new + row, old), new, row, state), None
+        return jax.tree.map(lambda new, seen, old: jnp.where(time < length, new + seen, old), new, seen, state), None
 
     first, rest = (jax.tree.map(lambda leaf, part=part: leaf[part], rows) for part in (0, slice(1, None)))
     start = jax.tree.map(jnp.add, (c, shift, half), first)

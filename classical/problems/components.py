@@ -1,6 +1,7 @@
 """Mixtures and hidden Markov models with their data."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -29,7 +30,7 @@ _REMEDY = "give a prior, such as prior 1, fewer {}, or another seed"
 
 def _spread(
     emission: AbstractEmission, rows: Rows, count: int, key: PRNGKeyArray, axis: Float[ArrayLike, " d"] | None = None
-) -> Joint:
+) -> Any:
     """Statistics of components of equal weight around rows that are far apart, as wide as the data.
 
     Along an axis, if there is one, the components are in order. Those of symbols are random.
@@ -51,8 +52,8 @@ def _spread(
 
 
 @eqx.filter_jit
-def _maximised(emission: AbstractEmission, eta: Joint) -> Joint:
-    return emission.maximise(eta)
+def _maximised(model: AbstractEmission | HiddenMarkov, eta: Any) -> Any:
+    return model.maximise(eta)
 
 
 def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...], centre: Array) -> dict[str, Artifact]:
@@ -191,7 +192,7 @@ class MarkovDensity(AbstractLatentDensity):
         """States that are as likely to stay as to go anywhere."""
         emission = _spread(self.model.emission, self.data.rows, self.states, key)
         move = np.eye(self.states) / 2 + 1 / (2 * self.states)
-        return eqx.filter_jit(HiddenMarkov.maximise)(self.model, (np.ones(self.states), move, emission))
+        return _maximised(self.model, (np.ones(self.states), move, emission))
 
     def log_prior(self, theta: HiddenMarkovParams) -> Float[Array, ""]:
         return self.model.emission.penalty(theta[2])
@@ -214,16 +215,11 @@ class MarkovDensity(AbstractLatentDensity):
         return moves + _emission_freedom(self.model.emission, self.states, len(self.names))
 
 
-_COVARIANCES = {
-    "full": lambda prior: FullGaussians(prior=prior),
-    "tied": lambda prior: FullGaussians(tied=True, prior=prior),
-    "diagonal": lambda prior: DiagonalGaussians(prior=prior),
-    "spherical": lambda prior: DiagonalGaussians(spherical=True, prior=prior),
-}
-
-
 def _gaussians(data: Centred, covariance: str, prior: float) -> AbstractEmission:
-    return _COVARIANCES[covariance](jnp.asarray(prior * data.variances / len(data.table.values)))
+    rows = jnp.asarray(prior * data.variances / len(data.table.values))
+    if covariance in ("full", "tied"):
+        return FullGaussians(tied=covariance == "tied", prior=rows)
+    return DiagonalGaussians(spherical=covariance == "spherical", prior=rows)
 
 
 def gaussian_mixture(data: Centred, components: int, covariance: str, prior: float) -> MixtureDensity:
@@ -240,8 +236,14 @@ def gaussian_mixture(data: Centred, components: int, covariance: str, prior: flo
     model = IncompleteMixture(_gaussians(data, covariance, prior))
     found = data.rows
     axis = np.linalg.eigh(moments(found)[1])[1][:, -1]
-    axis = jnp.asarray(axis * np.sign(axis[np.argmax(np.abs(axis))]))
-    return MixtureDensity(model, found, data.table.names, jnp.asarray(data.centre), components, axis)
+    return MixtureDensity(
+        model=model,
+        data=found,
+        names=data.table.names,
+        centre=jnp.asarray(data.centre),
+        components=components,
+        axis=jnp.asarray(axis * np.sign(axis[np.argmax(np.abs(axis))])),
+    )
 
 
 def hidden_markov(data: Centred, states: int, emission: str, prior: float) -> MarkovDensity:
@@ -262,4 +264,10 @@ def hidden_markov(data: Centred, states: int, emission: str, prior: float) -> Ma
         found: AbstractEmission = Symbols(tuple(int(each) + 1 for each in most))
     else:
         found = _gaussians(data, emission, prior)
-    return MarkovDensity(HiddenMarkov(found), data.sequences, data.table.names, jnp.asarray(centre), states)
+    return MarkovDensity(
+        model=HiddenMarkov(found),
+        data=data.sequences,
+        names=data.table.names,
+        centre=jnp.asarray(centre),
+        states=states,
+    )

@@ -100,12 +100,11 @@ class AbstractDensity(eqx.Module):
     """A density and its data, as `DensityTask` fits it.
 
     Attributes:
-        data: what every step sees, where there are no batches. names: of the columns. freedom: numbers that are fitted.
+        data: what every step sees, where there are no batches. names: of the columns.
     """
 
     data: eqx.AbstractVar[Any]
     names: eqx.AbstractVar[tuple[str, ...]]
-    freedom: eqx.AbstractVar[int]
 
     @abc.abstractmethod
     def start(self, key: PRNGKeyArray) -> PyTree[Array]:
@@ -122,6 +121,11 @@ class AbstractDensity(eqx.Module):
     @abc.abstractmethod
     def failed(self, params: PyTree[Array]) -> str:
         """What is not a number any more, and what to do; "" if nothing is known of it."""
+
+    @property
+    @abc.abstractmethod
+    def freedom(self) -> int:
+        """How many numbers are fitted."""
 
     @property
     @abc.abstractmethod

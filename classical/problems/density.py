@@ -39,9 +39,12 @@ class DensityTask(Task):
         Panel("matrix", "correlations"),
     )
     density: AbstractDensity
-    batched: bool = eqx.field(static=True, default=False)
+    batched: bool = eqx.field(static=True)
 
     starts_traced = False
+
+    def __init__(self, density: AbstractDensity, *, batched: bool = False) -> None:
+        self.density, self.batched = density, batched
 
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
         return self.density.start(key)

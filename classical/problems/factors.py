@@ -70,7 +70,7 @@ def _random_linear(rows: Rows, dimension: int, key: PRNGKeyArray) -> Linear:
     variances = np.diag(moments(rows)[1])
     loadings = generator_of(key).normal(size=(len(variances), dimension))
     loadings *= np.sqrt(variances / (2 * dimension))[:, None]
-    return Linear(loadings, np.zeros(len(variances)), variances / 2)
+    return Linear(jnp.asarray(loadings), jnp.zeros(len(variances)), jnp.asarray(variances / 2))
 
 
 _PERSISTENCE = 0.9
@@ -155,7 +155,13 @@ def factor_analysis(data: Centred, dimension: int, prior: float, *, isotropic: b
     """
     _check_dimension(data, dimension, below=True)
     model = FactorAnalysis(isotropic, jnp.asarray(prior * data.variances / len(data.table.values)))
-    return FactorDensity(model, data.rows, data.table.names, jnp.asarray(data.centre), dimension)
+    return FactorDensity(
+        model=model,
+        data=data.rows,
+        names=data.table.names,
+        centre=jnp.asarray(data.centre),
+        dimension=dimension,
+    )
 
 
 def linear_dynamical(data: Centred, dimension: int, prior: float) -> DynamicalDensity:
@@ -169,4 +175,10 @@ def linear_dynamical(data: Centred, dimension: int, prior: float) -> DynamicalDe
     """
     _check_dimension(data, dimension, below=False)
     model = LinearDynamical(jnp.asarray(prior * data.variances / len(data.table.values)))
-    return DynamicalDensity(model, data.sequences, data.table.names, jnp.asarray(data.centre), dimension)
+    return DynamicalDensity(
+        model=model,
+        data=data.sequences,
+        names=data.table.names,
+        centre=jnp.asarray(data.centre),
+        dimension=dimension,
+    )

@@ -26,13 +26,13 @@ class SurrogateDensity(AbstractDensity):
     """A density with a surrogate, and rows without missing entries, or counts.
 
     Attributes:
-        target: the density. data: (N, d), or (N,) counts.
+        target: the density. data: (N, d), or (N,) counts. fitted: how many numbers.
     """
 
     target: AbstractSurrogateDensity
     data: Float[Array, "N ..."]
     names: tuple[str, ...] = eqx.field(static=True)
-    freedom: int = eqx.field(static=True)
+    fitted: int = eqx.field(static=True)
 
     def start(self, key: PRNGKeyArray) -> Parameters:
         return self.target.start(np.asarray(self.data), key=key)
@@ -40,7 +40,7 @@ class SurrogateDensity(AbstractDensity):
     def loss(self, params: Parameters, data: Float[Array, "N ..."]) -> Float[Array, ""]:
         return self.target.loss(params, data)
 
-    def described(self, params: Parameters) -> dict[str, Artifact]:
+    def described(self, params: Parameters) -> Mapping[str, Artifact]:
         """Locations and scales, skewnesses, degrees of freedom, correlations: what the density has."""
         return _DESCRIBED[type(self.target)](self.target, params, self.names)
 
@@ -58,6 +58,10 @@ class SurrogateDensity(AbstractDensity):
         return {"at_saddle": at_saddle(self.target, params, self.data).astype(float)}
 
     @property
+    def freedom(self) -> int:
+        return self.fitted
+
+    @property
     def items(self) -> int:
         return len(self.data)
 
@@ -65,14 +69,15 @@ class SurrogateDensity(AbstractDensity):
 Described = Callable[[Any, Parameters, tuple[str, ...]], Mapping[str, Artifact]]
 
 
-def _counts(target: AbstractSurrogateDensity, params: Parameters, _names: tuple[str, ...]) -> dict[str, Artifact]:
+def _counts(
+    target: NegativeBinomial | NegativeBinomialMixture, params: Parameters, _names: tuple[str, ...]
+) -> dict[str, Artifact]:
     free = target.to_free(params)
-    mixed = isinstance(target, NegativeBinomialMixture)
-    each = free[1] if mixed else free[None]
+    each = free[1] if isinstance(target, NegativeBinomialMixture) else free[None]
     along = {"component": range(1, len(each) + 1)}
     size, success = jnp.exp(each[:, 0]), jax.nn.sigmoid(each[:, 1])
     found = {"size": size, "success": success, "mean": size * (1 - success) / success}
-    if mixed:
+    if isinstance(target, NegativeBinomialMixture):
         found = {"weights": jnp.exp(log_weights(target.surrogate, params.surrogate))} | found
     return {name: Artifact(value, ("component",), along) for name, value in found.items()}
 
@@ -156,7 +161,8 @@ def surrogate_density(
         start = target.start(values, key=jax.random.key(0))
     except ValueError as error:
         raise RefusedError(str(error)) from None
-    return SurrogateDensity(target, jnp.asarray(values), table.names, _freedom(target, start, len(table.names)))
+    fitted = _freedom(target, start, len(table.names))
+    return SurrogateDensity(target=target, data=jnp.asarray(values), names=table.names, fitted=fitted)
 
 
 def _freedom(target: AbstractSurrogateDensity, params: Parameters, columns: int) -> int:

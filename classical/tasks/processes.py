@@ -1,15 +1,16 @@
 """What fits a density, as parts of a spec."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from qnat.experiment.words.parts import Part
 from qnat.experiment.words.values import COUNTS, Rate
 
-CHARTS = ("standard", "relative", "centred", "ordered", "squared")
-Chart = Literal["standard", "relative", "centred", "ordered", "squared"]
-IN_CHART = Field("standard", description="coordinates of the means of gmm")
+Chart = Annotated[
+    Literal["standard", "relative", "centred", "ordered", "squared"],
+    Field(description="coordinates of the means of gmm"),
+]
 
 
 class Em(Part):
@@ -39,7 +40,7 @@ class Natural(Part):
     cites = ("Amari1998",)
     name: Literal["natural"] = "natural"
     learning_rate: Rate = 1.0
-    chart: Chart = IN_CHART
+    chart: Chart = "standard"
     draws: int = Field(1000, ge=1, lt=COUNTS, description="of the model, for a metric of more than one column")
 
     def build(self, task: Any) -> Any:
@@ -79,7 +80,7 @@ class Adam(Part):
     cites = ("Kingma2015",)
     name: Literal["adam"] = "adam"
     learning_rate: Rate = 0.03
-    chart: Chart = IN_CHART
+    chart: Chart = "standard"
 
     def build(self, task: Any) -> Any:
         from qnat.optim import with_rate
@@ -96,7 +97,7 @@ class Bfgs(Part):
 
     cites = ("Liu1989",)
     name: Literal["bfgs"] = "bfgs"
-    chart: Chart = IN_CHART
+    chart: Chart = "standard"
 
     def build(self, task: Any) -> Any:
         from qnat.optim.rate import once

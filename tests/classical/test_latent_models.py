@@ -247,7 +247,7 @@ def test_symbols_their_paths_and_the_best_path():
 
     @jax.jit
     def found(theta):
-        scores = model.emission.scores(theta[2], data.rows)[data.index]
+        scores = model.emission.scores(theta[2], data.rows)[data.order]
         paths = jax.value_and_grad(lambda scores: model.path_sum(start, move, scores, data))(scores)
         best = jax.value_and_grad(lambda scores: model.path_sum(start, move, scores, data, best=True))(scores)
         return paths, best
