@@ -69,8 +69,8 @@ MUTANTS = (
     Mutant(
         "a trial is judged where no projection took it",
         "qnat/optim/projected.py",
-        "lambda trial: value_fn(self.project(trial))",
-        "lambda trial: value_fn(trial)",
+        "value_fn(self.project(trial), **known)",
+        "value_fn(trial, **known)",
         "tests/optim/test_projected.py",
     ),
     Mutant(

@@ -49,6 +49,8 @@ class Header(NamedTuple):
         return self.width - (kind == "regress" and not self.labelled)
 
 
+BUNDLED = ("iris", "wine", "diabetes")
+"""Tables that come with scikit-learn."""
 DIGITS = Header(1500, 297, 64, labelled=True)
 
 
@@ -76,6 +78,24 @@ def source(name: str) -> Source:
     raise RefusedError(
         f"Unknown data set '{shown(name, 4096)}'; use digits, or a path: a folder of MNIST (IDX files) or binarised "
         "MNIST (.mat), FOLDER/NAME of NAME.train.data and NAME.test.data, german.data-numeric, or a .npy file."
+    )
+
+
+def table_source(name: str) -> Source:
+    """The file of a table; none for one that is bundled.
+
+    Raises:
+        RefusedError: there is no such file.
+    """
+    if name in BUNDLED:
+        return Source(name, "table", ())
+    with reading(name, THE_DATA):
+        path = pathlib.Path(name).absolute()
+        if path.is_file():
+            return Source(name, "table", (path,))
+    raise RefusedError(
+        f"Unknown data '{shown(name, 4096)}'; use {', '.join(BUNDLED)}, or the path of a text of one row an item "
+        "(commas, tabs or blanks between values) or of a .npy file."
     )
 
 

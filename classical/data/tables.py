@@ -17,9 +17,8 @@ from jaxtyping import Float, Int
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.reading import opened, reading, shown, text_lines
 
-from .headers import THE_DATA, Source
+from .headers import THE_DATA, Source, table_source
 
-BUNDLED = ("iris", "wine", "diabetes")
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-nan"})
 _DELIMITERS = (",", ";", "\t")
 _LARGEST = 1e100
@@ -41,24 +40,6 @@ class Table(NamedTuple):
     weights: Float[np.ndarray, " N"] | None = None
     sequence: Int[np.ndarray, " N"] | None = None
     dropped: int = 0
-
-
-def table_source(name: str) -> Source:
-    """The file of a table; none for one that is bundled.
-
-    Raises:
-        RefusedError: there is no such file.
-    """
-    if name in BUNDLED:
-        return Source(name, "table", ())
-    with reading(name, THE_DATA):
-        path = pathlib.Path(name).absolute()
-        if path.is_file():
-            return Source(name, "table", (path,))
-    raise RefusedError(
-        f"Unknown data '{shown(name, 4096)}'; use {', '.join(BUNDLED)}, or the path of a text of one row an item "
-        "(commas, tabs or blanks between values) or of a .npy file."
-    )
 
 
 def table(name: str, *, columns: str | None = None, weight: str | None = None, sequence: str | None = None) -> Table:

@@ -10,8 +10,7 @@ from qnat.experiment.words.flat import choices, fold
 from qnat.experiment.words.spec import RunSpec
 from qnat.experiment.words.values import COUNTS
 
-from ..data.headers import digest_of
-from ..data.tables import table_source
+from ..data.headers import digest_of, table_source
 from . import densities, processes
 
 _SEQUENTIAL = ("hmm", "lds")
@@ -110,6 +109,9 @@ class DensitySpec(RunSpec):
             raise ValueError(f"process {process} fits full covariances; choose process em for {self.covariance} ones.")
         if density != "gmm" and self.chart not in (None, "standard"):
             raise ValueError(f"chart {self.chart} is one of the means of gmm; leave it out with density {density}.")
+
+    def cited(self) -> tuple[str, ...]:
+        return (*super().cited(), *(("Esser2022",) if self.chart not in (None, "standard") else ()))
 
     def record(self) -> dict[str, Any]:
         """As of every spec, and a digest of data in a file, by which a folder knows them."""
