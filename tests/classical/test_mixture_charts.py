@@ -246,6 +246,39 @@ def test_at_equal_weights_and_means_a_step_of_rate_two_is_one_of_em():
     np.testing.assert_allclose(*both(np.array([[-0.1], [0.1]])), rtol=1e-12)
 
 
+@pytest.mark.parametrize(("name", "least", "most"), [("squared", 1, 5), ("standard", 2, 10), ("EM", 100, 130)])
+def test_the_plateau_is_that_of_em(name, least, most):
+    """Means ∓¼ from ∓0.005: steps until KL < 10⁻⁹."""
+    weights, truth, start = np.array([0.5, 0.5]), np.array([[-0.25], [0.25]]), np.array([[-0.005], [0.005]])
+
+    @jax.jit
+    def divergences(start):
+        model = KnownWeights(Normal(), weights)
+        log_truth = model.log_prob(truth, GRID)
+        masses = STEP * jnp.exp(log_truth)
+        if name == "EM":
+            process, here = em(model, data=(GRID, masses)), model.joint(start)
+        else:
+            chart = charts(weights, jnp.ones(1))[name]
+            metric = pulled(fisher(lambda m: model.log_prob(m, GRID)), chart)
+
+            def loss(c, _batch, _key):
+                return jax.value_and_grad(lambda c: masses @ (log_truth - model.log_prob(chart.to_point(c), GRID)))(c)
+
+            process = descend(loss, projected(natural_gradient(1.0, metric), chart.project))
+            here = chart.from_point(start)
+
+        def step(state, _):
+            state, info = process.step(state)
+            return state, info.value + (masses @ log_truth if name == "EM" else 0)
+
+        return jax.lax.scan(step, process.init(here), None, most + 1)[1]
+
+    below = np.asarray(divergences(start)) < 1e-9
+    assert below[-1]
+    assert least <= np.argmax(below) <= most
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_natural_gradients_in_every_chart_find_the_maximum_of_em(name):
     """Three components in a plane, of which the first two start close together."""
