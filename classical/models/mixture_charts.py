@@ -88,7 +88,7 @@ def _reflected(vectors: Float[Array, "n d"], direction: Float[Array, " d"]) -> F
     Householder's 1 − 2nnᵀ/nᵀn with n = e + s e₀ takes e to −s e₀; with the sign s of the first entry n cannot vanish.
     """
     sign = jnp.where(direction[0] < 0, -1, 1).astype(direction.dtype)
-    normal = direction.at[0].add(sign)
+    normal = jnp.asarray(direction).at[0].add(sign)
     return -sign * (vectors - 2 * (vectors @ normal)[:, None] * normal / (normal @ normal))
 
 
@@ -97,9 +97,11 @@ class SquaredMeans(AbstractChart):
 
     Row i of the coordinates is the weighted mean of a pair (i, j), row j is z; other rows are means. In one dimension
     z = u². About the centre log p depends on u through u uᵀ, of which z is one column: the metric has a regular limit
-    as a pair meets along any direction that is not orthogonal to e. Three components that meet in one point have no
-    chart of squares, so pairs have no component in common. Gaps of three in a row would not do either: moving one of
-    them moves the centre of two against the third, to first order.
+    as a pair meets along any direction that is not orthogonal to e. Gaps orthogonal to e are where the chart ends, so
+    take e along the gap that is expected.
+
+    Three components that meet in one point have no chart of squares, so pairs have no component in common. Gaps of
+    three in a row would not do either: moving one of them moves the centre of two against the third, to first order.
 
     Attributes:
         weights: w (K,), of sum one. direction: e (d,), of length one; in one dimension 1 or −1.

@@ -25,7 +25,8 @@ from classical.models.mixture_charts import (
 )
 from qnat.geometry import laws, pulled
 from qnat.geometry.families import Gaussian, Normal
-from qnat.inference import em
+from qnat.inference import descend, em
+from qnat.optim import natural_gradient, projected
 
 GOLDEN = json.loads((pathlib.Path(__file__).parents[1] / "golden" / "gmm_fisher.json").read_text())["cases"]
 STEP = 0.125
@@ -243,3 +244,67 @@ def test_at_equal_weights_and_means_a_step_of_rate_two_is_one_of_em():
         return process.params(state)[1], means + step
 
     np.testing.assert_allclose(*both(np.array([[-0.1], [0.1]])), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("squared", 1, 5), ("standard", 2, 10), ("EM", 100, 130)])
+def test_the_plateau_is_that_of_em(name, least, most):
+    """Means ∓¼ from ∓0.005: steps until KL < 10⁻⁹."""
+    weights, truth, start = np.array([0.5, 0.5]), np.array([[-0.25], [0.25]]), np.array([[-0.005], [0.005]])
+
+    @jax.jit
+    def divergences(start):
+        model = KnownWeights(Normal(), weights)
+        log_truth = model.log_prob(truth, GRID)
+        masses = STEP * jnp.exp(log_truth)
+        if name == "EM":
+            process, here = em(model, data=(GRID, masses)), model.joint(start)
+        else:
+            chart = charts(weights, jnp.ones(1))[name]
+            metric = pulled(fisher(lambda m: model.log_prob(m, GRID)), chart)
+
+            def loss(c, _batch, _key):
+                return jax.value_and_grad(lambda c: masses @ (log_truth - model.log_prob(chart.to_point(c), GRID)))(c)
+
+            process = descend(loss, projected(natural_gradient(1.0, metric), chart.project))
+            here = chart.from_point(start)
+
+        def step(state, _):
+            state, info = process.step(state)
+            return state, info.value + (masses @ log_truth if name == "EM" else 0)
+
+        return jax.lax.scan(step, process.init(here), None, most + 1)[1]
+
+    below = np.asarray(divergences(start)) < 1e-9
+    assert below[-1]
+    assert least <= np.argmax(below) <= most
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_natural_gradients_in_every_chart_find_the_maximum_of_em(name):
+    """Three components in a plane, of which the first two start close together."""
+    weights, direction = np.array([0.3, 0.3, 0.4]), np.array([0.8, -0.6])
+    truth = np.array([[-1.5, 0.5], [0.5, -1.0], [3.0, 1.5]])
+    rng = np.random.default_rng(2)
+    data = (truth[rng.choice(3, size=90, p=weights)] + rng.normal(size=(90, 2)), np.full(90, 1 / 90))
+    start = np.array([[-0.1, 0.0], [0.2, -0.1], [2.0, 1.0]])
+    axis = np.arange(-7, 7.5, 0.5)
+    nodes = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+
+    @jax.jit
+    def losses(start):
+        model, chart = KnownWeights(Normal(), weights), charts(weights, direction)[name]
+        metric = quadrature_fisher(lambda m: model.log_prob(m, nodes), jnp.full(len(nodes), 0.25))
+        optimizer = projected(natural_gradient(1.0, pulled(metric, chart)), chart.project)
+
+        def loss(c, _batch, _key):
+            return jax.value_and_grad(lambda c: -data[1] @ model.log_prob(chart.to_point(c), data[0]))(c)
+
+        def last(process, first, steps):
+            state = jax.lax.fori_loop(0, steps, lambda _, s: process.step(s)[0], process.init(first))
+            return process.step(state)[1].value
+
+        by_em = last(em(model, data=data), model.joint(start), 3000)
+        return last(descend(loss, optimizer), chart.from_point(start), 150), by_em
+
+    natural, by_em = losses(start)
+    np.testing.assert_allclose(natural, by_em, rtol=1e-10)
