@@ -238,22 +238,27 @@ FAMILIES = {
     ),
 }
 every_family = pytest.mark.parametrize("name", FAMILIES)
+SHARED = {"inverse gamma", "beta", "block gaussian"}
+"""Families with the charts of another, whose laws wait for the night."""
+every_chart = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SHARED else []) for name in FAMILIES]
+)
 
 
-@every_family
+@every_chart
 def test_families_are_mirror_maps_and_so_are_their_duals(name):
     family, theta, *_ = FAMILIES[name]
     laws.check_mirror_map(family, theta, key=jax.random.key(0))
     laws.check_mirror_map(Dual(family), eqx.filter_jit(family.to_dual)(theta), key=jax.random.key(0))
 
 
-@every_family
+@every_chart
 def test_families_are_families(name):
     family, theta, *_ = FAMILIES[name]
     laws.check_family(family, theta, key=jax.random.key(1))
 
 
-@every_family
+@every_chart
 def test_mirror_steps_learn_and_infer(name):
     row = FAMILIES[name]
     check_mirror_steps(row.family, row.theta, row.other, key=jax.random.key(2), steps=row.steps)
@@ -369,6 +374,16 @@ def test_gamma_chart_roundtrip():
     back = np.asarray(described(families.Gamma(), theta)["double"][1])
     np.testing.assert_allclose(back[:, 0] + 1, shapes, rtol=1e-11)
     np.testing.assert_allclose(back[:, 1], theta[:, 1], rtol=1e-11)
+
+
+@pytest.mark.slow
+@every_family
+def test_the_laws_hold_in_single_precision(name):
+    family = FAMILIES[name].family
+    theta = jax.tree.map(lambda leaf: leaf.astype(np.float32), FAMILIES[name].theta)
+    laws.check_mirror_map(family, theta, key=jax.random.key(0))
+    laws.check_mirror_map(Dual(family), eqx.filter_jit(family.to_dual)(theta), key=jax.random.key(0))
+    laws.check_family(family, theta, key=jax.random.key(1))
 
 
 @pytest.mark.slow

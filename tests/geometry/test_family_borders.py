@@ -98,6 +98,23 @@ def test_the_density_at_zero_of_gamma_variables():
         (families.Gaussian(), (np.zeros(2), np.diag([1.0, np.inf])), "second holds infinity"),
         (families.Gaussian(), (np.ones(2), np.ones((2, 2))), "Gaussian.*singular"),
         (families.Gaussian(), (np.zeros(2), np.diag([1.0, -1.0])), "Gaussian.*positive definite"),
+        (families.Gaussian(), (np.array([1e8, 0.0]), np.diag([1e16 + 1, 1.0])), "Gaussian.*up to rounding"),
+        (families.DiagonalGaussian(), (np.ones(2), np.array([2.0, 0.9])), "DiagonalGaussian.*above 0"),
+        (families.DiagonalGaussian(), (np.array([1e8]), np.array([1e16 + 1])), "DiagonalGaussian.*up to rounding"),
+        (families.DiagonalGaussian(), (np.zeros(1), np.array([np.inf])), "DiagonalGaussian"),
+        (families.IsotropicGaussian(), (np.ones(3), np.array(3.0)), "IsotropicGaussian.*above 0"),
+        (families.BlockGaussian((2, 1)), (np.ones(3), (np.eye(2), np.eye(1))), "Gaussian.*singular"),
+        (families.Exponential(), np.array([2.0, 0.0]), "Exponential.*above 0"),
+        (families.Exponential(), np.array([np.inf]), "Exponential.*finite"),
+        (families.InverseGamma(), np.array([-1.0, 2.0]), "InverseGamma.*E.log x. < log E.1/x."),
+        (families.InverseGamma(), np.array([0.0, -1.0]), "InverseGamma"),
+        (families.Beta(), np.array([np.log(0.3), np.log(0.7)]), "Beta.*< 1"),
+        (families.Dirichlet(), np.array([[-1.0, -1.0, -0.9], [-2.0, -2.0, -2.0]]), "Dirichlet.*< 1"),
+        (families.Dirichlet(), np.array([-1.0, -np.inf]), "Dirichlet.*finite"),
+        (families.VonMises(), np.array([[0.1, 0.2], [0.6, 0.8]]), "VonMises.*inside the unit disc"),
+        (families.VonMises(), np.array([0.1, np.nan]), "VonMises"),
+        (families.Wishart(), (np.array(np.log(2.0)), np.diag([1.0, 2.0])), "Wishart.*log det"),
+        (families.Wishart(), (np.array(-3.0), np.ones((2, 2))), "Wishart.*positive definite"),
         (families.Gamma(), np.array([np.log(2.0), 2.0]), "Gamma.*E.log x. < log E.x."),
         (families.Gamma(), np.array([0.0, -1.0]), "Gamma"),
         (families.Gamma(), np.array([0.0, np.inf]), "Gamma.*finite"),
@@ -116,3 +133,8 @@ def test_means_of_no_distribution_are_refused_or_not_a_number(family, eta, words
 def test_second_moments_that_are_not_symmetric_are_refused():
     with pytest.raises(ValueError, match=r"second must be Hermitian; it differs from its adjoint by 0\.4"):
         families.Gaussian().to_primal((np.zeros(2), np.array([[1.0, 0.3], [-0.1, 1.0]])))
+
+
+def test_vectors_that_do_not_fit_the_blocks_are_refused():
+    with pytest.raises(ValueError, match=r"blocks \(2, 1\) need vectors of length 3; got shape \(4,\)"):
+        families.BlockGaussian((2, 1)).statistic(np.ones(4))

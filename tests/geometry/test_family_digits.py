@@ -200,8 +200,8 @@ def test_charts_keep_the_digits_that_they_are_given(name, dtype):
 
             pairing = [t * m for t, m in zip(theta, mean, strict=True)]
             there = [t * m for t, m in zip(exact[other], mean, strict=True)]
-            size = float(sum(map(abs, pairing)) + abs(potentials[i]))
-            further = float(sum(map(abs, there)) + abs(potentials[other]))
+            size = 1 + float(sum(map(abs, pairing)) + abs(potentials[i]))
+            further = 1 + float(sum(map(abs, there)) + abs(potentials[other]))
             assert float(entropy[i]) == pytest.approx(float(potentials[i] - sum(pairing)), abs=_UNITS * eps * size)
             gap = potentials[other] - potentials[i] - sum(there) + sum(pairing)
             assert float(kl[i]) == pytest.approx(float(gap), abs=_UNITS * eps * (size + further))

@@ -10,7 +10,7 @@ in natural parameters; outside jit they are refused. An x that is not in the dom
 checked.
 
 Charts are exact up to the rounding of the numbers that they are given, and say where these hold few digits. `kl` and
-`entropy` are differences, and exact up to the rounding of ∣⟨θ, E[t]⟩∣ + ∣A(θ)∣.
+`entropy` are differences, and exact up to the rounding of 1 + ∣⟨θ, E[t]⟩∣ + ∣A(θ)∣.
 
 Reference: S. Amari, H. Nagaoka, Methods of Information Geometry (2000), ch. 3.
 """

@@ -8,7 +8,7 @@ from jax.scipy.special import i0e
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .base import AbstractExponentialFamily, within
-from .special import with_slope
+from .special import horner, with_slope
 
 
 class VonMises(AbstractExponentialFamily):
@@ -87,7 +87,7 @@ def _ratio(squared: Float[Array, "*s"]) -> Float[Array, "*s"]:
     near, far = jnp.where(is_near, squared, 0), jnp.sqrt(jnp.where(is_near, _FAR**2, squared))
     tail = 1 / (_TERMS + 0.5 + jnp.sqrt(near + (_TERMS + 1.5) ** 2))
     fraction = jax.lax.fori_loop(0, _TERMS, lambda n, rest: 1 / (2 * (_TERMS - n) + near * rest), tail)
-    series = jnp.polyval(jnp.asarray(_ASYMPTOTIC[::-1], far.dtype), 1 / far) / far
+    series = horner(_ASYMPTOTIC[::-1], 1 / far) / far
     return jnp.where(is_near, fraction, series)
 
 

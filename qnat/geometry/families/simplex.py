@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from .base import AbstractExponentialFamily, within
-from .special import digamma, digamma_gap, with_slope
+from .special import digamma, digamma_gap, digamma_rise, with_slope
 
 
 class AbstractDirichlet(AbstractExponentialFamily):
@@ -25,8 +25,9 @@ class AbstractDirichlet(AbstractExponentialFamily):
         return log_means(theta + 1)
 
     def to_primal(self, eta: Float[Array, "*s K"]) -> Float[Array, "*s K"]:
-        inside = jnp.all(eta > -jnp.inf, axis=-1, keepdims=True) & (_short(eta) > 0)
-        sentence = f"The means of a {type(self).__name__} family are finite, with Σ exp(E[log x]) < 1."
+        rounding = 8 * jnp.finfo(eta.dtype).eps
+        inside = jnp.all(eta > -jnp.inf, axis=-1, keepdims=True) & (_short(eta) > rounding)
+        sentence = f"The means of a {type(self).__name__} family are finite, with Σ exp(E[log x]) < 1 up to rounding."
         return within(inside, concentrations(eta) - 1, sentence)
 
     def log_base(self, x: Array) -> Float[Array, ""]:
@@ -69,13 +70,11 @@ def log_means(alpha: Float[Array, "*s K"]) -> Float[Array, "*s K"]:
     """E[log xᵢ] = ψ(αᵢ) − ψ(α₀), α₀ the sum of the concentrations α."""
     padded = jnp.pad(alpha, [(0, 0)] * (alpha.ndim - 1) + [(1, 1)])
     before, after = jnp.cumsum(padded, axis=-1), jnp.flip(jnp.cumsum(jnp.flip(padded, -1), axis=-1), -1)
-    rest = before[..., :-2] + after[..., 2:]  # the sum of the others, without subtracting
-    total = rest + alpha
-    # ψ(α) = ψ(1 + α) − 1/α, and ψ(1 + α) is almost a logarithm
-    share = jnp.where(rest < 1 + alpha, jnp.log1p(-rest / (1 + total)), jnp.log((1 + alpha) / (1 + total)))
-    return share - rest / (alpha * total) + digamma_gap(1 + total) - digamma_gap(1 + alpha)
+    others = before[..., :-2] + after[..., 2:]  # the sum of the others, without subtracting
+    return -digamma_rise(alpha, others)
 
 
+Climb = tuple[Float[Array, "*s 1"], Float[Array, "*s K"], Bool[Array, ""], Int[Array, ""]]
 _MOST = 60
 """More steps than are needed: two to fifteen, for concentrations with ratios up to 1e12."""
 
@@ -89,31 +88,43 @@ def concentrations(means: Float[Array, "*s K"]) -> Float[Array, "*s K"]:
     """
     tolerance = jnp.finfo(means.dtype).eps ** 0.5
 
-    def spread(inverse: Float[Array, "*s 1"]) -> Float[Array, "*s K"]:
-        return _inverse_digamma(means + digamma(1 / inverse))
+    def climb(loop: Climb) -> Climb:
+        inverse, *_, count = loop
+        alpha = _inverse_digamma(means + digamma(1 / inverse))
+        rise = (1 - jnp.sum(alpha, axis=-1, keepdims=True) * inverse) / _slope(alpha, 1 / inverse)
+        return inverse + jnp.maximum(rise, 0), alpha, jnp.any(rise > tolerance * inverse), count + 1
 
-    def step(loop: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        inverse, _, count = loop
-        alpha = spread(inverse)
-        total = jnp.sum(alpha, axis=-1, keepdims=True)
-        growth = _trigamma(1 / inverse) * jnp.sum(1 / _trigamma(alpha), axis=-1, keepdims=True)  # of total in α₀
-        new = inverse - (total * inverse - 1) / (total - growth / inverse)
-        return new, jnp.any(new - inverse > tolerance * inverse), count + 1
+    def polish(_: Array, alpha: Float[Array, "*s K"]) -> Float[Array, "*s K"]:
+        # the sum is known to rounding of 1, which may be large beside what one part lacks of all; the means are better
+        return alpha * jnp.exp(_solve(alpha, means - log_means(alpha)) / alpha)
 
     short = _short(means)
-    start = 2 * short / (means.shape[-1] - 1 + short)
-    loop = (start, jnp.asarray(True), jnp.asarray(0))
-    return spread(jax.lax.while_loop(lambda loop: loop[1] & (loop[2] < _MOST), step, loop)[0])
+    loop = (2 * short / (means.shape[-1] - 1 + short), means, jnp.asarray(True), jnp.asarray(0))
+    _, alpha, *_ = jax.lax.while_loop(lambda loop: loop[2] & (loop[3] < _MOST), climb, loop)
+    return jax.lax.fori_loop(0, 2, polish, alpha)
 
 
 @concentrations.defjvp
 def _concentrations_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    # of ψ(αᵢ) − ψ(α₀) = ηᵢ: a diagonal matrix and one of rank one, by the formula of Sherman and Morrison
     alpha = concentrations(primals[0])
-    inverse, common = 1 / _trigamma(alpha), _trigamma(jnp.sum(alpha, axis=-1, keepdims=True))
-    scaled = inverse * tangents[0]
-    weight = common / (1 - common * jnp.sum(inverse, axis=-1, keepdims=True))
-    return alpha, scaled + inverse * weight * jnp.sum(scaled, axis=-1, keepdims=True)
+    return alpha, _solve(alpha, tangents[0])
+
+
+def _solve(alpha: Float[Array, "*s K"], change: Float[Array, "*s K"]) -> Float[Array, "*s K"]:
+    """The change of α with that of its means: a diagonal matrix and one of rank one, by Sherman and Morrison."""
+    total = jnp.sum(alpha, axis=-1, keepdims=True)
+    scaled = change / _trigamma(alpha)
+    share = total * _trigamma(total) / _slope(alpha, total) / _trigamma(alpha)
+    return scaled + share * jnp.sum(scaled, axis=-1, keepdims=True)
+
+
+def _slope(alpha: Float[Array, "*s K"], total: Float[Array, "*s 1"]) -> Float[Array, "*s 1"]:
+    """Σ (αᵢψ₁(αᵢ) − α₀ψ₁(α₀))/ψ₁(αᵢ); where the concentrations are large the products are almost 1."""
+
+    def beyond(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        return -x * with_slope(digamma_gap, x)[1]
+
+    return jnp.sum((beyond(alpha) - beyond(total)) / _trigamma(alpha), axis=-1, keepdims=True)
 
 
 def _short(means: Float[Array, "*s K"]) -> Float[Array, "*s 1"]:

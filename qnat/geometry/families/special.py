@@ -5,7 +5,7 @@ The inverse owns its derivative, so that no iteration is differentiated.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -23,19 +23,39 @@ def with_slope(
     return jax.jvp(fn, (x,), (jnp.ones_like(x),))
 
 
+def horner(coefficients: Sequence[float], x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """A polynomial, that of the highest power first; `jnp.polyval` is a loop, which compiles to more."""
+    return functools.reduce(lambda value, coefficient: value * x + coefficient, coefficients, jnp.zeros_like(x))
+
+
 def digamma_gap(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """log x − ψ(x) for x > 0, to some units of the last digit; where x is large it is about 1/(2x), and ψ is not.
 
     By ψ(x) = ψ(x + 1) − 1/x, eight times, and the asymptotic series; derivatives of it are as good.
     """
     far = x + _SHIFT
-    series = jnp.polyval(jnp.asarray((*_BERNOULLI[::-1], 0.0), x.dtype), 1 / far**2) + 1 / (2 * far)
+    series = horner((*_BERNOULLI[::-1], 0.0), 1 / far**2) + 1 / (2 * far)
     return series + jnp.sum(1 / (x[..., None] + jnp.arange(_SHIFT, dtype=x.dtype)), axis=-1) - jnp.log1p(_SHIFT / x)
 
 
 def digamma(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """ψ(x) for x > 0, up to rounding of 1 + |ψ|; its derivative compiles to less than JAX's."""
     return jnp.log(x) - digamma_gap(x)
+
+
+def digamma_rise(x: Float[Array, "*s"], step: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """ψ(x + step) − ψ(x) for x > 0 and step ≥ 0, without subtracting, as `digamma_gap`."""
+    after = x + step
+    shifts = jnp.arange(_SHIFT, dtype=x.dtype)
+    near, far = x + _SHIFT, after + _SHIFT
+    # the divided difference of the polynomial between u = near⁻² and v = far⁻²
+    u, v = 1 / near**2, 1 / far**2
+    value, slope = jnp.full_like(u, _BERNOULLI[-1]), jnp.zeros_like(u)
+    for coefficient in (*_BERNOULLI[-2::-1], 0.0):
+        value, slope = value * u + coefficient, slope * v + value
+    recurrence = jnp.sum(1 / ((x[..., None] + shifts) * (after[..., None] + shifts)), axis=-1)
+    smooth = 1 / (2 * near * far) + slope * u * v * (near + far)
+    return jnp.log1p(step / near) + step * (recurrence + smooth)
 
 
 def wishart_gap(excess: Float[Array, "*s"], d: int = 1) -> Float[Array, "*s"]:

@@ -18,9 +18,9 @@ Pair = tuple[Float[Array, ""], Float[Array, "d d"]]
 class Wishart(AbstractExponentialFamily):
     """Positive definite matrices X (d, d) of ν > d − 1 degrees of freedom and the scale V, E[X] = νV.
 
-    θ = ((ν − d − 1)/2, −V⁻¹/2), means (E[log det X], E[X]); of the matrices only the symmetric part matters. The excess
-    e = (ν − d + 1)/2 is known to ε/e from θ, ε the rounding of one number, and where it is large to about 4e ε∣E[log
-    det X]∣/d² from the means. A draw with a tiny excess may be singular up to rounding, and its log det NaN.
+    θ = ((ν − d − 1)/2, −V⁻¹/2), means (E[log det X], E[X]); of −V⁻¹/2 only the symmetric part matters. The excess
+    e = (ν − d + 1)/2 is known to ε/e from θ, ε the rounding of one number, and where it is large to 4eε∣E[log det
+    X]∣/d(d + 1) from the means. A draw of a tiny excess may be singular up to rounding, and its log det NaN.
     """
 
     reparametrised: ClassVar[bool] = True
@@ -50,8 +50,8 @@ class Wishart(AbstractExponentialFamily):
         excess = wishart_excess(gap, d)
         root = jax.scipy.linalg.solve_triangular(factor, jnp.eye(d, dtype=mean.dtype), lower=True)
         sentence = (
-            "A Wishart family has a positive definite mean E[X] with log det E[X] above E[log det X]; these means are not "
-            "so, up to rounding."
+            "A Wishart family has a positive definite mean E[X], with log det E[X] above E[log det X]; these means are "
+            "not so, up to rounding."
         )
         return within(inside, (excess - 1, -(excess + (d - 1) / 2) * (root.T @ root)), sentence)
 
@@ -88,9 +88,9 @@ def _log_det(factor: Float[Array, "d d"]) -> Float[Array, ""]:
 
 
 def _log_pivots(x: Float[Array, "d d"]) -> Float[Array, ""]:
-    """log det of a positive definite matrix, by Gaussian elimination: items come in batches (see `qnat.geometry`).
+    """log det of a positive definite matrix, by elimination.
 
-    Batched factorisations of one program may wait for each other for ever (jaxlib 0.10).
+    Data come in batches, and batched factorisations of one program may wait for each other for ever (jaxlib 0.10).
     """
 
     def eliminate(k: Array, loop: tuple[Array, Array]) -> tuple[Array, Array]:
