@@ -397,6 +397,8 @@ def test_families_in_single_precision(name):
     for one, other in zip(jax.tree.leaves(theta), jax.tree.leaves(wanted_theta), strict=True):
         assert one.dtype == jnp.float32
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-4)
+    single = jax.tree.map(lambda leaf: leaf.astype(np.float32), FAMILIES[name][1:4])
+    assert {value.dtype for value in judged(FAMILIES[name].family, *single).values()} == {np.dtype(np.float32)}
 
 
 @pytest.mark.slow

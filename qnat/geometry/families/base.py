@@ -59,6 +59,16 @@ class AbstractExponentialFamily(AbstractMirrorMap):
         return -self.log_density(theta, self.to_dual(theta)) - self.mean_log_base(theta)
 
 
+class AbstractUnweightedFamily(AbstractExponentialFamily):
+    """An exponential family whose h is 1."""
+
+    def log_base(self, x: Array) -> Float[Array, ""]:
+        return jnp.zeros((), jnp.result_type(x, jnp.float32))
+
+    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
+        return jnp.zeros((), jnp.result_type(*jax.tree.leaves(theta)))
+
+
 def within(inside: Bool[Array, "..."], point: PyTree[Array], sentence: str) -> PyTree[Array]:
     """The point, NaN where its means are of no distribution; ValueError with the sentence where that is known."""
     if not isinstance(inside, jax.core.Tracer) and not bool(jnp.all(inside)):

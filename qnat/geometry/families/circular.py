@@ -5,13 +5,13 @@ import math
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import i0e
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from .base import AbstractExponentialFamily, within
+from .base import AbstractUnweightedFamily, within
 from .special import horner, with_slope
 
 
-class VonMises(AbstractExponentialFamily):
+class VonMises(AbstractUnweightedFamily):
     """Angles x in radians around a direction μ with the concentration κ; θ = κ(cos μ, sin μ) along a last axis of two.
 
     t = (cos x, sin x), and the means lie in the open unit disc. All is smooth at θ = 0, the uniform distribution. From
@@ -30,12 +30,6 @@ class VonMises(AbstractExponentialFamily):
 
     def statistic(self, x: Float[Array, "*s"]) -> Float[Array, "*s 2"]:
         return jnp.stack([jnp.cos(x), jnp.sin(x)], axis=-1)
-
-    def log_base(self, x: Array) -> Float[Array, ""]:
-        return jnp.zeros(())
-
-    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
-        return jnp.zeros(())
 
     def sample(self, theta: Float[Array, "*s 2"], *, key: PRNGKeyArray) -> Float[Array, "*s"]:
         """An angle between −π and π.
@@ -108,6 +102,7 @@ _STEPS = 6
 
 
 @jax.custom_jvp
+@jax.jit
 def _stretch(squared: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """κ/r where A(κ) = r, of r², smooth at 0."""
 

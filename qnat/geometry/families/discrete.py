@@ -3,13 +3,13 @@
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..mirror import pairing
-from .base import AbstractExponentialFamily, within
+from .base import AbstractExponentialFamily, AbstractUnweightedFamily, within
 
 
-class Bernoulli(AbstractExponentialFamily):
+class Bernoulli(AbstractUnweightedFamily):
     """Bits; θ are logits, the means probabilities; a certain bit has θ = ±∞."""
 
     def potential(self, theta: Float[Array, "*s"]) -> Float[Array, ""]:
@@ -25,17 +25,11 @@ class Bernoulli(AbstractExponentialFamily):
     def statistic(self, x: Array) -> Float[Array, "*s"]:
         return x
 
-    def log_base(self, x: Array) -> Float[Array, ""]:
-        return jnp.zeros(())
-
-    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
-        return jnp.zeros(())
-
     def sample(self, theta: Float[Array, "*s"], *, key: PRNGKeyArray) -> Float[Array, "*s"]:
         return jax.random.bernoulli(key, jax.nn.sigmoid(theta)).astype(theta.dtype)
 
 
-class Categorical(AbstractExponentialFamily):
+class Categorical(AbstractUnweightedFamily):
     """Classes 0 … K − 1 along the last axis; θ are logits, up to a constant, the means probabilities.
 
     The K statistics sum to one, so the Fisher metric has the constant vector in its null space; `to_primal` gives the
@@ -53,12 +47,6 @@ class Categorical(AbstractExponentialFamily):
 
     def statistic(self, x: Array) -> Float[Array, "*s K"]:
         return x
-
-    def log_base(self, x: Array) -> Float[Array, ""]:
-        return jnp.zeros(())
-
-    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
-        return jnp.zeros(())
 
     def sample(self, theta: Float[Array, "*s K"], *, key: PRNGKeyArray) -> Float[Array, "*s K"]:
         """A class, one-hot, as `statistic` and `log_prob` take it."""

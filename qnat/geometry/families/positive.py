@@ -5,13 +5,13 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from .base import AbstractExponentialFamily, within
+from .base import AbstractUnweightedFamily, within
 from .special import digamma_gap, wishart_excess
 
 
-class Exponential(AbstractExponentialFamily):
+class Exponential(AbstractUnweightedFamily):
     """Waiting times; θ is minus the rate, its mean parameter the mean."""
 
     reparametrised: ClassVar[bool] = True
@@ -21,22 +21,16 @@ class Exponential(AbstractExponentialFamily):
 
     def to_primal(self, eta: Float[Array, "*s"]) -> Float[Array, "*s"]:
         inside = (eta > 0) & (eta < jnp.inf)
-        return within(inside, -1 / eta, "The means of an Exponential family are finite and above 0.")
+        return within(inside, -jnp.reciprocal(eta), "The means of an Exponential family are finite and above 0.")
 
     def statistic(self, x: Array) -> Float[Array, "*s"]:
         return x
-
-    def log_base(self, x: Array) -> Float[Array, ""]:
-        return jnp.zeros(())
-
-    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
-        return jnp.zeros(())
 
     def sample(self, theta: Float[Array, "*s"], *, key: PRNGKeyArray) -> Float[Array, "*s"]:
         return jax.random.exponential(key, theta.shape, theta.dtype) / -theta
 
 
-class Gamma(AbstractExponentialFamily):
+class Gamma(AbstractUnweightedFamily):
     """Positive variables of shape a and rate b along a last axis of two; θ = (a − 1, −b), means (E[log x], E[x]).
 
     The charts are exact up to rounding, and hold no more digits than this: a is known to ε/a from θ, and to 2aε∣E[log
@@ -60,17 +54,11 @@ class Gamma(AbstractExponentialFamily):
     def statistic(self, x: Float[Array, "*s"]) -> Float[Array, "*s 2"]:
         return jnp.stack([jnp.log(x), x], axis=-1)
 
-    def log_base(self, x: Array) -> Float[Array, ""]:
-        return jnp.zeros(())
-
-    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
-        return jnp.zeros(())
-
     def sample(self, theta: Float[Array, "*s 2"], *, key: PRNGKeyArray) -> Float[Array, "*s"]:
         return jax.random.gamma(key, theta[..., 0] + 1, dtype=theta.dtype) / -theta[..., 1]
 
 
-class InverseGamma(AbstractExponentialFamily):
+class InverseGamma(AbstractUnweightedFamily):
     """1/x of a gamma variable of shape a and rate b, along a last axis of two; θ = (−a − 1, −b), t = (log x, 1/x).
 
     The digits are those of `Gamma`.
@@ -91,12 +79,6 @@ class InverseGamma(AbstractExponentialFamily):
 
     def statistic(self, x: Float[Array, "*s"]) -> Float[Array, "*s 2"]:
         return jnp.stack([jnp.log(x), 1 / x], axis=-1)
-
-    def log_base(self, x: Array) -> Float[Array, ""]:
-        return jnp.zeros(())
-
-    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
-        return jnp.zeros(())
 
     def sample(self, theta: Float[Array, "*s 2"], *, key: PRNGKeyArray) -> Float[Array, "*s"]:
         return -theta[..., 1] * jnp.exp(-jax.random.loggamma(key, -1 - theta[..., 0], dtype=theta.dtype))

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from .base import AbstractExponentialFamily, within
+from .base import AbstractUnweightedFamily, within
 from .special import digamma, digamma_gap, digamma_rise, with_slope
 
 
-class AbstractDirichlet(AbstractExponentialFamily):
+class AbstractDirichlet(AbstractUnweightedFamily):
     """θ are concentrations − 1 along the last axis, means those of the logarithms of shares."""
 
     reparametrised: ClassVar[bool] = True
@@ -29,12 +29,6 @@ class AbstractDirichlet(AbstractExponentialFamily):
         inside = jnp.all(eta > -jnp.inf, axis=-1, keepdims=True) & (_short(eta) > rounding)
         sentence = f"The means of a {type(self).__name__} family are finite, with Σ exp(E[log x]) < 1 up to rounding."
         return within(inside, concentrations(eta) - 1, sentence)
-
-    def log_base(self, x: Array) -> Float[Array, ""]:
-        return jnp.zeros(())
-
-    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
-        return jnp.zeros(())
 
 
 class Beta(AbstractDirichlet):
@@ -80,6 +74,7 @@ _MOST = 60
 
 
 @jax.custom_jvp
+@jax.jit
 def concentrations(means: Float[Array, "*s K"]) -> Float[Array, "*s K"]:
     """The inverse of `log_means`.
 

@@ -73,6 +73,7 @@ _STEPS = 10
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+@functools.partial(jax.jit, static_argnums=1)
 def wishart_excess(gap: Float[Array, "*s"], d: int = 1) -> Float[Array, "*s"]:
     """The inverse of `wishart_gap`; NaN where the gap is not positive."""
 

@@ -28,7 +28,7 @@ class DiagonalGaussian(AbstractGaussian):
 
     def to_primal(self, eta: Entries) -> Entries:
         mean, second = eta
-        variance = second - mean**2
+        variance = second - jnp.square(mean)
         point = mean / variance, -1 / (2 * variance)
         return within(_positive(variance, second), point, "A DiagonalGaussian has variances E[x²] − E[x]²" + _SINGULAR)
 
@@ -59,7 +59,7 @@ class IsotropicGaussian(AbstractGaussian):
 
     def to_primal(self, eta: Isotropic) -> Isotropic:
         mean, second = eta
-        variance = (second - mean @ mean) / mean.size
+        variance = (second - jnp.vdot(mean, mean)) / mean.size
         point = mean / variance, -1 / (2 * variance)
         sentence = "An IsotropicGaussian has a variance (E[|x|²] − |E[x]|²)/d" + _SINGULAR
         return within(_positive(variance * mean.size, second), point, sentence)

@@ -5,17 +5,17 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..matrices import hermitian
-from .base import AbstractExponentialFamily, within
+from .base import AbstractUnweightedFamily, within
 from .gaussian import moved
 from .special import wishart_excess, wishart_gap
 
 Pair = tuple[Float[Array, ""], Float[Array, "d d"]]
 
 
-class Wishart(AbstractExponentialFamily):
+class Wishart(AbstractUnweightedFamily):
     """Positive definite matrices X (d, d) of ν > d − 1 degrees of freedom and the scale V, E[X] = νV.
 
     θ = ((ν − d − 1)/2, −V⁻¹/2), means (E[log det X], E[X]); of −V⁻¹/2 only the symmetric part matters. The excess
@@ -44,9 +44,10 @@ class Wishart(AbstractExponentialFamily):
         (mean,) = hermitian(mean=eta[1])
         d = len(mean)
         factor = jnp.linalg.cholesky(mean)
-        rounding = d * jnp.finfo(factor.dtype).eps * jnp.diagonal(mean)
-        gap = _log_det(factor) - eta[0]
-        inside = jnp.all(jnp.diagonal(factor) ** 2 > rounding) & (gap > 0) & (gap < jnp.inf)
+        log_det, rounding = _log_det(factor), d * jnp.finfo(factor.dtype).eps
+        gap = log_det - eta[0]
+        inside = jnp.all(jnp.diagonal(factor) ** 2 > rounding * jnp.diagonal(mean))  # false for NaN
+        inside &= (gap > rounding * (1 + jnp.abs(log_det))) & (gap < jnp.inf)
         excess = wishart_excess(gap, d)
         root = jax.scipy.linalg.solve_triangular(factor, jnp.eye(d, dtype=mean.dtype), lower=True)
         sentence = (
@@ -63,12 +64,6 @@ class Wishart(AbstractExponentialFamily):
 
     def statistic(self, x: Float[Array, "d d"]) -> Pair:
         return _log_pivots(x), x
-
-    def log_base(self, x: Array) -> Float[Array, ""]:
-        return jnp.zeros(())
-
-    def mean_log_base(self, theta: PyTree[Array]) -> Float[Array, ""]:
-        return jnp.zeros(())
 
     def sample(self, theta: Pair, *, key: PRNGKeyArray) -> Float[Array, "d d"]:
         """Reference: M. Bartlett, Proc. R. Soc. Edinb. 53, 260 (1933)."""
