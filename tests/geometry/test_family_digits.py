@@ -205,3 +205,46 @@ def test_charts_keep_the_digits_that_they_are_given(name, dtype):
             assert float(entropy[i]) == pytest.approx(float(potentials[i] - sum(pairing)), abs=_UNITS * eps * size)
             gap = potentials[other] - potentials[i] - sum(there) + sum(pairing)
             assert float(kl[i]) == pytest.approx(float(gap), abs=_UNITS * eps * (size + further))
+
+
+BENT = {
+    "gamma": np.array([0.4, 2.0]),
+    "dirichlet": np.array([-0.6, -1.3, -3.0]),
+    "von mises": np.array([0.3, -0.6]),
+    "wishart": (np.array(-0.9), np.array([[1.3, 0.2], [0.2, 0.7]])),
+}
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_implicit_charts_have_second_derivatives(name):
+    family, eta = CASES[name].family, BENT[name]
+
+    @jax.jit
+    def derivatives(eta):
+        ones = jax.tree.map(jnp.ones_like, eta)
+
+        def slope(at):
+            return jax.jvp(family.to_primal, (at,), (ones,))[1]
+
+        moved = jax.tree.map(lambda leaf: jnp.stack([leaf + 1e-5, leaf - 1e-5]), eta)
+        return jax.jvp(slope, (eta,), (ones,))[1], jax.lax.map(slope, moved)
+
+    found, slopes = derivatives(eta)
+    for leaf, (above, below) in zip(*map(jax.tree.leaves, (found, slopes)), strict=True):
+        np.testing.assert_allclose(leaf, (above - below) / 2e-5, rtol=1e-6, atol=1e-6)
+
+
+def test_angles_are_smooth_at_the_uniform_distribution():
+    family = families.VonMises()
+
+    @jax.jit
+    def facts(zero):
+        back = family.to_primal(zero)
+        metric = jax.hessian(family.potential)(zero)
+        return back, metric, jax.jacfwd(family.to_primal)(zero), jax.jacfwd(jax.hessian(family.potential))(zero)
+
+    back, metric, inverse, bend = facts(np.zeros(2))
+    np.testing.assert_array_equal(back, 0)
+    np.testing.assert_allclose(metric, np.eye(2) / 2, atol=1e-15)
+    np.testing.assert_allclose(inverse, 2 * np.eye(2), atol=1e-15)
+    np.testing.assert_array_equal(bend, 0)

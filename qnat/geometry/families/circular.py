@@ -14,9 +14,9 @@ from .special import horner, with_slope
 class VonMises(AbstractUnweightedFamily):
     """Angles x in radians around a direction μ with the concentration κ; θ = κ(cos μ, sin μ) along a last axis of two.
 
-    t = (cos x, sin x), and the means lie in the open unit disc. All is smooth at θ = 0, the uniform distribution. From
-    the means κ is known to 2κε where it is large, ε the rounding of one number; `log_prob`, `kl` and `entropy` are
-    known to κε.
+    t = (cos x, sin x), and the means lie in the open unit disc. All is smooth at θ = 0, the uniform distribution. Where
+    κ is large, it is known to 2κε from the means, ε the rounding of one number, and `log_prob`, `kl`, `entropy` and,
+    relatively, the Fisher metric along θ are known to κε.
 
     Reference: K. Mardia, P. Jupp, Directional Statistics (2000), ch. 3.
     """
