@@ -35,10 +35,13 @@ class GibbsSpec(VariationalSpec):
     )
     states: Literal["dense", "vectors"] = Field(
         "dense",
-        description="density matrices, or vectors of random signs with errors (default: vectors above 10 qubits)",
+        description="density matrices, or vectors of random signs with errors (above 10 qubits, unless given)",
     )
     strings: int | None = Field(
-        None, ge=0, le=EXACT, description="bit strings that vectors leave out and sums have exactly (default 64)"
+        None,
+        ge=0,
+        le=EXACT,
+        description="most probable bit strings, summed over exactly beside vectors (default 64)",
     )
     vectors: int | None = Field(None, ge=2, le=EXACT, description="vectors of random signs a step (default 16)")
     observables: bool = Field(False, description="also record thermal observables of the model and the exact state")
@@ -56,7 +59,7 @@ class GibbsSpec(VariationalSpec):
         self._set(**{name: modest[name] for name in modest.keys() - self.optimizer.model_fields_set})
         return self
 
-    def _check_memory(self, parameters: int, latent: int) -> None:
+    def _check_states(self, parameters: int) -> None:
         """Density matrices or vectors, whichever are asked for; by default what is exact, where it is small."""
         resolved = chosen(self)
         self._set(states=resolved)
@@ -65,12 +68,15 @@ class GibbsSpec(VariationalSpec):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} is not used with states dense; leave it out, or choose states vectors.")
             try:
-                super()._check_memory(parameters, latent)
+                super()._check_states(parameters)
             except RefusedError as error:
-                raise RefusedError(f"{str(error)[:-1]}{described(self, parameters)}.") from None
+                raise RefusedError(f"{str(error)[:-1]}{described(self)}.") from None
             return
         self._set(**defaults(self))
-        check_vectors(self, parameters)
+        check_vectors(self)
+
+    def _in_matrix(self, parameters: int) -> int:
+        return 0 if self.states == "vectors" else super()._in_matrix(parameters)  # products will do
 
     def multiplied(self) -> dict[str, float]:
         return super().multiplied() | {"energies times beta": self.beta}
