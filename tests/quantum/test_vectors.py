@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from qnat.experiment import RefusedError, laws
+from qnat.experiment.sweep.plan import plan
 from qnat.experiment.words.wording import build
 from qnat.quantum import GibbsFamily, LatentGibbs, PauliSum, VectorMetric, VectorThermalTask, hea, random_local, tfim
 from qnat.quantum.backends.laws import random_circuit
@@ -325,6 +326,12 @@ def test_words_that_vectors_cannot_use_are_refused_in_a_sentence(words, message)
     with pytest.raises(RefusedError, match=message) as caught:
         build(GibbsSpec, {name: str(value) for name, value in words.items()})
     assert "\n" not in str(caught.value)
+
+
+def test_a_sweep_of_both_ways_gives_strings_to_vectors_only():
+    words = {"n": ["3"], "states": ["dense", "vectors"], "strings": ["2", "4"]}
+    specs = [rung.spec for rung in plan(GibbsSpec, words, None)]
+    assert [(spec.states, spec.strings) for spec in specs] == [("dense", None), ("vectors", 2), ("vectors", 4)]
 
 
 @pytest.mark.slow

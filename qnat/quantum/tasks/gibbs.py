@@ -1,5 +1,6 @@
 """The spec of variational Gibbs sampling."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,6 +15,10 @@ from .vectors import check_vectors, chosen, defaults, described, vector_descent,
 Shots = Annotated[
     int | None, Only("model", ("qhbm",)), Only("optimizer", ("natural", "adam", "sgd")), Field(ge=1, le=EXACT)
 ]
+
+
+def _idle(name: str) -> str:
+    return f"{name} is not used with states dense; leave it out, or choose states vectors."
 
 
 class GibbsSpec(VariationalSpec):
@@ -46,6 +51,12 @@ class GibbsSpec(VariationalSpec):
     vectors: int | None = Field(None, ge=2, le=EXACT, description="vectors of random signs a step (default 16)")
     observables: bool = Field(False, description="also record thermal observables of the model and the exact state")
 
+    @classmethod
+    def unused(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        # no `Only`: without a word it is n that tells how states are held
+        idle = {name: _idle(name) for name in ("strings", "vectors") if values.get("states") == "dense"}
+        return super().unused(values) | idle
+
     @model_validator(mode="after")
     def _sampled(self) -> Self:
         if self.shots is None or not isinstance(self.optimizer, Natural):
@@ -64,9 +75,8 @@ class GibbsSpec(VariationalSpec):
         resolved = chosen(self)
         self._set(states=resolved)
         if resolved == "dense":
-            for name in ("strings", "vectors"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"{name} is not used with states dense; leave it out, or choose states vectors.")
+            if given := [name for name in ("strings", "vectors") if getattr(self, name) is not None]:
+                raise ValueError(_idle(given[0]))
             try:
                 super()._check_states(parameters)
             except RefusedError as error:
