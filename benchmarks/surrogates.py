@@ -23,7 +23,8 @@ from jax.flatten_util import ravel_pytree
 from sklearn.datasets import load_diabetes
 
 from classical.methods.free import free_descent
-from classical.methods.sngd import searched, sngd
+from classical.methods.lengths import searched
+from classical.methods.sngd import sngd
 from classical.models import gaussian
 from classical.models.counts import NegativeBinomial
 from classical.models.skew import SkewNormal, at_saddle
@@ -106,7 +107,7 @@ def scipy_fit(
 # Negative binomial counts
 
 COUNTS = NegativeBinomial()
-COUNT_GAP, COUNT_STEPS = 1e-6, 200
+COUNT_GAP, COUNT_STEPS = 1e-6, 150
 MEAN, VARIANCE, ITEMS = 50.0, 50 + 0.2 * 50**2, 1000
 SUPPORT = np.arange(6000.0)
 
@@ -139,7 +140,7 @@ COUNT_METHODS: dict[str, tuple[Callable[[float], Made], tuple[float, ...]]] = {
     ),
     "gradient descent in (log r, logit s), steps up to {:g}": (
         lambda most: lambda x: free_descent(COUNTS, searched(optax.sgd(most)), data=x),
-        (0.1, 1.0, 10.0),
+        (1.0, 10.0),
     ),
     "Adam in (log r, logit s), rate {:g}": (
         lambda rate: lambda x: free_descent(COUNTS, optax.adam(rate), data=x),
