@@ -579,7 +579,7 @@ MUTANTS = (
     ),
     Mutant(
         "a line search takes a step that is worse than none",
-        "classical/methods/sngd.py",
+        "classical/methods/lengths.py",
         "return values[best] < value, lengths[best]",
         "return values[best] < jnp.inf, lengths[best]",
         "tests/classical/test_surrogates.py",

@@ -13,7 +13,8 @@ import scipy.stats
 from jax.flatten_util import ravel_pytree
 
 from classical.methods.free import free_descent
-from classical.methods.sngd import apart, halved, searched, sngd
+from classical.methods.lengths import halved, searched
+from classical.methods.sngd import apart, sngd
 from classical.models import gaussian, student
 from classical.models.copula import TCopula
 from classical.models.counts import NegativeBinomial, NegativeBinomialMixture
