@@ -77,6 +77,9 @@ def regression(eta: LinearParams, *, isotropic: bool) -> LinearParams:
     return from_linear(Linear(slopes[:, :-1], slopes[:, -1], noise))
 
 
+_Shared = tuple[LinearParams, Float[Array, "P m m"], Float[Array, "P m"], Float[Array, " P"]]
+
+
 class FactorAnalysis(AbstractLatentModel):
     """x = Wz + μ + noise, z standard normal, of rows of which entries may be missing and which may have weights.
 
@@ -93,6 +96,20 @@ class FactorAnalysis(AbstractLatentModel):
 
     def clamped(self, theta: LinearParams, data: Rows) -> Float[Array, ""]:
         """The weighted mean of log p(x) over rows, with the log prior, in nats."""
+        total = summed(_chunk, self._shared(theta, data), data.chunks)
+        return total / jnp.sum(data.weights) - jnp.sum(self.prior * theta.precision) / 2
+
+    def log_prob(self, theta: LinearParams, data: Rows) -> Float[Array, " N"]:
+        """log p(x) of every row, in their order, in nats."""
+        shared = self._shared(theta, data)
+        found = jax.lax.map(lambda chunk: _chunk_logs(shared, *chunk), (data.x, data.pattern))
+        return found.ravel()[data.place]
+
+    def maximise(self, eta: LinearParams) -> LinearParams:
+        return regression(eta, isotropic=self.isotropic)
+
+    def _shared(self, theta: LinearParams, data: Rows) -> _Shared:
+        """What rows of one pattern have in common."""
         there = jnp.asarray(~data.missing, theta.cross.dtype)
         square = jnp.einsum("pi,ijk->pjk", there, (theta.square + jnp.swapaxes(theta.square, 1, 2)) / 2)
         inner = jnp.eye(square.shape[1] - 1) + square[:, :-1, :-1]
@@ -101,21 +118,18 @@ class FactorAnalysis(AbstractLatentModel):
         roots = jax.lax.map(
             lambda l: jax.scipy.linalg.solve_triangular(l, jnp.eye(len(l), dtype=l.dtype), lower=True), factors
         )
-        shared = (theta, roots, square[:, :-1, -1], -square[:, -1, -1] / 2 - logs)
-        return summed(_chunk, shared, data.chunks) / jnp.sum(data.weights) - jnp.sum(self.prior * theta.precision) / 2
-
-    def maximise(self, eta: LinearParams) -> LinearParams:
-        return regression(eta, isotropic=self.isotropic)
+        return theta, roots, square[:, :-1, -1], -square[:, -1, -1] / 2 - logs
 
 
-def _chunk(
-    shared: tuple[LinearParams, Float[Array, "P m m"], Float[Array, "P m"], Float[Array, " P"]],
-    rows: tuple[Float[Array, "C B d"], Float[Array, "C B"], Int[Array, " C"]],
-) -> Float[Array, ""]:
-    """The weighted sum of log p(x) over the rows of a chunk; missing entries are 0 there."""
-    (_, cross, precision), roots, shifts, constants = shared
+def _chunk(shared: _Shared, rows: tuple[Array, Array, Array]) -> Float[Array, ""]:
+    """The weighted sum of log p(x) over the rows of a chunk."""
     x, weights, pattern = rows
+    return jnp.vdot(weights, _chunk_logs(shared, x, pattern))
+
+
+def _chunk_logs(shared: _Shared, x: Float[Array, "C B d"], pattern: Int[Array, " C"]) -> Float[Array, "C B"]:
+    """log p(x) of the rows of a chunk; missing entries are 0 there."""
+    (_, cross, precision), roots, shifts, constants = shared
     slope = x @ cross
     hidden = jnp.einsum("cjk,cbk->cbj", roots[pattern], slope[..., :-1] - shifts[pattern][:, None])
-    log = (jnp.sum(hidden**2, axis=-1) - x**2 @ precision) / 2 + slope[..., -1] + constants[pattern][:, None]
-    return jnp.vdot(weights, log)
+    return (jnp.sum(hidden**2, axis=-1) - x**2 @ precision) / 2 + slope[..., -1] + constants[pattern][:, None]

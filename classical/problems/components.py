@@ -22,6 +22,7 @@ from ..models.emissions import AbstractEmission, DiagonalGaussians, FullGaussian
 from ..models.gaussian_chart import GaussianMixtureChart
 from ..models.mixture import IncompleteMixture, Mixture
 from ..models.mixture_charts import CentredMeans, OrderedMeans, RelativeMeans, SquaredMeans, StandardMeans
+from ..models.trained_densities import TrainedMarkov, TrainedMixture
 from .densities import AbstractLatentDensity, Centred, generator_of, moments
 
 _NODES = 2001
@@ -171,6 +172,9 @@ class MixtureDensity(AbstractLatentDensity):
             self.model.emission, theta, self.names, self.centre
         )
 
+    def trained(self, theta: Joint) -> TrainedMixture:
+        return TrainedMixture(self.model, theta, self.centre)
+
     def failed(self, theta: Joint) -> str:
         return _lost(*theta, "component", "components")
 
@@ -205,6 +209,10 @@ class MarkovDensity(AbstractLatentDensity):
             "start": Artifact(jnp.exp(start), ("component",), {"component": along["component"]}),
             "transitions": Artifact(jnp.exp(move), ("component", "next_component"), along, long_name="probability"),
         } | _components(self.model.emission, emission, self.names, self.centre)
+
+    def trained(self, theta: HiddenMarkovParams) -> TrainedMarkov:
+        symbols = isinstance(self.model.emission, Symbols)
+        return TrainedMarkov(self.model, theta, jnp.zeros_like(self.centre) if symbols else self.centre)
 
     def failed(self, theta: HiddenMarkovParams) -> str:
         return _lost(*theta[2], "state", "states")

@@ -119,6 +119,10 @@ class AbstractDensity(eqx.Module):
         """What the parameters say, in the units of the data."""
 
     @abc.abstractmethod
+    def trained(self, params: PyTree[Array]) -> Any:
+        """What a user works with."""
+
+    @abc.abstractmethod
     def failed(self, params: PyTree[Array]) -> str:
         """What is not a number any more, and what to do; "" if nothing is known of it."""
 

@@ -74,6 +74,10 @@ class DensityTask(Task):
     def artifacts(self, params: PyTree[Array]) -> Mapping[str, Array | Artifact]:
         return self.density.described(params)
 
+    def trained(self, params: PyTree[Array]) -> Any:
+        """The density, which tells log p of rows and, where there are any, the probabilities of hidden states."""
+        return self.density.trained(params)
+
     def trouble(self, params: PyTree[Array]) -> str:
         return self.density.failed(params)
 

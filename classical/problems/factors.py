@@ -12,6 +12,7 @@ from qnat.experiment.measures import Artifact
 from ..data.missing import Rows, Sequences
 from ..models.dynamical import DynamicalParams, LinearDynamical, first_of, move_of
 from ..models.factor import FactorAnalysis, Linear, LinearParams, from_linear, to_linear
+from ..models.trained_densities import TrainedDynamics, TrainedFactors
 from .densities import AbstractLatentDensity, Centred, generator_of, moments
 
 
@@ -56,6 +57,9 @@ class FactorDensity(AbstractLatentDensity):
             "means": Artifact(bias + self.centre, ("column",), one),
             "noise": Artifact(jnp.sqrt(noise), ("column",), one, long_name="standard deviation of the noise"),
         }
+
+    def trained(self, theta: LinearParams) -> TrainedFactors:
+        return TrainedFactors(self.model, theta, self.centre)
 
     def failed(self, theta: LinearParams) -> str:
         return _loose(self.names, 1 / theta.precision)
@@ -124,6 +128,9 @@ class DynamicalDensity(AbstractLatentDensity):
             "means": Artifact(bias + self.centre, ("column",), one),
             "noise": Artifact(jnp.sqrt(noise), ("column",), one, long_name="standard deviation of the noise"),
         }
+
+    def trained(self, theta: DynamicalParams) -> TrainedDynamics:
+        return TrainedDynamics(self.model, theta, self.centre)
 
     def failed(self, theta: DynamicalParams) -> str:
         return _loose(self.names, 1 / theta.emission.precision)

@@ -19,6 +19,7 @@ from ..models.copula import TCopula
 from ..models.counts import NegativeBinomial, NegativeBinomialMixture
 from ..models.skew import SkewNormal, SkewNormalMixture, SkewT, at_saddle
 from ..models.surrogate import AbstractSurrogateDensity, Parameters, log_weights
+from ..models.trained_densities import TrainedSurrogate
 from .densities import AbstractDensity, Centred
 
 
@@ -43,6 +44,9 @@ class SurrogateDensity(AbstractDensity):
     def described(self, params: Parameters) -> Mapping[str, Artifact]:
         """Locations and scales, skewnesses, degrees of freedom, correlations: what the density has."""
         return _DESCRIBED[type(self.target)](self.target, params, self.names)
+
+    def trained(self, params: Parameters) -> TrainedSurrogate:
+        return TrainedSurrogate(self.target, params)
 
     def failed(self, params: Parameters) -> str:
         return "The parameters have left the domain of the density; choose a smaller rate, or another seed."

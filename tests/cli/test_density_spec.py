@@ -8,6 +8,7 @@ import pytest
 from classical.data.tables import table
 from classical.tasks.density import DensitySpec
 from qnat.cli import main
+from qnat.experiment import Run
 from qnat.experiment.errors import NonFiniteError
 
 TABLES = {
@@ -132,6 +133,10 @@ def test_every_process_climbs(words, tmp_path):
     found = run.curves["log_likelihood"]
     assert np.all(found[:, -1] > found[:, 0])
     assert (tmp_path / "run" / "figure.png").exists()
+    model = Run.load(tmp_path / "run").model(seed=0)
+    shown = table("iris", columns=spec.columns).values
+    total = np.sum(model.log_prob(shown))
+    np.testing.assert_allclose(total / len(shown), found[0, -1], rtol=1e-10)
     assert (
         DensitySpec(**{name: value for name, value in spec.record().items() if name not in ("task", "data_sha256")})
         == spec
