@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from qnat.inference.process import Linearised
@@ -54,6 +55,11 @@ class Task(eqx.Module):
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
         """The parameters to start from, a pytree of arrays."""
+
+    def skeleton(self) -> Any:
+        """The parameters as shapes and types, or those of some start where that is not traced; final."""
+        key = jax.random.key(0)
+        return jax.eval_shape(self.init, key) if self.starts_traced else self.init(key)
 
     @abc.abstractmethod
     def value_and_grad(
