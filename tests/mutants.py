@@ -342,8 +342,8 @@ MUTANTS = (
     Mutant(
         "one good seed of several ends a run",
         "qnat/experiment/trend.py",
-        "bool(np.all(curves[measure.name][:, step] < tolerance))",
-        "bool(np.any(curves[measure.name][:, step] < tolerance))",
+        "bool(np.all(at_most(curves, measure, step) < tolerance))",
+        "bool(np.any(at_most(curves, measure, step) < tolerance))",
         "tests/experiment/test_stopping.py",
     ),
     Mutant(

@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.values import COUNTS
 
+MANY = 10_000
+"""Components, states or hidden numbers at most: each has matrices of its own."""
 Prior = Field(
     0.0,
     ge=0,
@@ -19,7 +20,7 @@ class GaussianMixture(Part):
 
     cites = ("Dempster1977", "Ghahramani1993")
     name: Literal["gmm"] = "gmm"
-    components: int = Field(3, ge=1, lt=COUNTS, description="distributions of the mixture")
+    components: int = Field(3, ge=1, le=MANY, description="distributions of the mixture")
     covariance: Literal["full", "diagonal", "spherical", "tied"] = Field(
         "full", description="of a component, or of all"
     )
@@ -36,7 +37,7 @@ class FactorAnalysis(Part):
 
     cites = ("Rubin1982",)
     name: Literal["fa"] = "fa"
-    dimension: int = Field(2, ge=1, lt=COUNTS, description="numbers of the hidden vector")
+    dimension: int = Field(2, ge=1, le=MANY, description="numbers of the hidden vector")
     prior: float = Prior
     isotropic: ClassVar[bool] = False
 
@@ -59,7 +60,7 @@ class HiddenMarkov(Part):
 
     cites = ("Baum1970",)
     name: Literal["hmm"] = "hmm"
-    states: int = Field(3, ge=1, lt=COUNTS, description="hidden states")
+    states: int = Field(3, ge=1, le=MANY, description="hidden states")
     emission: Literal["full", "diagonal", "spherical", "tied", "categorical"] = Field(
         "full", description="of a row given its state: a normal distribution of that covariance, or symbols 0, 1, …"
     )
@@ -76,7 +77,7 @@ class LinearDynamical(Part):
 
     cites = ("Shumway1982",)
     name: Literal["lds"] = "lds"
-    dimension: int = Field(2, ge=1, lt=COUNTS, description="numbers of the hidden vector")
+    dimension: int = Field(2, ge=1, le=MANY, description="numbers of the hidden vector")
     prior: float = Prior
 
     def build(self, data: Any) -> Any:
@@ -103,7 +104,7 @@ class NegativeBinomialMixture(Part):
 
     cites = ("So2024",)
     name: Literal["negative_binomial_mixture"] = "negative_binomial_mixture"
-    components: int = Field(2, ge=1, lt=COUNTS, description="distributions of the mixture")
+    components: int = Field(2, ge=1, le=MANY, description="distributions of the mixture")
 
     def build(self, data: Any) -> Any:
         from ..models.counts import NegativeBinomialMixture
@@ -130,7 +131,7 @@ class SkewNormalMixture(Part):
 
     cites = ("So2024",)
     name: Literal["skew_normal_mixture"] = "skew_normal_mixture"
-    components: int = Field(2, ge=1, lt=COUNTS, description="distributions of the mixture")
+    components: int = Field(2, ge=1, le=MANY, description="distributions of the mixture")
 
     def build(self, data: Any) -> Any:
         from ..models.skew import SkewNormalMixture

@@ -30,7 +30,9 @@ def _completed(values: Any) -> Any:
         return values
     density = values.get("density")
     name = density.get("name") if isinstance(density, Mapping) else getattr(density, "name", density)
-    surrogate = name in choices(DensitySpec)["density"] and name != "gmm" and name not in _LATENT
+    surrogate = (
+        isinstance(name, str) and name in choices(DensitySpec)["density"] and name != "gmm" and name not in _LATENT
+    )
     return {**values, "process": "sngd"} if surrogate else values
 
 

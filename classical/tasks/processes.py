@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from qnat.experiment.words.parts import Part
-from qnat.experiment.words.values import COUNTS, Rate
+from qnat.experiment.words.values import Rate
 
+MOST = 10_000_000
+"""Rows of a step at most."""
 Chart = Annotated[
     Literal["standard", "relative", "centred", "ordered", "squared"],
     Field(description="coordinates of the means of gmm"),
@@ -18,7 +20,7 @@ class Em(Part):
 
     cites = ("Dempster1977", "Cappe2009")
     name: Literal["em"] = "em"
-    batch: int | None = Field(None, ge=1, lt=COUNTS, description="rows that a step sees, about; all, unless given")
+    batch: int | None = Field(None, ge=1, le=MOST, description="rows that a step sees, about; all, unless given")
     rate: float = Field(1.0, gt=0, le=1, description="of the statistics of a step in their average")
     decay: float | None = Field(
         None, ge=0, le=1, description="power of the number of steps by which the rate falls (0; 0.6 with batches)"
@@ -41,7 +43,7 @@ class Natural(Part):
     name: Literal["natural"] = "natural"
     learning_rate: Rate = 1.0
     chart: Chart = "standard"
-    draws: int = Field(1000, ge=1, lt=COUNTS, description="of the model, for a metric of more than one column")
+    draws: int = Field(1000, ge=1, le=MOST, description="of the model, for a metric of more than one column")
 
     def build(self, task: Any) -> Any:
         from qnat.geometry.charts import pulled

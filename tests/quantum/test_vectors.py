@@ -99,7 +99,7 @@ def test_both_metrics_have_no_bias_as_matrices_and_as_products(name, strings):
         found, close = {}, {}
         for kind in ("wigner_yanase", "bkm"):
             gram, product = (
-                VectorMetric(model, kind, products=way).drawn(params, drawn).blocks for way in (False, True)
+                VectorMetric(model, kind, strings, products=way).drawn(params, drawn).blocks for way in (False, True)
             )
             exact = model.metric(kind).at(params).blocks
             found[kind] = (
@@ -107,7 +107,7 @@ def test_both_metrics_have_no_bias_as_matrices_and_as_products(name, strings):
                 *(blocks["angles"].mv(vector) for blocks in (product, exact)),
                 *(blocks["latent"].as_matrix() for blocks in (gram, exact)),
             )
-            single = VectorMetric(model, kind, single=True).drawn(params, drawn).blocks["angles"].as_matrix()
+            single = VectorMetric(model, kind, strings, single=True).drawn(params, drawn).blocks["angles"].as_matrix()
             close[kind] = jnp.max(jnp.abs(single - found[kind][0]))
         return found, close
 

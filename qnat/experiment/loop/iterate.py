@@ -80,17 +80,20 @@ def train(job: Job, record: dict[str, Any], place: Memory, progress: bool | None
 def _begin(job: Job, place: Memory, curves: Curves) -> tuple[State, int, dict[str, float]]:
     """(state, next row, seconds so far), from the last checkpoint or from the start, which becomes the first one."""
     keys = traced.seed_keys(job.seed, job.seeds)
-    arguments = (job.task, job.process, keys, job.initial)
+    initial = job.initial
+    if initial is None and not job.task.starts_traced:
+        each = [traced.first_params(job.task, key) for key in keys]
+        initial = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    arguments = (job.task, job.process, keys, initial)
     found = place.restore()
-    traceable = job.traceable and job.task.starts_traced
     if found is not None:
-        skeleton = eqx.filter_eval_shape(traced.start, *arguments) if traceable else _start(*arguments)
+        skeleton = eqx.filter_eval_shape(traced.start, *arguments) if job.traceable else _start(*arguments)
         curves.add_rows(place.rows())
         state = unpack(skeleton, found.leaves)
         place.status("running")
         return state, found.meta["step"], dict(found.meta["seconds"])
     place.status("running")  # before anything else is written: the folder is now known as that of a run
-    state = traced.start(*arguments) if traceable else _start(*arguments)
+    state = traced.start(*arguments) if job.traceable else _start(*arguments)
     place.save(state, 0, {})
     return state, 0, {}
 

@@ -59,9 +59,14 @@ def _strong(tree: PyTree[Array]) -> PyTree[Array]:
     return jax.tree.map(strong, tree)
 
 
+def first_params(task: Task, key: PRNGKeyArray) -> PyTree[Array]:
+    """Where the task has the seed of that key start."""
+    return task.init(jax.random.fold_in(key, _INIT))
+
+
 def start_one(task: Task, process: Process, key: PRNGKeyArray, initial: PyTree[Array] | None) -> State:
     """The state of one seed before its first step."""
-    params = _strong(task.init(jax.random.fold_in(key, _INIT)) if initial is None else initial)
+    params = _strong(first_params(task, key) if initial is None else initial)
     inner = process.init(params, key=jax.random.fold_in(key, _PROCESS))
     return State(_strong(inner), jax.random.fold_in(key, _STEPS))
 
