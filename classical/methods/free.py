@@ -22,7 +22,16 @@ class _Free(eqx.Module):
         return jax.value_and_grad(lambda free: self.density.loss(self.density.from_free(free), data))(free)
 
     def descent(self) -> Process:
-        return descend(self.value_and_grad, self.optimizer)
+        inner = optax.with_extra_args_support(self.optimizer)
+
+        def update(
+            updates: PyTree[Array], state: Any, params: PyTree[Array], **extra: Any
+        ) -> tuple[PyTree[Array], Any]:
+            # optax's line searches hand what they do not know to value_fn, which has no use for a batch and a key
+            known = {name: extra[name] for name in ("value", "grad", "value_fn")}
+            return inner.update(updates, state, params, **known)
+
+        return descend(self.value_and_grad, optax.GradientTransformationExtraArgs(inner.init, update))
 
     def init(self, params: Parameters, *, key: PRNGKeyArray | None = None) -> PyTree[Array]:
         return self.descent().init(self.density.to_free(params), key=key)
