@@ -204,7 +204,7 @@ SKEW_METHODS: dict[str, tuple[Callable[..., Made], list[tuple[float, ...]]]] = {
 
 
 def skew_normal() -> dict:
-    """Iterations to within the gaps of the optimum, of every method with the rates best for the last gap, then the first."""
+    """Iterations to within the gaps of the optimum, of every method with the rates best for the last gap."""
     problems = {seed: synthetic(seed) for seed in (SKEW_TUNING, *SKEW_SEEDS)}
     near = losses(lambda x: sngd(SKEW, data=x), list(problems.values()), SKEW_TUNING_STEPS)
     starts = [(data, end) for (data, _), (end, _) in zip(problems.values(), near, strict=True)]
