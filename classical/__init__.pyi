@@ -3,11 +3,13 @@ from qnat.geometry.spin_families import BoltzmannMachine as BoltzmannMachine
 
 from .data.sets import load as load
 from .methods.averaged import averaged_descent as averaged_descent
+from .methods.density_fisher import quadrature_fisher as quadrature_fisher
 from .methods.entropy_sgd import entropy_sgd as entropy_sgd
 from .methods.fisher import FisherMetric as FisherMetric
 from .methods.fisher import KroneckerFisher as KroneckerFisher
 from .methods.fisher import OuterProductFisher as OuterProductFisher
 from .methods.free import free_descent as free_descent
+from .methods.gradient_em import gradient_em as gradient_em
 from .methods.kfac import kfac as kfac
 from .methods.kld_wrm import kld_wrm_q as kld_wrm_q
 from .methods.kld_wrm_linear import kld_wrm_so as kld_wrm_so
@@ -15,11 +17,22 @@ from .methods.sngd import sngd as sngd
 from .methods.sngd import surrogate_descent as surrogate_descent
 from .methods.tridiagonal import TridiagonalFisher as TridiagonalFisher
 from .methods.wake_sleep import HelmholtzFisher as HelmholtzFisher
+from .models.chains import HiddenMarkov as HiddenMarkov
 from .models.copula import TCopula as TCopula
 from .models.counts import NegativeBinomial as NegativeBinomial
 from .models.counts import NegativeBinomialMixture as NegativeBinomialMixture
+from .models.dynamical import LinearDynamical as LinearDynamical
+from .models.factor import FactorAnalysis as FactorAnalysis
+from .models.gaussian_chart import GaussianMixtureChart as GaussianMixtureChart
 from .models.helmholtz import HelmholtzMachine as HelmholtzMachine
+from .models.known_weights import KnownWeights as KnownWeights
+from .models.mixture import IncompleteMixture as IncompleteMixture
 from .models.mixture import Mixture as Mixture
+from .models.mixture_charts import CentredMeans as CentredMeans
+from .models.mixture_charts import OrderedMeans as OrderedMeans
+from .models.mixture_charts import RelativeMeans as RelativeMeans
+from .models.mixture_charts import SquaredMeans as SquaredMeans
+from .models.mixture_charts import StandardMeans as StandardMeans
 from .models.network import Layer as Layer
 from .models.network import Network as Network
 from .models.skew import SkewNormal as SkewNormal
@@ -27,5 +40,7 @@ from .models.skew import SkewNormalMixture as SkewNormalMixture
 from .models.skew import SkewT as SkewT
 from .models.skew import at_saddle as at_saddle
 from .models.surrogate import Parameters as Parameters
+from .models.unit_pairs import PairedUnits as PairedUnits
+from .problems.density import DensityTask as DensityTask
 from .problems.helmholtz import HelmholtzTask as HelmholtzTask
 from .problems.network import NetworkTask as NetworkTask

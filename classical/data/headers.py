@@ -16,7 +16,7 @@ from qnat.experiment.reading import present_memory, reading, shown
 from .formats import flattened, idx_shape, numpy_shape, text_shape
 from .matlab import matlab_shapes
 
-Format = Literal["digits", "mnist", "matlab", "density", "numeric", "numpy"]
+Format = Literal["digits", "mnist", "matlab", "density", "numeric", "numpy", "table"]
 THE_DATA = "the data in"
 NO_LABELS = "The data have no labels to classify; choose kind autoencode or regress, or other data."
 _HELD_OUT = 0.2
@@ -49,6 +49,8 @@ class Header(NamedTuple):
         return self.width - (kind == "regress" and not self.labelled)
 
 
+BUNDLED = ("iris", "wine", "diabetes")
+"""Tables that come with scikit-learn."""
 DIGITS = Header(1500, 297, 64, labelled=True)
 
 
@@ -79,6 +81,24 @@ def source(name: str) -> Source:
     )
 
 
+def table_source(name: str) -> Source:
+    """The file of a table; none for one that is bundled.
+
+    Raises:
+        RefusedError: there is no such file.
+    """
+    if name in BUNDLED:
+        return Source(name, "table", ())
+    with reading(name, THE_DATA):
+        path = pathlib.Path(name).absolute()
+        if path.is_file():
+            return Source(name, "table", (path,))
+    raise RefusedError(
+        f"Unknown data '{shown(name, 4096)}'; use {', '.join(BUNDLED)}, or the path of a text of one row an item "
+        "(commas, tabs or blanks between values) or of a .npy file."
+    )
+
+
 def header(name: str) -> Header:
     """The shape of a data set by name or path.
 
@@ -102,7 +122,11 @@ def split(items: int) -> int:
 
 def digest(name: str) -> dict[str, str]:
     """What a record knows a data set by: a hash of its files; nothing for the digits."""
-    found = source(name)
+    return digest_of(source(name))
+
+
+def digest_of(found: Source) -> dict[str, str]:
+    """As `digest`, of files that were found."""
     return {"data_sha256": _digest(found, found.stamps())} if found.files else {}
 
 

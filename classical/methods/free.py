@@ -3,46 +3,34 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import optax
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from classical.models.surrogate import AbstractSurrogateDensity, Parameters
-from qnat.inference.process import Info, Process, descend
-from qnat.optim.rate import Scalar
+from qnat.geometry.charts import AbstractChart
+from qnat.inference.process import Process
+
+from .charted import charted_descent
 
 
-class _Free(eqx.Module):
+class FreeChart(AbstractChart):
+    """The free coordinates of a density with a surrogate; its `Parameters` are the points."""
+
+    density: AbstractSurrogateDensity
+
+    def to_point(self, coordinates: PyTree[Array]) -> Parameters:
+        return self.density.from_free(coordinates)
+
+    def from_point(self, point: Parameters) -> PyTree[Array]:
+        return self.density.to_free(point)
+
+
+class _Likelihood(eqx.Module):
     density: AbstractSurrogateDensity
     data: Any
-    optimizer: optax.GradientTransformation
 
-    def value_and_grad(self, free: PyTree[Array], batch: Any, key: PRNGKeyArray | None) -> tuple[Scalar, PyTree[Array]]:
-        data = self.data if batch is None else batch
-        return jax.value_and_grad(lambda free: self.density.loss(self.density.from_free(free), data))(free)
-
-    def descent(self) -> Process:
-        inner = optax.with_extra_args_support(self.optimizer)
-
-        def update(
-            updates: PyTree[Array], state: Any, params: PyTree[Array], **extra: Any
-        ) -> tuple[PyTree[Array], Any]:
-            # optax's line searches hand what they do not know to value_fn, which has no use for a batch and a key
-            known = {name: extra[name] for name in ("value", "grad", "value_fn")}
-            return inner.update(updates, state, params, **known)
-
-        return descend(self.value_and_grad, optax.GradientTransformationExtraArgs(inner.init, update))
-
-    def init(self, params: Parameters, *, key: PRNGKeyArray | None = None) -> PyTree[Array]:
-        return self.descent().init(self.density.to_free(params), key=key)
-
-    def step(
-        self, state: PyTree[Array], batch: Any = None, *, key: PRNGKeyArray | None = None
-    ) -> tuple[PyTree[Array], Info]:
-        return self.descent().step(state, batch, key=key)
-
-    def params(self, state: PyTree[Array]) -> Parameters:
-        return self.density.from_free(self.descent().params(state))
+    def __call__(self, params: Parameters, batch: Any) -> Float[Array, ""]:
+        return self.density.loss(params, self.data if batch is None else batch)
 
 
 def free_descent(
@@ -55,5 +43,4 @@ def free_descent(
         optimizer: such as `optax.adam(0.03)` or `optax.lbfgs()`.
         data: what every step sees, where the problem feeds no batches.
     """
-    method = _Free(density, data, optimizer)
-    return Process(method.init, method.step, method.params)
+    return charted_descent(_Likelihood(density, data), FreeChart(density), optimizer)

@@ -8,7 +8,11 @@ from jaxtyping import Array, Float
 
 from qnat.geometry.families import AbstractExponentialFamily
 from qnat.geometry.joint import Joint, MixtureFamily
+from qnat.inference.chunks import summed
 from qnat.inference.em import AbstractLatentModel
+
+from ..data.missing import Rows
+from .emissions import AbstractEmission
 
 
 class Mixture(AbstractLatentModel):
@@ -43,3 +47,37 @@ class Mixture(AbstractLatentModel):
 
         products: Any = jax.tree.map(product, jax.vmap(component.statistic)(x), parts)
         return logits + jax.tree.reduce(jnp.add, products) + jax.vmap(component.log_base)(x)[:, None]
+
+
+class IncompleteMixture(AbstractLatentModel):
+    """A mixture of rows of which entries may be missing at random, and which may have weights.
+
+    Parameters are (a, θ) as of `Mixture`. A missing entry is hidden as the label is: the likelihood is that of what was
+    seen, exactly.
+
+    Attributes:
+        emission: the components.
+
+    Reference: Z. Ghahramani, M. Jordan, Supervised learning from incomplete data via an EM approach, NIPS 6 (1993).
+    """
+
+    emission: AbstractEmission
+
+    def clamped(self, theta: Joint, data: Rows) -> Float[Array, ""]:
+        """The weighted mean of log p(x) over rows, with the log prior, in nats."""
+
+        def chunk(coefficients: Array, rows: tuple[Array, Array, Array]) -> Float[Array, ""]:
+            x, weights, pattern = rows
+            scores = self.emission.scored(coefficients, x, pattern)
+            return jnp.vdot(weights, jax.nn.logsumexp(scores, axis=-1))
+
+        coefficients = self.emission.coefficients(theta, jnp.asarray(data.missing))
+        total = summed(chunk, coefficients, data.chunks)
+        return total / jnp.sum(data.weights) + self.emission.penalty(theta)
+
+    def maximise(self, eta: Joint) -> Joint:
+        return self.emission.maximise(eta)
+
+    def weights(self, theta: Joint, width: int) -> Float[Array, " K"]:
+        """π of the components, of rows of so many columns: it is p(k, x) where all of x is missing."""
+        return jax.nn.softmax(self.emission.coefficients(theta, jnp.ones((1, width), bool))[0, :, 0])

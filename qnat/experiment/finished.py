@@ -75,7 +75,7 @@ class Run(Result):
             params = jax.tree.map(lambda leaf: leaf[place], params)
         elif seed is not None:
             self._place(seed)
-        wanted: Any = jax.eval_shape(task.init, jax.random.key(0))
+        wanted = task.skeleton()
         structures: list[Any] = [jax.tree.structure(wanted), jax.tree.structure(params)]
         if structures[0] == structures[1]:
             return jax.tree.map(jax.numpy.asarray, params)

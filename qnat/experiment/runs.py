@@ -151,7 +151,7 @@ def _check_kinds(process: Any, keep: Any) -> None:
 
 def _check_initial(task: Task, initial: PyTree[Array], seeds: int) -> None:
     """Refuses parameters that are not like those of the task, an axis over several seeds apart."""
-    wanted = jax.eval_shape(task.init, jax.random.key(0))
+    wanted = task.skeleton()
     lead = (seeds,) if seeds > 1 else ()
     looks = [jax.tree.map(lambda leaf, lead=lead: (*lead, *jnp.shape(leaf)), wanted), jax.tree.map(jnp.shape, initial)]
     if looks[0] != looks[1]:

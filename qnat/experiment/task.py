@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from qnat.inference.process import Linearised
@@ -41,6 +42,7 @@ class Task(eqx.Module):
         units: of curves beside the measures, "" for none, in the order in which they are printed.
         panels: how artifacts are drawn.
         costs: curves that say what a step took of something; they are summed where they were recorded.
+        starts_traced: whether JAX can trace `init`; False where another library finds the start.
     """
 
     name: eqx.AbstractVar[str]
@@ -48,10 +50,16 @@ class Task(eqx.Module):
     units: ClassVar[Mapping[str, str]] = types.MappingProxyType({})
     panels: ClassVar[tuple[Panel, ...]] = ()
     costs: ClassVar[tuple[str, ...]] = ()
+    starts_traced: ClassVar[bool] = True
 
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
         """The parameters to start from, a pytree of arrays."""
+
+    def skeleton(self) -> Any:
+        """The parameters as shapes and types, or those of some start where that is not traced; final."""
+        key = jax.random.key(0)
+        return jax.eval_shape(self.init, key) if self.starts_traced else self.init(key)
 
     @abc.abstractmethod
     def value_and_grad(
@@ -74,6 +82,10 @@ class Task(eqx.Module):
     def artifacts(self, params: PyTree[Array]) -> Mapping[str, Array | Artifact]:
         """Arrays worth keeping of the final parameters, by name; an `Artifact` each whose axes have a meaning."""
         return {}
+
+    def trouble(self, params: PyTree[Array]) -> str:
+        """Why there is no loss at these parameters and what to do, as a sentence; "" if that is not known."""
+        return ""
 
     def trained(self, params: PyTree[Array]) -> Any:
         """What a user works with once these parameters are found: an object that predicts, samples or is measured."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from .measures import Measure
+from .measures import ERROR, Measure
 
 Curves = Mapping[str, Float[np.ndarray, "seeds rows"]]
 Until = Callable[[Curves, int], bool]
@@ -51,6 +51,12 @@ def goal(measures: Sequence[Measure], curves: Curves) -> Measure | None:
     return next((measure for measure in measures if measure.exact and measure.name in curves), None)
 
 
+def at_most(curves: Curves, measure: Measure, row: int) -> Float[np.ndarray, " seeds"]:
+    """What a measure is in a row, two standard errors included where they were recorded beside it."""
+    found = curves[measure.name][:, row]
+    return found + 2 * curves[measure.name + ERROR][:, row] if measure.name + ERROR in curves else found
+
+
 def settled(losses: Float[np.ndarray, "seeds rows"], step: int) -> Slope | None:
     """The slope of the last half of the losses up to a step; None where it is not judged.
 
@@ -66,14 +72,15 @@ def settled(losses: Float[np.ndarray, "seeds rows"], step: int) -> Slope | None:
 def within(tolerance: float, measures: Sequence[Measure]) -> Until:
     """Ends a run whose goal is reached, or that goes nowhere any more.
 
-    That is the first row in which the first exact measure is below the tolerance for every seed. Where none is
-    recorded, the first in which the slope of the loss, give or take two standard errors, is within ± tolerance for
-    every seed, in units of the loss a step: what noise hides is not taken for rest.
+    That is the first row in which the first exact measure is below the tolerance for every seed, give or take two
+    standard errors where it is an estimate. Where none is recorded, the first in which the slope of the loss, give or
+    take two standard errors, is within ± tolerance for every seed, in units of the loss a step: what noise hides is not
+    taken for rest.
     """
 
     def ends(curves: Curves, step: int) -> bool:
         if (measure := goal(measures, curves)) is not None:
-            return bool(np.all(curves[measure.name][:, step] < tolerance))
+            return bool(np.all(at_most(curves, measure, step) < tolerance))
         if (found := settled(curves["loss"], step)) is None:
             return False
         return bool(np.all(np.abs(found.value) + 2 * found.error < tolerance))

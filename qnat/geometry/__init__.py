@@ -5,6 +5,7 @@ normalised to the classical Fisher metric on commuting states. Axioms for classe
 """
 
 from . import families, laws
+from .charts import AbstractChart, pulled
 from .distances import (
     bures_distance,
     fidelity,
@@ -26,6 +27,7 @@ from .truncated_cg import TruncatedCG, jacobi
 from .weights import boundary, chentsov, density_weights, log_density_weights, rotation_weights
 
 __all__ = [
+    "AbstractChart",
     "AbstractMetric",
     "AbstractMirrorMap",
     "BlockDiagonal",
@@ -73,6 +75,7 @@ __all__ = [
     "monotone_metric",
     "petz",
     "petz_density",
+    "pulled",
     "relative_entropy",
     "relative_entropy_from_spectra",
     "rotation_weights",

@@ -1,11 +1,8 @@
 """The other chart of a mirror map as a mirror map of its own."""
 
-import jax
-import lineax as lx
 from jaxtyping import Array, Float, PyTree
 
 from .mirror import AbstractMirrorMap, pairing
-from .operators import psd_operator
 
 
 class Dual(AbstractMirrorMap):
@@ -27,11 +24,6 @@ class Dual(AbstractMirrorMap):
 
     def to_dual(self, theta: PyTree[Array]) -> PyTree[Array]:
         return self.mirror.to_primal(theta)
-
-    def hessian(self, theta: PyTree[Array]) -> lx.AbstractLinearOperator:
-        # of the chart, not of ψ*: that would be a third derivative of a ψ whose charts are found by iteration
-        _, product = jax.linearize(self.to_dual, theta)
-        return psd_operator(product, theta)
 
     def to_primal(self, eta: PyTree[Array]) -> PyTree[Array]:
         return self.mirror.to_dual(eta)

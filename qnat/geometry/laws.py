@@ -16,6 +16,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from .chart_laws import check_chart
 from .divergence import Divergence
 from .family_laws import check_family, check_mirror_map
 from .judging import Facts, epsilon, normal_vectors, relative_gap, require
@@ -24,6 +25,7 @@ from .metric import AbstractMetric
 from .operators import damped
 
 __all__ = [
+    "check_chart",
     "check_divergence",
     "check_family",
     "check_kernel",

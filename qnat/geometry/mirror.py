@@ -40,8 +40,8 @@ class AbstractMirrorMap(eqx.Module):
         return jax.grad(self.potential)(theta)
 
     def hessian(self, theta: PyTree[Array]) -> lx.AbstractLinearOperator:
-        """∇²ψ(θ), tagged positive semidefinite; by automatic differentiation where there is no closed form."""
-        _, product = jax.linearize(jax.grad(self.potential), theta)
+        """∇²ψ(θ), tagged positive semidefinite; the derivative of the chart where there is no closed form."""
+        _, product = jax.linearize(self.to_dual, theta)
         return psd_operator(product, theta)
 
     @abc.abstractmethod

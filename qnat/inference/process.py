@@ -79,8 +79,10 @@ class _Descent(eqx.Module):
         self, state: DescentState, batch: Any = None, *, key: PRNGKeyArray | None = None
     ) -> tuple[DescentState, Info]:
         params, inner = state
-        # a trial is judged on the batch and the random numbers of the step
-        extra: dict[str, Any] = {"value_fn": lambda trial: self.value_and_grad(trial, batch, key)[0]}
+        # a trial is judged on the batch and the random numbers of the step, which optax's line searches hand on by name
+        extra: dict[str, Any] = {
+            "value_fn": lambda trial, batch=batch, key=key: self.value_and_grad(trial, batch, key)[0]
+        }
         if self.linearise is None:
             value, grads = self.value_and_grad(params, batch, key)
         else:

@@ -6,6 +6,7 @@ from .mirror import mirror_descent as mirror_descent
 from .natural import natural_gradient as natural_gradient
 from .precondition import Diagnostics as Diagnostics
 from .precondition import scale_by_metric as scale_by_metric
+from .projected import projected as projected
 from .proximal import proximal_descent as proximal_descent
 from .proximal import proximal_newton as proximal_newton
 from .qbang import qbang as qbang
@@ -21,6 +22,7 @@ __all__ = [
     "laws",
     "mirror_descent",
     "natural_gradient",
+    "projected",
     "proximal_descent",
     "proximal_newton",
     "qbang",

@@ -139,8 +139,10 @@ def specs():
     found += [GibbsSpec(hamiltonian="h.txt"), GibbsSpec(n=2, shots=90), GibbsSpec(trust=None, blocks="latent")]
     found += [GibbsSpec(model="gibbs", optimizer="mirror"), LearningSpec(data="fair.json")]
     found += [LearningSpec(data="shadows", pretrain="one-qubit"), LearningSpec(hamiltonian="h.txt", model="qhbm")]
+    densities = [find_spec("density")(density=name) for name in choices(find_spec("density"))["density"]]
+    densities += [find_spec("density")(process="natural", chart="squared"), find_spec("density")(batch=50)]
     chains = [SequenceSpec(kind="quench", data="recursive"), SequenceSpec(kind="open", trajectories=9), SequenceSpec()]
-    return [*found, *chains, *(rung.spec for chain in chains for rung in chain.rungs())]
+    return [*found, *densities, *chains, *(rung.spec for chain in chains for rung in chain.rungs())]
 
 
 _ELSEWHERE = """

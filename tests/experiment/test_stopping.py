@@ -62,6 +62,21 @@ def test_the_first_row_whose_exact_measure_is_below_the_tolerance_is_the_last(se
     assert verdict(again) == verdict(found)
 
 
+class Estimated(Descent):
+    """The same with an error of the distance."""
+
+    def evaluate(self, params):
+        return super().evaluate(params) | {"distance_error": jnp.asarray(0.02)}
+
+
+def test_an_estimate_is_below_the_tolerance_with_two_errors():
+    whole = run(Descent(), SGD, steps=100, seed=0)
+    found = run(Estimated(), SGD, steps=100, seed=0, tolerance=0.1)
+    assert found.steps == int(np.argmax(whole.curves["distance"][0] < 0.06))
+    assert verdict(found).endswith("nats is below 0.1.")
+    assert verdict(run(Estimated(), SGD, steps=100, seed=0, tolerance=0.03)).startswith("Not within the tolerance 0.03")
+
+
 def test_a_measure_that_is_seldom_recorded_ends_a_run_where_it_is():
     assert run(Descent(), SGD, steps=100, seed=0, every=7, tolerance=1e-2).steps % 7 == 0
 

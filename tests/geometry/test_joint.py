@@ -23,8 +23,38 @@ GAUSSIANS = (
 GAMMAS = MixtureFamily(families.Gamma()), (WEIGHTS, WEIGHTS[:, None] * np.array([[-0.6, 1.0], [0.4, 2.0], [1.0, 3.1]]))
 
 
-@pytest.mark.parametrize(("mixture", "eta"), [GAUSSIANS, GAMMAS], ids=["gaussians", "gammas"])
-def test_mixtures_are_mirror_maps_and_so_are_their_duals(mixture, eta):
+DIAGONAL = (
+    MixtureFamily(families.DiagonalGaussian()),
+    (
+        WEIGHTS,
+        (WEIGHTS[:, None] * MEANS, WEIGHTS[:, None] * (MEANS**2 + np.array([[0.3, 1.0], [2.0, 0.5], [1.0, 1.0]]))),
+    ),
+)
+ANGLES = (
+    MixtureFamily(families.VonMises()),
+    (WEIGHTS, WEIGHTS[:, None] * np.array([[0.3, 0.1], [-0.7, 0.4], [0.0, 0.0]])),
+)
+SHARES = MixtureFamily(families.Dirichlet()), (WEIGHTS, WEIGHTS[:, None] * np.log([[0.2, 0.7], [0.5, 0.4], [0.1, 0.1]]))
+MATRICES = (
+    MixtureFamily(families.Wishart()),
+    (WEIGHTS, (WEIGHTS * (np.log(np.linalg.det(COVARIANCES)) - [0.3, 1.0, 5.0]), WEIGHTS[:, None, None] * COVARIANCES)),
+)
+MIXTURES = {
+    "gaussians": GAUSSIANS,
+    "gammas": GAMMAS,
+    "diagonal gaussians": DIAGONAL,
+    "angles": ANGLES,
+    "shares": SHARES,
+    "matrices": MATRICES,
+}
+AT_NIGHT = {"angles", "shares", "matrices"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in AT_NIGHT else []) for name in MIXTURES]
+)
+def test_mixtures_are_mirror_maps_and_so_are_their_duals(name):
+    mixture, eta = MIXTURES[name]
     theta = eqx.filter_jit(mixture.to_primal)(eta)
     laws.check_mirror_map(mixture, theta, key=jax.random.key(0))
     laws.check_mirror_map(Dual(mixture), eta, key=jax.random.key(0))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from qnat.experiment import RefusedError, laws
+from qnat.experiment.sweep.plan import plan
 from qnat.experiment.words.wording import build
 from qnat.quantum import GibbsFamily, LatentGibbs, PauliSum, VectorMetric, VectorThermalTask, hea, random_local, tfim
 from qnat.quantum.backends.laws import random_circuit
@@ -21,6 +22,7 @@ from qnat.quantum.circuits.circuit import Circuit, hadamard, phase, rotation
 from qnat.quantum.engine import frame_rows, tangents
 from qnat.quantum.methods.vectors import Draw, VectorFreeEnergy, draw
 from qnat.quantum.tasks.gibbs import GibbsSpec
+from qnat.quantum.tasks.vectors import rows_fit
 
 SIGNS = np.array(list(itertools.product([1.0, -1.0], repeat=8)))
 BETA = 1.3
@@ -201,12 +203,18 @@ def test_what_vectors_cannot_do_is_refused():
         VectorThermalTask(GibbsFamily(PauliSum.from_strings(["ZZ", "XI"])), tfim(1, 2), 1.0)
     with pytest.raises(ValueError, match="There are 8 bit strings of 3 qubits; got 9"):
         VectorThermalTask(model, tfim(1, 3), 1.0, strings=9)
-    with pytest.raises(ValueError, match="at least two vectors"):
+    with pytest.raises(ValueError, match="vectors is 1; it must be a whole number of at least 2"):
         VectorThermalTask(model, tfim(1, 3), 1.0, strings=2, vectors=1)
     with pytest.raises(ValueError, match="WY/2 <= SLD <= WY"):
-        VectorMetric(model, "sld")
+        VectorMetric(model, "sld", strings=2)
+    with pytest.raises(ValueError, match="There are 8 bit strings of 3 qubits; got 16"):
+        VectorMetric(model)
+    with pytest.raises(ValueError, match=r"vectors is 0\.5; it must be a whole number"):
+        VectorMetric(model, strings=2, vectors=0.5)
     with pytest.raises(ValueError, match="The model has 3 qubits and the Hamiltonian 4"):
-        VectorThermalTask(model, tfim(1, 4), 1.0)
+        VectorFreeEnergy(model, tfim(1, 4), jnp.asarray(1.0))
+    with pytest.raises(ValueError, match="The model has 3 qubits and the Hamiltonian 4"):
+        VectorThermalTask(model, tfim(1, 4), 1.0, strings=2)
     task = VectorThermalTask(model, tfim(1, 3), 1.0, strings=2)
     with pytest.raises(ValueError, match="pass key="):
         task.value_and_grad(params)
@@ -255,6 +263,35 @@ def test_words_train_and_resume_bit_by_bit(tmp_path):
         VectorThermalTask(LatentGibbs(real(11, 0)), tfim(1, 11), 1.0).trained({})
 
 
+@pytest.mark.parametrize("layers", [0, 1])
+def test_a_circuit_of_few_angles_trains_and_its_free_energy_has_an_error(layers):
+    words = {"n": 3, "states": "vectors", "strings": 2, "vectors": 2, "layers": layers, "steps": 1, "beta": 0.5}
+    run = GibbsSpec(**words, hamiltonian="xxz").run(progress=False)
+    assert run.params["angles"].size == 9 * layers
+    assert run.final["free_energy_error"] == run.final["energy_error"] > 0
+    assert run.final["beta_free_energy_error"] == 0.5 * run.final["energy_error"]
+    levels = np.linalg.eigvalsh(GibbsSpec(**words, hamiltonian="xxz").operator().matrix())
+    wanted = -np.log(np.sum(np.exp(-0.5 * levels)))
+    assert run.reference["beta_free_energy"]["value"] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_without_an_exact_reference_the_run_says_so_and_goes_on(monkeypatch, capsys):
+    monkeypatch.setattr("qnat.quantum.tasks.vectors._TYPICAL", 2)
+    run = GibbsSpec(n=3, hamiltonian="xxz", states="vectors", layers=0, steps=1).run(progress=False)
+    said = "There is no exact reference for 3 qubits of this Hamiltonian: the run goes on without relative entropies"
+    assert capsys.readouterr().err == f"{said}, and its free energies have errors.\n"
+    assert "relative_entropy" not in run.final
+    assert not run.reference
+
+
+def test_a_metric_whose_matrix_does_not_fit_is_made_of_products():
+    deep = GibbsSpec(n=12, layers=2000)
+    assert not rows_fit(deep, 72000)
+    assert rows_fit(GibbsSpec(n=12), 576)
+    assert not rows_fit(GibbsSpec(n=20, order=9, ansatz="matchgate", layers=1), 38)
+    assert rows_fit(GibbsSpec(n=12, order=12), 576)
+
+
 def test_words_choose_vectors_where_density_matrices_do_not_fit():
     spec = GibbsSpec(n=12)
     assert (spec.states, spec.strings, spec.vectors, spec.order, spec.metric) == ("vectors", 64, 16, 2, "bkm")
@@ -267,11 +304,15 @@ def test_words_choose_vectors_where_density_matrices_do_not_fit():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"n": 14, "states": "dense"}, r"n = 14 qubits needs about .* GB.*or states vectors, which needs about 0"),
+        ({"n": 14, "states": "dense"}, r"n = 14 qubits needs about .* GB.*or states vectors, which needs about 1\.02"),
         ({"n": 40}, r"A step with vectors of n = 40 qubits needs about .*density matrices need about"),
         ({"n": 4, "strings": 3}, "strings is not used with states dense; leave it out, or choose states vectors"),
         ({"n": 4, "states": "vectors", "strings": 17}, "strings is 17; 4 qubits have 16 bit strings"),
-        ({"n": 4, "states": "vectors", "metric": "sld"}, "metric sld is no mean of Gram matrices"),
+        ({"n": 4, "states": "vectors", "metric": "sld"}, "sld is no mean of Gram matrices, though WY/2 <= SLD <= WY"),
+        ({"n": 4, "states": "vectors", "metric": "harmonic"}, "harmonic is no mean of Gram matrices: choose"),
+        ({"n": 12, "layers": 10**8}, "To compile .* angles would take about"),
+        ({"n": 12, "latent": "mlp", "hidden": 10**6}, "The latent energy of 14000000 parameters needs about"),
+        ({"n": 14, "optimizer": "qpmd"}, "fewer layers or fewer seeds.$"),
         ({"n": 4, "states": "vectors", "blocks": "layer"}, "Vectors estimate the whole metric"),
         ({"n": 4, "states": "vectors", "shots": 9}, "States as vectors do not go with shots"),
         ({"n": 4, "states": "vectors", "model": "gibbs"}, "States as vectors do not go with model gibbs"),
@@ -285,6 +326,12 @@ def test_words_that_vectors_cannot_use_are_refused_in_a_sentence(words, message)
     with pytest.raises(RefusedError, match=message) as caught:
         build(GibbsSpec, {name: str(value) for name, value in words.items()})
     assert "\n" not in str(caught.value)
+
+
+def test_a_sweep_of_both_ways_gives_strings_to_vectors_only():
+    words = {"n": ["3"], "states": ["dense", "vectors"], "strings": ["2", "4"]}
+    specs = [rung.spec for rung in plan(GibbsSpec, words, None)]
+    assert [(spec.states, spec.strings) for spec in specs] == [("dense", None), ("vectors", 2), ("vectors", 4)]
 
 
 @pytest.mark.slow

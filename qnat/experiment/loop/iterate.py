@@ -1,8 +1,9 @@
 """The loop, the only one in the repository: chunks of steps, and between them the record, the log and Ctrl-C."""
 
 import contextlib
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -81,14 +82,15 @@ def _begin(job: Job, place: Memory, curves: Curves) -> tuple[State, int, dict[st
     keys = traced.seed_keys(job.seed, job.seeds)
     arguments = (job.task, job.process, keys, job.initial)
     found = place.restore()
+    traceable = job.traceable and job.task.starts_traced
     if found is not None:
-        skeleton = eqx.filter_eval_shape(traced.start, *arguments) if job.traceable else _start(*arguments)
+        skeleton = eqx.filter_eval_shape(traced.start, *arguments) if traceable else _start(*arguments)
         curves.add_rows(place.rows())
         state = unpack(skeleton, found.leaves)
         place.status("running")
         return state, found.meta["step"], dict(found.meta["seconds"])
     place.status("running")  # before anything else is written: the folder is now known as that of a run
-    state = traced.start(*arguments) if job.traceable else _start(*arguments)
+    state = traced.start(*arguments) if traceable else _start(*arguments)
     place.save(state, 0, {})
     return state, 0, {}
 
@@ -162,7 +164,7 @@ def _loop(
             curves.add(first, count, rows)
         if (bad := curves.first_non_finite(first, count)) is not None:
             place.save(state, first, spent)
-            error = _non_finite(work, *bad)
+            error = _non_finite(work, *bad, functools.partial(_params_at, work.job, supply, state, batches, first))
             place.status("failed", message=str(error))
             raise error
         state = after
@@ -217,13 +219,20 @@ def _gap(work: Work, step: int) -> float | None:
     return loss - float(exact.value) if known is None and loss is not None and exact is not None else known
 
 
-def _non_finite(work: Work, step: int, seed: int) -> NonFiniteError:
+def _params_at(job: Job, supply: _Supply, state: State, batches: Any, first: int, step: int) -> PyTree[Array]:
+    """The parameters at a step of the chunk that began with a state, all seeds: computed once more."""
+    return job.process.params(_advance(job, state, batches, first, step - first, supply.rows)[0].inner)
+
+
+def _non_finite(work: Work, step: int, seed: int, params: Callable[[int], PyTree[Array]]) -> NonFiniteError:
     job, curves, record = work.job, work.curves, work.record
     where = f"step {step}" + (f" of seed {job.seed + seed}" if job.seeds > 1 else "")
     damping = curves.latest("damping", max(step - 1, 0))
     known = [f"{name} {record[name]}" for name in ("metric", "learning_rate") if record.get(name) is not None]
     known += [] if damping is None else [f"damping {damping:.3g}"]
     value = curves.arrays["loss"][seed, step]
+    if type(job.task).trouble is not Task.trouble and (told := job.task.trouble(_pick(params(step), seed))):
+        return NonFiniteError(f"The loss is {value} at {where}. {told}")
     advice = "a smaller learning rate, more damping, or another seed" if step else "another seed or a milder problem"
     said = f" ({', '.join(known)})" if known else ""
     return NonFiniteError(f"The loss is {value} at {where}{said}; try {advice}.")

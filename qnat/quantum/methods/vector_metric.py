@@ -20,6 +20,7 @@ import lineax as lx
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from qnat.experiment.bounds import check_whole
 from qnat.geometry.metric import AbstractMetric
 from qnat.geometry.operators import BlockDiagonal, gram, psd_operator
 from qnat.geometry.weights import rotation_weight
@@ -27,7 +28,7 @@ from qnat.geometry.weights import rotation_weight
 from ..engine import frame_rows
 from ..models import LatentGibbs
 from ..models.latent import Params
-from .vectors import Draw, as_planes, draw, planes_of, run
+from .vectors import Draw, as_planes, check_strings, draw, planes_of, run
 
 METRIC = 1  # the stream of a step's key that the metric draws from; the loss and its gradient take stream 0
 
@@ -92,10 +93,12 @@ class VectorMetric(AbstractMetric):
     single: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
+        check_strings(self.model, self.strings)
+        check_whole(vectors=(self.vectors, 0))
         if self.nodes is not None and (self.nodes < 2 or self.nodes % 2):
             raise ValueError(f"The integral of the BKM metric takes an even number of nodes; got {self.nodes}.")
         if self.kind not in typing.get_args(Kind):
-            near = ", but WY/2 <= SLD <= WY" * (str(self.kind) == "sld")
+            near = ", though WY/2 <= SLD <= WY" if str(self.kind) == "sld" else ""
             raise ValueError(
                 f"Vectors estimate the metrics wigner_yanase and bkm; {self.kind} is no mean of Gram matrices{near}."
             )
@@ -125,7 +128,7 @@ class VectorMetric(AbstractMetric):
             """The Gram matrix of Σ w∘Aₖ|ψ⟩."""
             starts = as_planes(jnp.stack(states).astype(dtype), planes)
             rows = frame_rows(circuit, angles.astype(dtype), starts, jnp.stack(weights).astype(dtype))
-            return total + gram(rows.reshape(len(rows), -1)).astype(total.dtype)
+            return total + gram(rows.reshape(len(rows), starts[0].size)).astype(total.dtype)
 
         def string(total: Float[Array, "P P"], string: Int[Array, ""]) -> tuple[Float[Array, "P P"], None]:
             root = jnp.sqrt(self._column(log_p, drawn.strings, string))

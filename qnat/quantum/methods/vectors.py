@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from qnat.experiment.bounds import check_whole
 from qnat.inference.estimate import Estimate
 
 from ..circuits.circuit import Circuit
@@ -78,6 +79,18 @@ def _blocks(strings: Int[Array, " K"]) -> tuple[Int[Array, "blocks B"], Float[Ar
     missing = -count % size
     present = jnp.pad(jnp.ones(count), (0, missing))
     return jnp.pad(strings, (0, missing)).reshape(-1, size), present.reshape(-1, size)
+
+
+def check_strings(model: LatentGibbs, strings: int) -> None:
+    """Raises ValueError unless vectors are of use to the model, and it has so many bit strings."""
+    if not isinstance(model, LatentGibbs):
+        raise ValueError(f"Vectors need a model with a circuit, a LatentGibbs; got {type(model).__name__}.")
+    n = model.circuit.n
+    if n < 2:
+        raise ValueError("One qubit needs no vectors; its density matrix has four numbers.")
+    check_whole(strings=(strings, 0))
+    if strings > 2**n:
+        raise ValueError(f"There are {2**n} bit strings of {n} qubits; got {strings}, so ask for fewer.")
 
 
 class Parts(NamedTuple):
@@ -174,6 +187,10 @@ class VectorFreeEnergy(eqx.Module):
     model: LatentGibbs
     hamiltonian: PauliSum
     beta: Float[Array, ""]
+
+    def __check_init__(self) -> None:
+        if self.hamiltonian.n != (n := self.model.circuit.n):
+            raise ValueError(f"The model has {n} qubits and the Hamiltonian {self.hamiltonian.n}; give both the same.")
 
     def energy(self, params: Params, drawn: Draw) -> Estimate:
         """⟨H⟩; of R vectors with the standard error of their mean, which is NaN for one."""

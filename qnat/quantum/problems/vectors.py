@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from qnat.experiment.bounds import check_whole
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Reference, Task
@@ -19,7 +20,7 @@ from qnat.inference.process import Linearised
 from ..methods.state import ThermalState
 from ..methods.vector_metric import METRIC, Kind, VectorMetric
 from ..methods.vector_observables import vector_observables
-from ..methods.vectors import Draw, Slopes, VectorFreeEnergy, draw, planes_of, real_part
+from ..methods.vectors import Draw, Slopes, VectorFreeEnergy, check_strings, draw, planes_of, real_part
 from ..models import LatentGibbs
 from ..models.latent import Params
 from ..operators.pauli import PauliSum
@@ -52,7 +53,9 @@ class VectorThermalTask(Task):
             "energy_error": "units of H",
             "entropy": "nats",
             "free_energy": "units of H",
+            "free_energy_error": "units of H",
             "beta_free_energy": "nats",
+            "beta_free_energy_error": "nats",
             "loss": "nats",
         }
     )
@@ -90,18 +93,13 @@ class VectorThermalTask(Task):
             metric, products: kind and products of the `VectorMetric`, whose rows are single-precision numbers.
             log_z: log Tr exp(−βH) and how far it can be trusted, if it is known.
             observables: whether the artifacts have magnetisations and correlations.
+
+        Raises:
+            ValueError: a model without a circuit or of one qubit, other qubits than those of H, K or R out of bounds, a
+                metric that vectors do not estimate.
         """
-        if not isinstance(model, LatentGibbs):
-            raise ValueError(f"Vectors need a model with a circuit, a LatentGibbs; got {type(model).__name__}.")
-        n = model.circuit.n
-        if n < 2:
-            raise ValueError("One qubit needs no vectors; its density matrix has four numbers.")
-        if hamiltonian.n != n:
-            raise ValueError(f"The model has {n} qubits and the Hamiltonian {hamiltonian.n}; give both the same.")
-        if not 0 <= strings <= 2**n:
-            raise ValueError(f"There are {2**n} bit strings of {n} qubits; got {strings}, so ask for fewer.")
-        if vectors < 2:
-            raise ValueError(f"A standard error needs at least two vectors; got {vectors}.")
+        check_strings(model, strings)
+        check_whole(vectors=(vectors, 2))  # which a standard error needs
         found = jnp.asarray(beta, float)
         self.free_energy = VectorFreeEnergy(model, real_part(hamiltonian, planes_of(model.circuit)), found)
         few = min(strings, max(1, strings // 8)), max(1, vectors // 8)
@@ -177,7 +175,9 @@ class VectorThermalTask(Task):
             "energy_error": energy.standard_error,
             "entropy": entropy,
             "free_energy": energy.value - entropy / beta,
+            "free_energy_error": energy.standard_error,  # the entropy has none
             "beta_free_energy": free,
+            "beta_free_energy_error": beta * energy.standard_error,
         }
         if not self.source:
             return found
@@ -197,8 +197,8 @@ class VectorThermalTask(Task):
         """
         if (n := self.model.circuit.n) > DENSE:
             raise RefusedError(
-                f"A density matrix of {n} qubits has too many numbers, at most {DENSE} are held; what was measured of "
-                "the state is in the artifacts of the run."
+                f"A density matrix of {n} qubits has too many numbers, one of {DENSE} is the largest held; what "
+                "was measured of the state is in the artifacts of the run."
             )
         return ThermalState(self.model, params, self.free_energy.hamiltonian.matrix(), self.free_energy.beta)
 

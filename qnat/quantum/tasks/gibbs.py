@@ -1,5 +1,6 @@
 """The spec of variational Gibbs sampling."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,6 +15,10 @@ from .vectors import check_vectors, chosen, defaults, described, vector_descent,
 Shots = Annotated[
     int | None, Only("model", ("qhbm",)), Only("optimizer", ("natural", "adam", "sgd")), Field(ge=1, le=EXACT)
 ]
+
+
+def _idle(name: str) -> str:
+    return f"{name} is not used with states dense; leave it out, or choose states vectors."
 
 
 class GibbsSpec(VariationalSpec):
@@ -35,13 +40,22 @@ class GibbsSpec(VariationalSpec):
     )
     states: Literal["dense", "vectors"] = Field(
         "dense",
-        description="density matrices, or vectors of random signs with errors (default: vectors above 10 qubits)",
+        description="density matrices, or vectors of random signs with errors (above 10 qubits, unless given)",
     )
     strings: int | None = Field(
-        None, ge=0, le=EXACT, description="bit strings that vectors leave out and sums have exactly (default 64)"
+        None,
+        ge=0,
+        le=EXACT,
+        description="most probable bit strings, summed over exactly beside vectors (default 64)",
     )
     vectors: int | None = Field(None, ge=2, le=EXACT, description="vectors of random signs a step (default 16)")
     observables: bool = Field(False, description="also record thermal observables of the model and the exact state")
+
+    @classmethod
+    def unused(cls, values: Mapping[str, Any]) -> dict[str, str]:
+        # no `Only`: without a word it is n that tells how states are held
+        idle = {name: _idle(name) for name in ("strings", "vectors") if values.get("states") == "dense"}
+        return super().unused(values) | idle
 
     @model_validator(mode="after")
     def _sampled(self) -> Self:
@@ -56,21 +70,23 @@ class GibbsSpec(VariationalSpec):
         self._set(**{name: modest[name] for name in modest.keys() - self.optimizer.model_fields_set})
         return self
 
-    def _check_memory(self, parameters: int, latent: int) -> None:
+    def _check_states(self, parameters: int) -> None:
         """Density matrices or vectors, whichever are asked for; by default what is exact, where it is small."""
         resolved = chosen(self)
         self._set(states=resolved)
         if resolved == "dense":
-            for name in ("strings", "vectors"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"{name} is not used with states dense; leave it out, or choose states vectors.")
+            if given := [name for name in ("strings", "vectors") if getattr(self, name) is not None]:
+                raise ValueError(_idle(given[0]))
             try:
-                super()._check_memory(parameters, latent)
+                super()._check_states(parameters)
             except RefusedError as error:
-                raise RefusedError(f"{str(error)[:-1]}{described(self, parameters)}.") from None
+                raise RefusedError(f"{str(error)[:-1]}{described(self)}.") from None
             return
         self._set(**defaults(self))
-        check_vectors(self, parameters)
+        check_vectors(self)
+
+    def _in_matrix(self, parameters: int) -> int:
+        return 0 if self.states == "vectors" else super()._in_matrix(parameters)  # products will do
 
     def multiplied(self) -> dict[str, float]:
         return super().multiplied() | {"energies times beta": self.beta}

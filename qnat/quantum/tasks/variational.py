@@ -138,20 +138,29 @@ class VariationalSpec(SystemSpec):
         return self
 
     def _check_memory(self, parameters: int, latent: int) -> None:
-        """Refuses more than this machine holds: parameters with a matrix each, and those of the latent energies."""
-        # about twelve dense matrices, and one a parameter (three for a metric)
-        matrices = (3 if self.optimizer.name == "natural" else 1) * (parameters + 12)
-        bits = math.log2(matrices * self.seeds) + dense_bits(self.n)
-        seeds = f", seeds = {self.seeds}," if self.seeds > 1 else ""
-        check_memory(bits, f"The dense path{seeds} of n = {self.n} qubits", _SMALLER)
+        """Refuses more than this machine holds: states, the parameters of the latent energies, and metrics."""
+        self._check_states(parameters)
         # energies of all bitstrings, and a few moments
         bits = math.log2(8 * self.seeds * max(latent, 1)) + math.log2(4 * 2**self.n + 8)
         check_memory(bits, f"The latent energy of {latent} parameters", "choose fewer hidden units")
         if self.model.name == "qhbm":
             check_time(parameters, _ANGLE_SECONDS, f"To compile {parameters} angles", "choose fewer layers")
         if self.optimizer.name not in ("adam", "sgd"):
-            bits = math.log2(32 * self.seeds * max(parameters + latent, 1) ** 2)
-            check_memory(bits, f"The metric of {parameters + latent} parameters", _SMALLER)
+            count = self._in_matrix(parameters) + latent
+            bits = math.log2(32 * self.seeds * max(count, 1) ** 2)
+            check_memory(bits, f"The metric of {count} parameters", _SMALLER)
+
+    def _check_states(self, parameters: int) -> None:
+        """Refuses states that do not fit, with a matrix each parameter."""
+        # about twelve dense matrices, and one a parameter (three for a metric)
+        matrices = (3 if self.optimizer.name == "natural" else 1) * (parameters + 12)
+        bits = math.log2(matrices * self.seeds) + dense_bits(self.n)
+        seeds = f", seeds = {self.seeds}," if self.seeds > 1 else ""
+        check_memory(bits, f"The dense path{seeds} of n = {self.n} qubits", _SMALLER)
+
+    def _in_matrix(self, parameters: int) -> int:
+        """How many of the parameters but the latent ones have a metric that must be a matrix."""
+        return parameters
 
     def family(self, operator: Any) -> Any:
         """The family of states."""

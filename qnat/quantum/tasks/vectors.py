@@ -1,10 +1,10 @@
 """What a spec needs to train with vectors in place of density matrices: defaults, memory, log Z, the optimiser."""
 
 import math
-import warnings
 from typing import Any, Literal
 
 from qnat.experiment.bounds import check_memory, gigabytes
+from qnat.experiment.console import note
 from qnat.experiment.reading import present_memory
 
 from ..operators.sizes import DENSE, dense_bits
@@ -15,6 +15,19 @@ _VECTORS, _STRINGS = 16, 64
 _METRICS = ("bkm", "wigner_yanase")
 _REFERENCE_VECTORS, _KRYLOV = 16, 40
 _TOGETHER, _COPIES = 8, 8  # states that pass a circuit at a time, and what is held of each with its derivatives
+_PROGRAM = 2**30  # bytes that JAX and compiled programs take, whatever the size
+
+
+def _reasons(spec: Any) -> list[str]:
+    """What vectors do not go with, and what to do."""
+    optimizers = ("natural", "adam", "sgd")
+    useless = {
+        f"model {spec.model.name}; choose model qhbm": spec.model.name != "qhbm",
+        f"optimizer {spec.optimizer.name}; choose {', '.join(optimizers)}": spec.optimizer.name not in optimizers,
+        "shots; leave them out": spec.shots is not None,
+        "one qubit; choose states dense": spec.n < 2,
+    }
+    return [reason for reason, holds in useless.items() if holds]
 
 
 def chosen(spec: Any) -> Literal["dense", "vectors"]:
@@ -23,14 +36,7 @@ def chosen(spec: Any) -> Literal["dense", "vectors"]:
     Raises:
         ValueError: vectors are asked for where they are of no use.
     """
-    optimizers = ("natural", "adam", "sgd")
-    useless = {
-        f"model {spec.model.name}; choose model qhbm": spec.model.name != "qhbm",
-        f"optimizer {spec.optimizer.name}; choose {', '.join(optimizers)}": spec.optimizer.name not in optimizers,
-        "shots; leave them out": spec.shots is not None,
-        "one qubit; choose states dense": spec.n < 2,
-    }
-    reasons = [reason for reason, holds in useless.items() if holds]
+    reasons = _reasons(spec)
     if "states" in spec.model_fields_set:
         if spec.states == "vectors" and reasons:
             raise ValueError(f"States as vectors do not go with {reasons[0]}.")
@@ -54,48 +60,57 @@ def defaults(spec: Any) -> dict[str, Any]:
     if spec.blocks != "full":
         raise ValueError("Vectors estimate the whole metric; leave blocks out, or choose states dense.")
     if spec.metric not in _METRICS:
+        near = ", though WY/2 <= SLD <= WY" if spec.metric == "sld" else ""
         raise ValueError(
-            f"Vectors estimate the metrics {' and '.join(_METRICS)}; metric {spec.metric} is no mean of Gram matrices, "
-            "so choose one of them, or states dense."
+            f"Vectors estimate the metrics {' and '.join(_METRICS)}; metric {spec.metric} is no mean of Gram "
+            f"matrices{near}: choose one of them, or states dense."
         )
     return found
 
 
-def _held_bits(spec: Any, angles: int, *, rows: bool) -> float:
-    """Logarithm to base 2 of the bytes of a step: states with their derivatives, signs, rows of a metric.
+def _planes(spec: Any) -> int:
+    return 1 if spec.ansatz in ("real", "matchgate") else 2
 
-    A row an angle, in single precision, is held about three times as XLA lays a step out, unless products are made.
-    """
-    planes = 1 if spec.ansatz in ("real", "matchgate") else 2
-    each = 8 * planes * _TOGETHER * _COPIES + 40 * (spec.vectors or _VECTORS)
-    if rows and spec.optimizer.name == "natural":
-        each += 12 * planes * angles
-    return math.log2(each) + dense_bits(spec.n) / 2 - 2
+
+def _held_bits(spec: Any) -> float:
+    """Logarithm to base 2 of the bytes of a step: states with their derivatives, signs, and the program."""
+    each = 8 * _planes(spec) * _TOGETHER * _COPIES + 40 * (spec.vectors or _VECTORS)
+    bits = math.log2(each) + dense_bits(spec.n) / 2 - 2
+    return max(bits, math.log2(_PROGRAM)) + math.log2(1 + 2 ** -abs(bits - math.log2(_PROGRAM)))
 
 
 def rows_fit(spec: Any, angles: int) -> bool:
-    """Whether the rows of a metric take at most a quarter of this machine's memory."""
-    return _held_bits(spec, angles, rows=True) <= math.log2(present_memory()) - 2
+    """Whether rows and matrices of a metric take at most a quarter of this machine's memory; else products are made.
+
+    A row an angle, in single precision, is held about three times as XLA lays a step out. Couplings of the latent
+    energy have a matrix of their own unless there are all of them, whose Fisher metric has an inverse in closed form.
+    """
+    couplings = 0
+    if spec.latent == "kobe" and spec.order < spec.n:
+        couplings = sum(math.comb(spec.n, k) for k in range(1, spec.order + 1))
+    rows = 12 * _planes(spec) * angles * 2**spec.n
+    return rows + 32 * (angles**2 + couplings**2) <= present_memory() / 4
 
 
-def check_vectors(spec: Any, angles: int) -> None:
+def check_vectors(spec: Any) -> None:
     """Refuses what does not fit into this machine, and says what either way of holding states takes."""
-    bits = _held_bits(spec, angles, rows=False)
     instead = f"density matrices need {gigabytes(dense_bits(spec.n) + 4)}; choose a smaller n"
-    check_memory(bits, f"A step with vectors of n = {spec.n} qubits", instead)
+    check_memory(_held_bits(spec), f"A step with vectors of n = {spec.n} qubits", instead)
 
 
-def described(spec: Any, angles: int) -> str:
+def described(spec: Any) -> str:
     """What refused density matrices would take as vectors; nothing where vectors are of no use."""
-    if spec.model.name != "qhbm" or spec.shots is not None:
-        return ""
-    return f", or states vectors, which needs {gigabytes(_held_bits(spec, angles, rows=False))}"
+    return "" if _reasons(spec) else f", or states vectors, which needs {gigabytes(_held_bits(spec))}"
 
 
 def log_z(spec: Any, operator: Any) -> Any:
-    """log Tr exp(−βH) as a `Reference`: by free fermions for chains, by typicality for few enough qubits, else None."""
+    """log Tr exp(−βH) as a `Reference`; None, which is said, where there are too many qubits.
+
+    By free fermions for Ising chains, by diagonalisation where a density matrix fits, else by typicality.
+    """
     from qnat.experiment.task import Reference
 
+    from ..exact.dense import thermal
     from ..exact.free_fermions import free_fermion_tfim
     from ..exact.typicality import typical_thermal
 
@@ -107,13 +122,16 @@ def log_z(spec: Any, operator: Any) -> Any:
         exact = free_fermion_tfim(n, beta, **couplings).log_z
         return Reference(exact, "free fermions", 1e-12 * abs(exact))
     if n > _TYPICAL:
-        warnings.warn(
+        note(
             f"There is no exact reference for {n} qubits of this Hamiltonian: the run goes on without relative "
-            "entropies, and its free energies have errors.",
-            stacklevel=2,
+            "entropies, and its free energies have errors."
         )
         return None
     import jax
+
+    if n <= DENSE:
+        exact = float(thermal(jax.numpy.linalg.eigvalsh(operator.matrix()), beta).log_z)
+        return Reference(exact, "exact diagonalisation", 1e-12 * abs(exact))
 
     found = typical_thermal(operator, beta, vectors=_REFERENCE_VECTORS, krylov=_KRYLOV, key=jax.random.key(spec.seed))
     return Reference(found.mean.log_z, "typicality", max(float(found.error.log_z), float(found.log_z_error)))

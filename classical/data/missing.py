@@ -1,0 +1,111 @@
+"""Rows in which entries are missing, sorted by which: rows of one pattern share their marginal."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+_BLOCK, _CHUNK = 128, 4096
+"""Rows of a block at most: they miss the same entries; and of a chunk: they are worked on at a time."""
+
+
+class Rows(NamedTuple):
+    """N rows of d entries, of which some may be missing, in M chunks of C blocks of B rows.
+
+    The rows of a block miss the same entries; those that fill up the last one of a pattern have weight 0.
+
+    Attributes:
+        x: (M, C, B, d), 0 where an entry is missing. weights: (M, C, B), of sum 1.
+        pattern: (M, C) which one of `missing` is that of a block. missing: (P, d) whether an entry is missing.
+        place: (N,) where a row is among the M·C·B.
+    """
+
+    x: Float[Array | np.ndarray, "M C B d"]
+    weights: Float[Array | np.ndarray, "M C B"]
+    pattern: Int[Array | np.ndarray, "M C"]
+    missing: Bool[Array | np.ndarray, "P d"]
+    place: Int[Array | np.ndarray, " N"]
+
+    @property
+    def chunks(self) -> tuple[Array | np.ndarray, ...]:
+        """What is worked on chunk by chunk: rows, weights and patterns."""
+        return self.x, self.weights, self.pattern
+
+
+class Sequences(NamedTuple):
+    """S sequences of at most T rows.
+
+    Attributes:
+        rows: all of them. order: (S, T) which row stands where; anything behind the end.
+        lengths: (S,) rows of each. weights: (S,) of sum 1.
+    """
+
+    rows: Rows
+    order: Int[Array | np.ndarray, "S T"]
+    lengths: Int[Array | np.ndarray, " S"]
+    weights: Float[Array | np.ndarray, " S"]
+
+    @property
+    def total(self) -> Float[Array, ""]:
+        """Rows of all sequences, each counted by its weight."""
+        return jnp.vdot(self.weights, jnp.asarray(self.lengths, self.weights.dtype))
+
+    @property
+    def entries(self) -> tuple[Float[Array, "S T d"], Float[Array, "S T d"]]:
+        """The rows, 0 where an entry is missing, and 1 where one is seen; 0 behind the end."""
+        x, weights, pattern, missing, place = self.rows
+        at = jnp.asarray(place)[self.order]
+        inside = jnp.arange(self.order.shape[1]) < jnp.asarray(self.lengths)[:, None]
+        seen = ~jnp.repeat(jnp.asarray(missing)[pattern].reshape(-1, x.shape[-1]), weights.shape[-1], axis=0)
+        return jnp.asarray(x).reshape(-1, x.shape[-1])[at], (seen[at] & inside[..., None]).astype(weights.dtype)
+
+
+def rows(x: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"] | None = None, *, chunk: int = _CHUNK) -> Rows:
+    """Sorts rows by their pattern of missing entries, which are NaN, in NumPy, once.
+
+    Args:
+        x: the rows. weights: of the rows, not negative; None weighs them alike. chunk: rows of a chunk, about.
+    """
+    weights = np.ones(len(x)) if weights is None else np.asarray(weights, float)
+    missing, pattern = np.unique(np.isnan(x), axis=0, return_inverse=True)
+    pattern = pattern.reshape(-1)
+    # half a pattern's rows on average, so that few rows are filling
+    most = min(_BLOCK, chunk, max(1, len(x) // (2 * len(missing))))
+    size = 1 << (most.bit_length() - 1)
+    order = np.argsort(pattern, kind="stable")
+    counts = np.bincount(pattern, minlength=len(missing))
+    blocks = -(-counts // size)
+    starts = np.concatenate([[0], np.cumsum(blocks)[:-1]]) * size
+    firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    place = np.empty(len(x), int)
+    place[order] = starts[pattern[order]] + np.arange(len(x)) - firsts[pattern[order]]
+    per = min(max(1, chunk // size), int(blocks.sum()))
+    total = -(-int(blocks.sum()) // per) * per
+    which = np.zeros(total, int)
+    which[: blocks.sum()] = np.repeat(np.arange(len(missing)), blocks)
+    filled, heavy = np.zeros((total * size, x.shape[1])), np.zeros(total * size)
+    filled[place], heavy[place] = np.nan_to_num(x), weights / weights.sum()
+    return Rows(
+        filled.reshape(-1, per, size, x.shape[1]),
+        heavy.reshape(-1, per, size),
+        which.reshape(-1, per),
+        missing,
+        place,
+    )
+
+
+def sequences(
+    x: Float[np.ndarray, "N d"], of: Int[np.ndarray, " N"], weights: Float[np.ndarray, " S"] | None = None
+) -> Sequences:
+    """Rows as sequences of any lengths; an entry that is missing is NaN, also all of a row.
+
+    Args:
+        x: the rows, those of a sequence in its order. of: to which sequence 0, …, S − 1 a row belongs. weights: of the
+            sequences; None counts each once.
+    """
+    lengths = np.bincount(of)
+    index = np.zeros((len(lengths), lengths.max()), int)
+    for sequence, length in enumerate(lengths):
+        index[sequence, :length] = np.flatnonzero(of == sequence)
+    return Sequences(rows(x), index, lengths, np.ones(len(lengths)) if weights is None else np.asarray(weights, float))

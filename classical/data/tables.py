@@ -1,0 +1,214 @@
+"""Tables of numbers with names, in which entries may be missing: three that come with scikit-learn, and one's own.
+
+A file is a text of one row an item, its values apart by commas, semicolons, tabs or blanks, below a line of names or
+not, or a .npy file of two axes; both also gzipped. What is empty, NA, NaN or ? is missing. Columns without names are
+called 0, 1, …
+"""
+
+import csv
+import functools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from qnat.experiment.errors import RefusedError
+from qnat.experiment.reading import opened, reading, shown, text_lines
+
+from .headers import THE_DATA, Source, table_source
+
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-nan"})
+_DELIMITERS = (",", ";", "\t")
+_LARGEST = 1e100
+_NUMPY = b"\x93NUMPY"
+
+
+class Table(NamedTuple):
+    """N rows of d columns. Those of `table` are read-only.
+
+    Attributes:
+        values: (N, d), NaN where an entry is missing. names: of the columns.
+        weights: (N,) of the rows, not negative; None if they count alike.
+        sequence: (N,) the number 0, 1, … of the sequence that a row belongs to; None if rows are independent.
+        dropped: how many rows were left out because nothing is known of them.
+    """
+
+    values: Float[np.ndarray, "N d"]
+    names: tuple[str, ...]
+    weights: Float[np.ndarray, " N"] | None = None
+    sequence: Int[np.ndarray, " N"] | None = None
+    dropped: int = 0
+
+
+def table(name: str, *, columns: str | None = None, weight: str | None = None, sequence: str | None = None) -> Table:
+    """A table by name or path, or some of its columns.
+
+    Args:
+        name: iris, wine, diabetes, or a path. columns: names or numbers of columns, with commas between them; None
+            takes all but the two others. weight: the column of weights. sequence: the column that says to which
+            sequence a row belongs; such rows stay also where nothing is known of them.
+
+    Raises:
+        RefusedError: there is no such file or column; a value is no number, too large or not finite; a column has no
+            value; weights are negative, missing or sum to zero.
+    """
+    found = table_source(name)
+    names, values = _read(found, found.stamps())
+    known = _Columns(name, names)
+    given = {each: known.place(each) for each in (weight, sequence) if each is not None}
+    chosen = [i for i in range(len(names)) if i not in given.values()]
+    if columns is not None:
+        chosen = [known.place(each.strip()) for each in columns.split(",")]
+    if twice := [names[i] for i in chosen if chosen.count(i) > 1 or i in given.values()]:
+        raise RefusedError(f"Column {twice[0]} is asked for twice; name it once.")
+    if not chosen:
+        raise RefusedError(f"The data in {shown(name, 4096)} have no column left; name other columns.")
+    kept, weights = (
+        values[:, chosen],
+        None if weight is None else _weights(values[:, given[weight]], names[given[weight]]),
+    )
+    _check(kept, [names[i] for i in chosen], name)
+    of = None if sequence is None else _sequence(values[:, given[sequence]], names[given[sequence]])
+    there = np.ones(len(kept), bool) if of is not None else ~np.isnan(kept).all(axis=1)
+    if weights is not None:
+        weights = weights[there]
+        if not weights.sum() > 0:
+            raise RefusedError(
+                f"The weights in column {names[given[str(weight)]]} sum to zero; give some row a weight."
+            )
+    kept = kept[there]
+    kept.setflags(write=False)
+    return Table(kept, tuple(names[i] for i in chosen), weights, of, int((~there).sum()))
+
+
+class _Columns(NamedTuple):
+    """The names of a table's columns, asked for by name or number."""
+
+    data: str
+    names: Sequence[str]
+
+    def place(self, asked: str) -> int:
+        if asked in self.names:
+            return list(self.names).index(asked)
+        if asked.isdecimal() and int(asked) < len(self.names):
+            return int(asked)
+        few = ", ".join(shown(name, 40) for name in self.names[:20]) + (", …" if len(self.names) > 20 else "")
+        raise RefusedError(
+            f"The data in {shown(self.data, 4096)} have no column '{shown(asked, 60)}'; they have {few}."
+        )
+
+
+def _check(values: Float[np.ndarray, "N d"], names: Sequence[str], data: str) -> None:
+    where = f"of the data in {shown(data, 4096)}"
+    for i, name in enumerate(names):
+        column = values[:, i]
+        seen = column[~np.isnan(column)]
+        if not seen.size:
+            raise RefusedError(f"Column {name} {where} has no value at all; leave it out with columns.")
+        if np.isinf(seen).any():
+            raise RefusedError(f"Column {name} {where} holds a value that is not finite; mark it as missing, NA.")
+        if np.abs(seen).max() > _LARGEST:
+            raise RefusedError(f"Column {name} {where} holds values above {_LARGEST:.0e}; scale it.")
+
+
+def _weights(column: Float[np.ndarray, " N"], name: str) -> Float[np.ndarray, " N"]:
+    if not (np.isfinite(column) & (column >= 0)).all():
+        bad = column[~(np.isfinite(column) & (column >= 0))][0]
+        raise RefusedError(f"The weights in column {name} hold {bad:g}; weights are numbers of at least 0.")
+    return column
+
+
+def _sequence(column: Float[np.ndarray, " N"], name: str) -> Int[np.ndarray, " N"]:
+    """Sequences in the order in which they begin."""
+    if not np.isfinite(column).all():
+        raise RefusedError(f"Column {name}, of sequences, lacks a value; say of every row which sequence it is of.")
+    _, first, of = np.unique(column, return_index=True, return_inverse=True)
+    order = np.empty(len(first), int)
+    order[np.argsort(first)] = np.arange(len(first))
+    return order[of.reshape(-1)]
+
+
+@functools.lru_cache(maxsize=2)
+def _read(found: Source, _stamps: tuple[tuple[int, int], ...]) -> tuple[tuple[str, ...], Float[np.ndarray, "N d"]]:
+    if not found.files:
+        return _bundled(found.name)
+    with reading(found.name, THE_DATA):
+        (path,) = found.files
+        with opened(path) as file:
+            begins = file.read(len(_NUMPY))
+        names, values = _numpy(path) if begins == _NUMPY else _text(path)
+    values.setflags(write=False)
+    return names, values
+
+
+def _bundled(name: str) -> tuple[tuple[str, ...], Float[np.ndarray, "N d"]]:
+    from sklearn import datasets
+
+    # as measured: scikit-learn's default is one length for all columns
+    found = getattr(datasets, f"load_{name}")(**({"scaled": False} if name == "diabetes" else {}))
+    names = tuple(each.removesuffix(" (cm)").replace(" ", "_").replace("/", "_") for each in found.feature_names)
+    return names, np.array(found.data, float)
+
+
+def _numpy(path: pathlib.Path) -> tuple[tuple[str, ...], Float[np.ndarray, "N d"]]:
+    with opened(path) as file:
+        values = np.lib.format.read_array(file, allow_pickle=False)
+    if values.ndim != 2 or values.dtype.kind not in "biuf" or not values.size:
+        raise ValueError(f"it holds an array of shape {values.shape} and type {values.dtype}, not rows of numbers")
+    return tuple(map(str, range(values.shape[1]))), values.astype(float)
+
+
+def _text(path: pathlib.Path) -> tuple[tuple[str, ...], Float[np.ndarray, "N d"]]:
+    with text_lines(path) as lines:
+        cells = _cells(lines)
+        head = next(cells, None)
+        if head is None:
+            raise ValueError("it has no rows")
+        _, first = head
+        named = any(_number(word) is None for word in first)
+        names = tuple(shown(word, 60) for word in first) if named else tuple(map(str, range(len(first))))
+        if len(set(names)) < len(names):
+            raise ValueError(f"two columns are called {next(n for n in names if names.count(n) > 1)}")
+        rows = [] if named else [_row(head, names)]
+        rows.extend(_row(pair, names) for pair in cells)
+    if not rows:
+        raise ValueError("it has names of columns and no rows")
+    return names, np.array(rows)
+
+
+def _cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """The number of a line and its values; comments behind # and empty lines left out."""
+    delimiter: str | None = None
+    for number, line in enumerate(lines, start=1):
+        if not (text := line.partition("#")[0].strip("\r\n ")):
+            continue
+        if delimiter is None:
+            delimiter = next((each for each in _DELIMITERS if each in text), " ")
+        yield (
+            number,
+            text.split() if delimiter == " " else [w.strip() for w in next(csv.reader([text], delimiter=delimiter))],
+        )
+
+
+def _number(word: str) -> float | None:
+    if word.lower() in _MISSING:
+        return np.nan
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def _row(pair: tuple[int, list[str]], names: Sequence[str]) -> list[float]:
+    number, words = pair
+    if len(words) != len(names):
+        raise ValueError(f"line {number} has {len(words)} values, and the first one {len(names)}")
+    values = [_number(word) for word in words]
+    for name, word, value in zip(names, words, values, strict=True):
+        if value is None:
+            raise ValueError(
+                f"line {number}: '{shown(word, 40)}' in column {name} is not a number; NA marks what is missing"
+            )
+    return [value for value in values if value is not None]

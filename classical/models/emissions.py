@@ -1,0 +1,234 @@
+"""K distributions of one kind of row, of which entries may be missing: what mixtures and hidden Markov models are of.
+
+Parameters are (a, θ) as those of `qnat.geometry.MixtureFamily`, a (K,) and the natural parameters of the components
+along a first axis of K; log p(k, x) = aₖ + ⟨θₖ, t(x)⟩ + log h(x) where aₖ = log πₖ − A(θₖ). An entry that is missing
+is integrated over, exactly, once for all rows that miss the same entries.
+"""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from qnat.geometry.families import Gaussian
+from qnat.geometry.joint import Joint, MixtureFamily
+
+from ..data.missing import Rows
+
+_LOG_2PI = float(np.log(2 * np.pi))
+
+
+class AbstractEmission(eqx.Module):
+    """K distributions, linear in features of a row once its missing entries are integrated over."""
+
+    @abc.abstractmethod
+    def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
+        """Of rows, in which missing entries are 0."""
+
+    @abc.abstractmethod
+    def coefficients(self, theta: Joint, missing: Bool[Array, "P d"]) -> Float[Array, "P K F"]:
+        """Those of the features in log p(k, x), x without the entries that a pattern misses."""
+
+    @abc.abstractmethod
+    def maximise(self, eta: Joint) -> Joint:
+        """(log πₖ − A(θₖ), θₖ) of maximum likelihood for expected statistics; NaN where a component has none."""
+
+    @abc.abstractmethod
+    def penalty(self, theta: Joint) -> Float[Array, ""]:
+        """log prior of θ up to a constant, linear in θ: its derivative stands beside the expected statistics."""
+
+    def scored(
+        self, coefficients: Float[Array, "P K F"], x: Float[Array, "C B d"], pattern: Int[Array, " C"]
+    ) -> Float[Array, "C B K"]:
+        """log p(k, x) of the rows of a chunk; final."""
+        features = self.features(x)
+        if len(coefficients) == 1:
+            return features @ coefficients[0].T
+        return jnp.einsum("cbf,ckf->cbk", features, coefficients[pattern])
+
+    def scores(self, theta: Joint, data: Rows) -> Float[Array, "N K"]:
+        """log p(k, x) of all rows, in their order; final."""
+        coefficients = self.coefficients(theta, jnp.asarray(data.missing))
+        # a chunk's features are made again for its gradient, and held for no other
+        chunk = jax.checkpoint(lambda x, pattern: self.scored(coefficients, x, pattern))
+        found = jax.lax.map(lambda pair: chunk(*pair), (data.x, data.pattern))
+        return found.reshape(-1, found.shape[-1])[data.place]
+
+
+def finite_log(p: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """log p, a large negative number where p is 0: sums over paths of which none is possible have no derivative."""
+    return jnp.log(jnp.maximum(p, jnp.finfo(p.dtype).tiny))
+
+
+def _symmetric(a: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
+    return (a + jnp.swapaxes(a, -1, -2)) / 2
+
+
+Potentials = tuple[Float[Array, "*b"], Float[Array, "*b d"], Float[Array, "*b d d"]]
+"""(c, h, J) of c + h·x + xᵀJx, J symmetric."""
+_Saved = tuple[Array, Array, Array, Array]
+
+
+def _eliminated(missing: Float[Array, " d"], half: Float[Array, "d d"]) -> tuple[Array, Array]:
+    """The covariance of the missing entries given the others, zero elsewhere, and ½ log det of its inverse."""
+    there = jnp.diag(1 - missing)
+    factor = jnp.linalg.cholesky(-2 * missing[:, None] * half * missing + there)
+    root = jax.scipy.linalg.solve_triangular(factor, jnp.diag(missing), lower=True)
+    return root.T @ root, jnp.sum(jnp.log(jnp.diagonal(factor)))
+
+
+def _marginals_forward(
+    c: Float[Array, " K"], h: Float[Array, "K d"], half: Float[Array, "K d d"], missing: Float[Array, "P d"]
+) -> tuple[Potentials, _Saved]:
+    # one by one: batched factorisations of one program may wait for each other for ever (jaxlib 0.10)
+    spread, logs = jax.lax.map(lambda m: jax.lax.map(lambda j: _eliminated(m, j), half), missing)
+
+    def one(
+        spread: Float[Array, "d d"], log: Float[Array, ""], gone: Float[Array, " d"], c: Array, h: Array, half: Array
+    ) -> tuple[Potentials, tuple[Array, Array]]:
+        there = 1 - gone
+        mean, slope = spread @ h, spread @ (2 * half) * there
+        constant = c + h @ mean / 2 - log + jnp.sum(gone) * _LOG_2PI / 2
+        left = (constant, there * (h + 2 * half @ mean), there[:, None] * (half + half @ slope) * there)
+        return left, (mean, jnp.diag(there) + slope)
+
+    over = jax.vmap(jax.vmap(one, (0, 0, None, 0, 0, 0)), (0, 0, 0, None, None, None))
+    found, (means, slopes) = over(spread, logs, missing, c, h, half)
+    return found, (means, slopes, spread, missing)
+
+
+def _marginals_backward(saved: _Saved, slope: Potentials) -> tuple[Array, Array, Array, None]:
+    """Moments of whole rows from those of what is left of them: a row's mean is an affine map of what is left."""
+    means, slopes, spreads, missing = saved
+
+    def one(
+        mean: Array, slope: Array, spread: Array, there: Array, count: Array, first: Array, second: Array
+    ) -> tuple[Array, Array, Array]:
+        first, second = slope @ (there * first), slope @ (there[:, None] * second * there) @ slope.T
+        cross = jnp.outer(first, mean)
+        return (
+            count,
+            first + count * mean,
+            second + cross + cross.T + count * (jnp.outer(mean, mean) + spread),
+        )
+
+    over = jax.vmap(jax.vmap(one, (0, 0, 0, None, 0, 0, 0)))
+    count, first, second = over(means, slopes, spreads, 1 - missing, *slope)
+    return count.sum(0), first.sum(0), second.sum(0), None
+
+
+marginals = jax.custom_vjp(lambda *arguments: _marginals_forward(*arguments)[0])
+"""(c, h, J) of K components and (P, d) which entries are missing ↦ (P, K, …): the rest, the missing integrated over.
+
+Its derivative is written out, as conditional moments of the missing entries: that of a factorisation would take longer,
+and lose digits.
+"""
+marginals.defvjp(_marginals_forward, _marginals_backward)
+
+
+class FullGaussians(AbstractEmission):
+    """Normal distributions; θ = (Λμ, −Λ/2) as of `qnat.geometry.families.Gaussian`, of which −Λ/2 is made symmetric.
+
+    Attributes:
+        tied: whether all have the same covariance.
+        prior: λ (d,) of a prior exp(−λ·diag Λₖ/2) a component and row, in the units of second moments: a covariance
+            that shrinks to nothing has a price.
+    """
+
+    tied: bool = eqx.field(static=True, default=False)
+    prior: Float[Array, " d"] | float = 0.0
+
+    def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
+        """1, x and all products xᵢxⱼ, i ≤ j."""
+        i, j = np.triu_indices(x.shape[-1])
+        return jnp.concatenate([jnp.ones((*x.shape[:-1], 1), x.dtype), x, x[..., i] * x[..., j]], axis=-1)
+
+    def coefficients(self, theta: Joint, missing: Bool[Array, "P d"]) -> Float[Array, "P K F"]:
+        logits, (shift, half) = theta
+        dim = shift.shape[-1]
+        c = logits - dim * _LOG_2PI / 2
+        c, shift, half = marginals(c, shift, _symmetric(half), missing.astype(shift.dtype))
+        i, j = np.triu_indices(dim)
+        return jnp.concatenate([c[..., None], shift, half[..., i, j] * np.where(i == j, 1, 2)], axis=-1)
+
+    def maximise(self, eta: Joint) -> Joint:
+        counts, (first, second) = eta
+        second = _symmetric(second)
+        if self.tied:
+            squares = first[:, :, None] * first[:, None] / counts[:, None, None]
+            within = jnp.sum(second - squares, axis=0) / jnp.sum(counts)
+            second = squares + counts[:, None, None] * within
+        return MixtureFamily(Gaussian()).to_primal((counts, (first, second)))
+
+    def penalty(self, theta: Joint) -> Float[Array, ""]:
+        return jnp.sum(self.prior * jnp.diagonal(theta[1][1], axis1=1, axis2=2))
+
+
+class DiagonalGaussians(AbstractEmission):
+    """Normal distributions of independent entries; θ = (μ/σ², −1/(2σ²)), (K, d) each.
+
+    Attributes:
+        spherical: whether the entries of a component have the same variance. prior: as in `FullGaussians`.
+    """
+
+    spherical: bool = eqx.field(static=True, default=False)
+    prior: Float[Array, " d"] | float = 0.0
+
+    def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
+        """1, x and x²."""
+        return jnp.concatenate([jnp.ones((*x.shape[:-1], 1), x.dtype), x, x**2], axis=-1)
+
+    def coefficients(self, theta: Joint, missing: Bool[Array, "P d"]) -> Float[Array, "P K F"]:
+        logits, (shift, half) = theta
+        alone = -(shift**2) / (4 * half) - jnp.log(-2 * half) / 2  # A of an entry: what its integral leaves
+        gone = missing.astype(shift.dtype)
+        c = logits + gone @ alone.T - (jnp.sum(1 - gone, axis=1) * _LOG_2PI / 2)[:, None]
+        rest = jnp.concatenate([shift, half], axis=-1)
+        return jnp.concatenate([c[..., None], jnp.broadcast_to(rest, (*c.shape, rest.shape[-1]))], axis=-1)
+
+    def maximise(self, eta: Joint) -> Joint:
+        counts, (first, second) = eta
+        mean = first / counts[:, None]
+        scale = second / counts[:, None]
+        variance = scale - mean**2
+        if self.spherical:
+            variance = jnp.broadcast_to(jnp.mean(variance, axis=1, keepdims=True), variance.shape)
+        variance = jnp.where(variance > 4 * jnp.finfo(variance.dtype).eps * scale, variance, jnp.nan)
+        potential = jnp.sum(mean**2 / variance + jnp.log(variance), axis=1) / 2
+        return jnp.log(counts) - potential, (mean / variance, -1 / (2 * variance))
+
+    def penalty(self, theta: Joint) -> Float[Array, ""]:
+        return jnp.sum(self.prior * theta[1][1])
+
+
+class Symbols(AbstractEmission):
+    """Independent columns of symbols 0, 1, … in each component; θ (K, F) are the log-probabilities, column by column.
+
+    Attributes:
+        sizes: how many symbols a column has; F is their sum.
+    """
+
+    sizes: tuple[int, ...] = eqx.field(static=True)
+
+    def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
+        """1, and which symbol a column has: those of a missing entry are those of symbol 0."""
+        hot = [jax.nn.one_hot(x[..., i].astype(int), size, dtype=x.dtype) for i, size in enumerate(self.sizes)]
+        return jnp.concatenate([jnp.ones((*x.shape[:-1], 1), x.dtype), *hot], axis=-1)
+
+    def coefficients(self, theta: Joint, missing: Bool[Array, "P d"]) -> Float[Array, "P K F"]:
+        logits, logs = theta
+        there = jnp.repeat(~missing, np.array(self.sizes), axis=1, total_repeat_length=sum(self.sizes))
+        c = jnp.broadcast_to(logits[:, None], (len(missing), len(logits), 1))
+        return jnp.concatenate([c, jnp.where(there[:, None], logs, 0)], axis=-1)
+
+    def maximise(self, eta: Joint) -> Joint:
+        counts, sums = eta
+        ends = np.cumsum(self.sizes)[:-1]
+        columns = [finite_log(part / jnp.sum(part, axis=1, keepdims=True)) for part in jnp.split(sums, ends, axis=1)]
+        return jnp.log(counts), jnp.concatenate(columns, axis=1)
+
+    def penalty(self, theta: Joint) -> Float[Array, ""]:
+        return jnp.zeros(())

@@ -1,0 +1,135 @@
+"""Rows that are linear in a hidden vector, with independent noise: factor analysis and probabilistic PCA.
+
+An entry is xᵢ = wᵢ·z + μᵢ + noise of variance ψᵢ. With u = (z, 1) its log-density is −pᵢxᵢ²/2 + xᵢ bᵢ·u − uᵀAᵢu/2: the
+natural parameters (A, b, p) say it without a word about the other entries, so that one that is missing is left out.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from qnat.inference.chunks import summed
+from qnat.inference.em import AbstractLatentModel
+
+from ..data.missing import Rows
+
+_LOG_2PI = float(np.log(2 * np.pi))
+
+
+class LinearParams(NamedTuple):
+    """Natural parameters of d entries given a hidden vector of m numbers.
+
+    Attributes:
+        square: (d, m + 1, m + 1) A, with the normalisation in its last entry. cross: (d, m + 1) b. precision: (d,) p.
+    """
+
+    square: Float[Array, "d m+1 m+1"]
+    cross: Float[Array, "d m+1"]
+    precision: Float[Array, " d"]
+
+
+class Linear(NamedTuple):
+    """loadings: (d, m) w. bias: (d,) μ. noise: (d,) variances ψ."""
+
+    loadings: Float[Array, "d m"]
+    bias: Float[Array, " d"]
+    noise: Float[Array, " d"]
+
+
+def from_linear(linear: Linear) -> LinearParams:
+    """The natural parameters of loadings, bias and noise."""
+    loadings, bias, noise = linear
+    slopes = jnp.concatenate([loadings, bias[:, None]], axis=1)
+    cross = slopes / noise[:, None]
+    square = cross[:, :, None] * slopes[:, None]
+    return LinearParams(square.at[:, -1, -1].add(jnp.log(noise) + _LOG_2PI), cross, 1 / noise)
+
+
+def to_linear(params: LinearParams) -> Linear:
+    """Loadings, bias and noise."""
+    slopes = params.cross / params.precision[:, None]
+    return Linear(slopes[:, :-1], slopes[:, -1], 1 / params.precision)
+
+
+def regression(eta: LinearParams, *, isotropic: bool) -> LinearParams:
+    """The parameters of maximum likelihood for expected statistics, the regression of every entry on the hidden vector.
+
+    Args:
+        eta: the derivatives of the mean log-density in `LinearParams`. isotropic: whether all entries have the same
+            noise.
+    """
+    square = -(eta.square + jnp.swapaxes(eta.square, 1, 2))
+
+    def one(pair: tuple[Array, Array]) -> Array:
+        return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(pair[0]), pair[1])
+
+    # one by one: batched factorisations of one program may wait for each other for ever (jaxlib 0.10)
+    slopes = jax.lax.map(one, (square, eta.cross))
+    whole = -2 * eta.precision
+    left, counts = whole - jnp.sum(slopes * eta.cross, axis=1), square[:, -1, -1]
+    if isotropic:
+        left, counts = (jnp.broadcast_to(jnp.sum(each), each.shape) for each in (left, counts))
+    noise = jnp.where(left > 4 * jnp.finfo(left.dtype).eps * whole, left / counts, jnp.nan)
+    return from_linear(Linear(slopes[:, :-1], slopes[:, -1], noise))
+
+
+_Shared = tuple[LinearParams, Float[Array, "P m m"], Float[Array, "P m"], Float[Array, " P"]]
+
+
+class FactorAnalysis(AbstractLatentModel):
+    """x = Wz + μ + noise, z standard normal, of rows of which entries may be missing and which may have weights.
+
+    Attributes:
+        isotropic: whether all entries have the same noise: probabilistic principal component analysis.
+        prior: λ (d,) of a prior exp(−λᵢ/(2ψᵢ)) a row, in the units of second moments: keeps noise from vanishing.
+
+    Reference: D. Rubin, D. Thayer, Psychometrika 47, 69 (1982); M. Tipping, C. Bishop, J. R. Stat. Soc. B 61, 611
+    (1999).
+    """
+
+    isotropic: bool = eqx.field(static=True, default=False)
+    prior: Float[Array, " d"] | float = 0.0
+
+    def clamped(self, theta: LinearParams, data: Rows) -> Float[Array, ""]:
+        """The weighted mean of log p(x) over rows, with the log prior, in nats."""
+        total = summed(_chunk, self._shared(theta, data), data.chunks)
+        return total / jnp.sum(data.weights) - jnp.sum(self.prior * theta.precision) / 2
+
+    def log_prob(self, theta: LinearParams, data: Rows) -> Float[Array, " N"]:
+        """log p(x) of every row, in their order, in nats."""
+        shared = self._shared(theta, data)
+        found = jax.lax.map(lambda chunk: _chunk_logs(shared, *chunk), (data.x, data.pattern))
+        return found.ravel()[data.place]
+
+    def maximise(self, eta: LinearParams) -> LinearParams:
+        return regression(eta, isotropic=self.isotropic)
+
+    def _shared(self, theta: LinearParams, data: Rows) -> _Shared:
+        """What rows of one pattern have in common."""
+        there = jnp.asarray(~data.missing, theta.cross.dtype)
+        square = jnp.einsum("pi,ijk->pjk", there, (theta.square + jnp.swapaxes(theta.square, 1, 2)) / 2)
+        inner = jnp.eye(square.shape[1] - 1) + square[:, :-1, :-1]
+        factors = jax.lax.map(jnp.linalg.cholesky, inner)
+        logs = jnp.sum(jnp.log(jnp.diagonal(factors, axis1=1, axis2=2)), axis=1)
+        roots = jax.lax.map(
+            lambda l: jax.scipy.linalg.solve_triangular(l, jnp.eye(len(l), dtype=l.dtype), lower=True), factors
+        )
+        return theta, roots, square[:, :-1, -1], -square[:, -1, -1] / 2 - logs
+
+
+def _chunk(shared: _Shared, rows: tuple[Array, Array, Array]) -> Float[Array, ""]:
+    """The weighted sum of log p(x) over the rows of a chunk."""
+    x, weights, pattern = rows
+    return jnp.vdot(weights, _chunk_logs(shared, x, pattern))
+
+
+def _chunk_logs(shared: _Shared, x: Float[Array, "C B d"], pattern: Int[Array, " C"]) -> Float[Array, "C B"]:
+    """log p(x) of the rows of a chunk; missing entries are 0 there."""
+    (_, cross, precision), roots, shifts, constants = shared
+    slope = x @ cross
+    hidden = jnp.einsum("cjk,cbk->cbj", roots[pattern], slope[..., :-1] - shifts[pattern][:, None])
+    return (jnp.sum(hidden**2, axis=-1) - x**2 @ precision) / 2 + slope[..., -1] + constants[pattern][:, None]

@@ -1,0 +1,281 @@
+"""Mixtures and hidden Markov models with their data."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+
+from qnat.experiment.measures import Artifact
+from qnat.geometry import AbstractMetric
+from qnat.geometry.charts import AbstractChart
+from qnat.geometry.families import Gaussian
+from qnat.geometry.joint import Joint
+
+from ..data.missing import Rows, Sequences
+from ..methods.density_fisher import SampledFisher, quadrature_fisher
+from ..models.chains import HiddenMarkov, HiddenMarkovParams
+from ..models.emissions import AbstractEmission, DiagonalGaussians, FullGaussians, Symbols
+from ..models.gaussian_chart import GaussianMixtureChart
+from ..models.mixture import IncompleteMixture, Mixture
+from ..models.mixture_charts import CentredMeans, OrderedMeans, RelativeMeans, SquaredMeans, StandardMeans
+from ..models.trained_densities import TrainedMarkov, TrainedMixture
+from .densities import AbstractLatentDensity, Centred, generator_of, moments
+
+_NODES = 2001
+_REMEDY = "give a prior, such as prior 1, fewer {}, or another seed"
+
+
+def _spread(
+    emission: AbstractEmission, rows: Rows, count: int, key: PRNGKeyArray, axis: Float[ArrayLike, " d"] | None = None
+) -> Any:
+    """Statistics of components of equal weight around rows that are far apart, as wide as the data.
+
+    Along an axis, if there is one, the components are in order. Those of symbols are random.
+    """
+    generator = generator_of(key)
+    weights = np.full(count, 1 / count)
+    if isinstance(emission, Symbols):
+        sums = [generator.dirichlet(np.full(size, size), count) / count for size in emission.sizes]
+        return weights, np.concatenate(sums, axis=1)
+    from sklearn.cluster import kmeans_plusplus
+
+    x, covariance = moments(rows)
+    centres = kmeans_plusplus(x, count, random_state=int(generator.integers(2**31)))[0]
+    if axis is not None:
+        centres = centres[np.argsort(centres @ np.asarray(axis))]
+    second = centres[:, :, None] * centres[:, None] + covariance
+    second = np.einsum("kii->ki", second) if isinstance(emission, DiagonalGaussians) else second
+    return weights, (centres / count, second / count)
+
+
+@eqx.filter_jit
+def _maximised(model: AbstractEmission | HiddenMarkov, eta: Any) -> Any:
+    return model.maximise(eta)
+
+
+def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...], centre: Array) -> dict[str, Artifact]:
+    """Means and covariances, or the probabilities of symbols, of every component."""
+    along = {"component": range(1, len(theta[0]) + 1)}
+    if isinstance(emission, Symbols):
+        symbols = [f"{name}={s}" for name, size in zip(names, emission.sizes, strict=True) for s in range(size)]
+        probabilities = jnp.exp(theta[1])
+        return {"emission": Artifact(probabilities, ("component", "symbol"), along | {"symbol": symbols})}
+    columns = along | {"column": names}
+    shift, half = theta[1]
+    if isinstance(emission, DiagonalGaussians):
+        spread = jnp.sqrt(-1 / (2 * half))
+        means = _mean_of(shift, half)
+    else:
+        both = jax.lax.map(lambda pair: _mean_and_covariance(*pair), (shift, half))
+        means, covariances = both
+        spread = jnp.sqrt(jnp.diagonal(covariances, axis1=1, axis2=2))
+    found = {
+        "means": Artifact(means + centre, ("component", "column"), columns),
+        "standard_deviations": Artifact(spread, ("component", "column"), columns),
+    }
+    if isinstance(emission, FullGaussians):
+        known = columns | {"other_column": names}
+        found["covariances"] = Artifact(covariances, ("component", "column", "other_column"), known)
+    return found
+
+
+def _mean_of(shift: Float[Array, "K d"], half: Float[Array, "K d ..."]) -> Float[Array, "K d"]:
+    if half.ndim == shift.ndim:
+        return -shift / (2 * half)
+    return jax.lax.map(lambda part: _mean_and_covariance(*part)[0], (shift, half))
+
+
+def _mean_and_covariance(shift: Float[Array, " d"], half: Float[Array, "d d"]) -> tuple[Array, Array]:
+    covariance = jnp.linalg.inv(-(half + half.T))
+    return covariance @ shift, covariance
+
+
+def _emission_freedom(emission: AbstractEmission, count: int, dim: int) -> int:
+    if isinstance(emission, Symbols):
+        return count * sum(size - 1 for size in emission.sizes)
+    if isinstance(emission, DiagonalGaussians):
+        return count * dim + count * (1 if emission.spherical else dim)
+    tied = isinstance(emission, FullGaussians) and emission.tied
+    return count * dim + (1 if tied else count) * dim * (dim + 1) // 2
+
+
+def _lost(logits: Float[Array, " K"], theta: PyTree[Array], what: str, plural: str) -> str:
+    """Which components have no distribution any more."""
+    gone = [jnp.isnan(leaf).reshape(len(logits), -1).any(axis=1) for leaf in jax.tree.leaves((logits, theta))]
+    bad = np.flatnonzero(np.any(gone, axis=0))
+    if not 0 < bad.size < len(logits):
+        return f"The {plural} have collapsed onto too few rows; {_REMEDY.format(plural)}."
+    which = f"{what.capitalize()} {bad[0] + 1} of {len(logits)}"
+    return f"{which} has collapsed onto rows that have no width in some direction; {_REMEDY.format(plural)}."
+
+
+class MixtureDensity(AbstractLatentDensity):
+    """A mixture, of `components` components; `axis` (d,) is the direction in which the data are widest."""
+
+    model: IncompleteMixture
+    data: Rows
+    names: tuple[str, ...] = eqx.field(static=True)
+    centre: Float[Array, " d"]
+    components: int = eqx.field(static=True)
+    axis: Float[Array, " d"]
+
+    def start(self, key: PRNGKeyArray) -> Joint:
+        """Components of equal weight, numbered along the axis."""
+        emission = self.model.emission
+        return _maximised(emission, _spread(emission, self.data, self.components, key, self.axis))
+
+    def chart(self, name: str) -> AbstractChart:
+        """Coordinates of full covariances: weights and scales without bounds, the means in the chart of that name."""
+        axis = self.axis
+        charts: dict[str, Callable[[Array], AbstractChart]] = {
+            "standard": lambda _: StandardMeans(),
+            "relative": lambda _: RelativeMeans(),
+            "centred": CentredMeans,
+            "ordered": lambda weights: OrderedMeans(weights, axis),
+            "squared": lambda weights: SquaredMeans(weights, axis),
+        }
+        return GaussianMixtureChart(charts[name])
+
+    def fisher(self, draws: int) -> AbstractMetric:
+        """Fisher's metric of whole rows: by quadrature of one column, else of so many draws from the mixture."""
+        if len(self.names) > 1:
+            return SampledFisher(self._log_prob, self._draw, draws)
+        x = np.asarray(self.data.x).ravel()
+        nodes = np.linspace(x.min() - 6 * x.std(), x.max() + 6 * x.std(), _NODES)
+        widths = jnp.full(_NODES, nodes[1] - nodes[0])
+        return quadrature_fisher(lambda theta: self._log_prob(theta, jnp.asarray(nodes[:, None])), widths)
+
+    def _log_prob(self, theta: Joint, x: Float[Array, "N d"]) -> Float[Array, " N"]:
+        return jax.nn.logsumexp(Mixture(Gaussian()).scores(theta, x), axis=1)
+
+    def _draw(self, theta: Joint, count: int, key: PRNGKeyArray) -> Float[Array, "count d"]:
+        first, second = jax.random.split(key)
+        means, covariances = jax.lax.map(lambda part: _mean_and_covariance(*part), theta[1])
+        roots = jax.lax.map(jnp.linalg.cholesky, covariances)
+        weights = self.model.weights(theta, means.shape[1])
+        labels = jax.random.choice(first, len(weights), (count,), p=weights)
+        noise = jax.random.normal(second, (count, means.shape[1]), means.dtype)
+        return means[labels] + jnp.einsum("nij,nj->ni", roots[labels], noise)
+
+    def log_prior(self, theta: Joint) -> Float[Array, ""]:
+        return self.model.emission.penalty(theta)
+
+    def described(self, theta: Joint) -> dict[str, Artifact]:
+        """The weights, means and covariances of the components."""
+        weights = self.model.weights(theta, len(self.names))
+        along = {"component": range(1, self.components + 1)}
+        return {"weights": Artifact(weights, ("component",), along, long_name="weight")} | _components(
+            self.model.emission, theta, self.names, self.centre
+        )
+
+    def trained(self, theta: Joint) -> TrainedMixture:
+        return TrainedMixture(self.model, theta, self.centre)
+
+    def failed(self, theta: Joint) -> str:
+        return _lost(*theta, "component", "components")
+
+    @property
+    def freedom(self) -> int:
+        return self.components - 1 + _emission_freedom(self.model.emission, self.components, len(self.names))
+
+
+class MarkovDensity(AbstractLatentDensity):
+    """A hidden Markov model of `states` states."""
+
+    model: HiddenMarkov
+    data: Sequences
+    names: tuple[str, ...] = eqx.field(static=True)
+    centre: Float[Array, " d"]
+    states: int = eqx.field(static=True)
+
+    def start(self, key: PRNGKeyArray) -> HiddenMarkovParams:
+        """States that are as likely to stay as to go anywhere."""
+        emission = _spread(self.model.emission, self.data.rows, self.states, key)
+        move = np.eye(self.states) / 2 + 1 / (2 * self.states)
+        return _maximised(self.model, (np.ones(self.states), move, emission))
+
+    def log_prior(self, theta: HiddenMarkovParams) -> Float[Array, ""]:
+        return self.model.emission.penalty(theta[2])
+
+    def described(self, theta: HiddenMarkovParams) -> dict[str, Artifact]:
+        """The probabilities of first states and of moves, and the distribution of a row in every state."""
+        start, move, emission = theta
+        along = {"component": range(1, self.states + 1), "next_component": range(1, self.states + 1)}
+        return {
+            "start": Artifact(jnp.exp(start), ("component",), {"component": along["component"]}),
+            "transitions": Artifact(jnp.exp(move), ("component", "next_component"), along, long_name="probability"),
+        } | _components(self.model.emission, emission, self.names, self.centre)
+
+    def trained(self, theta: HiddenMarkovParams) -> TrainedMarkov:
+        symbols = isinstance(self.model.emission, Symbols)
+        return TrainedMarkov(self.model, theta, jnp.zeros_like(self.centre) if symbols else self.centre)
+
+    def failed(self, theta: HiddenMarkovParams) -> str:
+        return _lost(*theta[2], "state", "states")
+
+    @property
+    def freedom(self) -> int:
+        moves = (self.states + 1) * (self.states - 1)
+        return moves + _emission_freedom(self.model.emission, self.states, len(self.names))
+
+
+def _gaussians(data: Centred, covariance: str, prior: float) -> AbstractEmission:
+    rows = jnp.asarray(prior * data.variances / len(data.table.values))
+    if covariance in ("full", "tied"):
+        return FullGaussians(tied=covariance == "tied", prior=rows)
+    return DiagonalGaussians(spherical=covariance == "spherical", prior=rows)
+
+
+def gaussian_mixture(data: Centred, components: int, covariance: str, prior: float) -> MixtureDensity:
+    """A mixture of normal distributions and its data.
+
+    Args:
+        data: rows. components: how many. covariance: full, tied, diagonal or spherical.
+        prior: rows of the variance of the data that each covariance counts beside its own.
+
+    Raises:
+        RefusedError: there are fewer rows than components.
+    """
+    data.check_items(components, "components")
+    model = IncompleteMixture(_gaussians(data, covariance, prior))
+    found = data.rows
+    axis = np.linalg.eigh(moments(found)[1])[1][:, -1]
+    return MixtureDensity(
+        model=model,
+        data=found,
+        names=data.table.names,
+        centre=jnp.asarray(data.centre),
+        components=components,
+        axis=jnp.asarray(axis * np.sign(axis[np.argmax(np.abs(axis))])),
+    )
+
+
+def hidden_markov(data: Centred, states: int, emission: str, prior: float) -> MarkovDensity:
+    """A hidden Markov model and its data.
+
+    Args:
+        data: rows in sequences. states: how many. emission: the covariance of a row, or categorical.
+        prior: as of `gaussian_mixture`.
+
+    Raises:
+        RefusedError: there are fewer rows than states; the values are not symbols.
+    """
+    data.check_items(states, "states")
+    centre = data.centre
+    if emission == "categorical":
+        data = data.as_symbols
+        most = np.nanmax(data.table.values, axis=0).astype(int)
+        found: AbstractEmission = Symbols(tuple(int(each) + 1 for each in most))
+    else:
+        found = _gaussians(data, emission, prior)
+    return MarkovDensity(
+        model=HiddenMarkov(found),
+        data=data.sequences,
+        names=data.table.names,
+        centre=jnp.asarray(centre),
+        states=states,
+    )

@@ -1,0 +1,191 @@
+"""Factor analysis and linear dynamical systems with their data."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from qnat.experiment.errors import RefusedError
+from qnat.experiment.measures import Artifact
+
+from ..data.missing import Rows, Sequences
+from ..models.dynamical import DynamicalParams, LinearDynamical, first_of, move_of
+from ..models.factor import FactorAnalysis, Linear, LinearParams, from_linear, to_linear
+from ..models.trained_densities import TrainedDynamics, TrainedFactors
+from .densities import AbstractLatentDensity, Centred, generator_of, moments
+
+
+def _loose(names: tuple[str, ...], noise: Float[Array, " d"]) -> str:
+    bad = np.flatnonzero(np.isnan(np.asarray(noise)))
+    column = f"of column {names[bad[0]]} " if 0 < bad.size < len(names) else ""
+    return (
+        f"The noise {column}has vanished: the hidden vector explains all of it (a Heywood case); give a prior, such as "
+        "prior 1, a smaller dimension, or another seed."
+    )
+
+
+class FactorDensity(AbstractLatentDensity):
+    """Factor analysis or probabilistic PCA with a hidden vector of `dimension` numbers."""
+
+    model: FactorAnalysis
+    data: Rows
+    names: tuple[str, ...] = eqx.field(static=True)
+    centre: Float[Array, " d"]
+    dimension: int = eqx.field(static=True)
+
+    def start(self, key: PRNGKeyArray) -> LinearParams:
+        """Random loadings that make half of each variance, noise the other half."""
+        return jax.jit(from_linear)(_random_linear(self.data, self.dimension, key))
+
+    def log_prior(self, theta: LinearParams) -> Float[Array, ""]:
+        return -jnp.sum(self.model.prior * theta.precision) / 2
+
+    def described(self, theta: LinearParams) -> dict[str, Artifact]:
+        """Loadings, the mean and the standard deviations of the noise.
+
+        The hidden vector is turned so that WᵀΨ⁻¹W is diagonal and falls: nothing else distinguishes its coordinates.
+        """
+        loadings, bias, noise = to_linear(theta)
+        _, _, turn = jnp.linalg.svd(loadings / jnp.sqrt(noise)[:, None], full_matrices=False)
+        turned = loadings @ turn.T
+        sign = jnp.sign(jnp.take_along_axis(turned, jnp.argmax(jnp.abs(turned), axis=0)[None], axis=0))
+        along = {"column": self.names, "factor": range(1, self.dimension + 1)}
+        one = {"column": self.names}
+        return {
+            "loadings": Artifact(turned * sign, ("column", "factor"), along),
+            "means": Artifact(bias + self.centre, ("column",), one),
+            "noise": Artifact(jnp.sqrt(noise), ("column",), one, long_name="standard deviation of the noise"),
+        }
+
+    def trained(self, theta: LinearParams) -> TrainedFactors:
+        return TrainedFactors(self.model, theta, self.centre)
+
+    def failed(self, theta: LinearParams) -> str:
+        return _loose(self.names, 1 / theta.precision)
+
+    @property
+    def freedom(self) -> int:
+        d, m = len(self.names), self.dimension
+        return d + d * m - m * (m - 1) // 2 + (1 if self.model.isotropic else d)
+
+
+def _random_linear(rows: Rows, dimension: int, key: PRNGKeyArray) -> Linear:
+    variances = np.diag(moments(rows)[1])
+    loadings = generator_of(key).normal(size=(len(variances), dimension))
+    loadings *= np.sqrt(variances / (2 * dimension))[:, None]
+    return Linear(jnp.asarray(loadings), jnp.zeros(len(variances)), jnp.asarray(variances / 2))
+
+
+_PERSISTENCE = 0.9
+"""Of the hidden vector from row to row, before anything is known."""
+
+
+@jax.jit
+def _at_rest(linear: Linear) -> DynamicalParams:
+    dimension = linear.loadings.shape[1]
+    one = jnp.eye(dimension)
+    first = first_of(jnp.zeros(dimension), one)
+    return DynamicalParams(first, move_of(_PERSISTENCE * one, (1 - _PERSISTENCE**2) * one), from_linear(linear))
+
+
+class DynamicalDensity(AbstractLatentDensity):
+    """A linear dynamical system with a hidden vector of `dimension` numbers."""
+
+    model: LinearDynamical
+    data: Sequences
+    names: tuple[str, ...] = eqx.field(static=True)
+    centre: Float[Array, " d"]
+    dimension: int = eqx.field(static=True)
+
+    def start(self, key: PRNGKeyArray) -> DynamicalParams:
+        """As of factor analysis, with a hidden vector that stays as it is by nine tenths a row, of variance 1."""
+        return _at_rest(_random_linear(self.data.rows, self.dimension, key))
+
+    def log_prior(self, theta: DynamicalParams) -> Float[Array, ""]:
+        return -jnp.sum(self.model.prior * theta.emission.precision) / 2
+
+    def described(self, theta: DynamicalParams) -> dict[str, Artifact]:
+        """The eigenvalues of the dynamics, the observation matrix, its bias and the standard deviations of its noise.
+
+        The hidden vector is turned and stretched so that its noise is that of N(0, 1), and the observation matrix then
+        has orthogonal columns, the longest first.
+        """
+        m = self.dimension
+        loadings, bias, noise = to_linear(theta.emission)
+        move = theta.move[1] + theta.move[1].T
+        covariance = jnp.linalg.inv(-move[m:, m:])
+        matrix = covariance @ move[m:, :m]
+        root = jnp.linalg.cholesky(covariance)
+        _, _, turn = jnp.linalg.svd(loadings @ root / jnp.sqrt(noise)[:, None], full_matrices=False)
+        change = root @ turn.T
+        moved = jnp.linalg.solve(change, matrix @ change)
+        along = {"column": self.names, "factor": range(1, m + 1), "next_factor": range(1, m + 1)}
+        one = {"column": self.names}
+        return {
+            "dynamics": Artifact(moved, ("next_factor", "factor"), {k: along[k] for k in ("next_factor", "factor")}),
+            "loadings": Artifact(loadings @ change, ("column", "factor"), {k: along[k] for k in ("column", "factor")}),
+            "means": Artifact(bias + self.centre, ("column",), one),
+            "noise": Artifact(jnp.sqrt(noise), ("column",), one, long_name="standard deviation of the noise"),
+        }
+
+    def trained(self, theta: DynamicalParams) -> TrainedDynamics:
+        return TrainedDynamics(self.model, theta, self.centre)
+
+    def failed(self, theta: DynamicalParams) -> str:
+        return _loose(self.names, 1 / theta.emission.precision)
+
+    @property
+    def freedom(self) -> int:
+        d, m = len(self.names), self.dimension
+        # of A, Q, the first vector, C, μ and R, less the m² coordinates of the hidden vector
+        return m * m + m * (m + 1) + m + d * m + 2 * d - m * m
+
+
+def _check_dimension(data: Centred, dimension: int, *, below: bool) -> None:
+    columns = len(data.table.names)
+    if dimension > columns - below:
+        what = "less than" if below else "at most"
+        raise RefusedError(f"dimension is {dimension}; a hidden vector has {what} the {columns} numbers of a row.")
+    data.check_items(dimension + 1, "that this dimension needs")
+
+
+def factor_analysis(data: Centred, dimension: int, prior: float, *, isotropic: bool) -> FactorDensity:
+    """Factor analysis, or probabilistic PCA if the noise is `isotropic`, and its data.
+
+    Args:
+        data: rows. dimension: of the hidden vector.
+        prior: rows of the variance of a column that its noise counts beside its own.
+
+    Raises:
+        RefusedError: the hidden vector is not smaller than a row; there are too few rows.
+    """
+    _check_dimension(data, dimension, below=True)
+    model = FactorAnalysis(isotropic, jnp.asarray(prior * data.variances / len(data.table.values)))
+    return FactorDensity(
+        model=model,
+        data=data.rows,
+        names=data.table.names,
+        centre=jnp.asarray(data.centre),
+        dimension=dimension,
+    )
+
+
+def linear_dynamical(data: Centred, dimension: int, prior: float) -> DynamicalDensity:
+    """A linear dynamical system and its data.
+
+    Args:
+        data: rows in sequences. dimension: of the hidden vector. prior: as of `factor_analysis`.
+
+    Raises:
+        RefusedError: the hidden vector is larger than a row; there are too few rows.
+    """
+    _check_dimension(data, dimension, below=False)
+    model = LinearDynamical(jnp.asarray(prior * data.variances / len(data.table.values)))
+    return DynamicalDensity(
+        model=model,
+        data=data.sequences,
+        names=data.table.names,
+        centre=jnp.asarray(data.centre),
+        dimension=dimension,
+    )

@@ -1,0 +1,143 @@
+"""DensitySpec: what is refused and with which sentence, tables of one's own, and runs of each process."""
+
+import json
+
+import numpy as np
+import pytest
+
+from classical.data.tables import table
+from classical.tasks.density import DensitySpec
+from qnat.cli import main
+from qnat.experiment import Run
+from qnat.experiment.errors import NonFiniteError
+
+TABLES = {
+    "plain.csv": "height,weight,who\n1.5,60,0\n1.7,,0\nNA,70,1\n1.6,65,1\n1.8,80,1\n,,1\n",
+    "constant.csv": "a,b\n1,2\n1,3\n1,5\n",
+    "empty.csv": "a,b\n1,\n2,\n3,NA\n",
+    "infinite.csv": "a,b\n1,inf\n2,3\n",
+    "words.csv": "a,b\n1,2\n3,four\n",
+    "ragged.csv": "a,b\n1,2\n3\n",
+    "named.csv": "a,a\n1,2\n",
+    "few.csv": "1 2\n3 5\n",
+    "negative.csv": "a,w\n1,1\n2,-1\n3,1\n",
+    "nothing.csv": "a,w\n1,0\n2,0\n3,0\n",
+    "point.csv": "a\n" + "1\n" * 5 + "".join(f"{k}\n" for k in range(2, 8)),
+    "counts.csv": "n\n3\n4.5\n9\n0\n",
+    "even.csv": "n\n3\n3\n4\n4\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Every command runs in a folder with these tables."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in TABLES.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--data nowhere.csv", "Unknown data 'nowhere.csv'; use iris, wine, diabetes, or the path"),
+        ("--data constant.csv", "Column a is constant, and has no density; leave it out with columns"),
+        ("--data empty.csv", "Column b of the data in empty.csv has no value at all; leave it out with columns"),
+        ("--data infinite.csv", "Column b of the data in infinite.csv holds a value that is not finite"),
+        ("--data words.csv", "line 3: 'four' in column b is not a number; NA marks what is missing"),
+        ("--data ragged.csv", "line 3 has 1 values, and the first one 2"),
+        ("--data named.csv", "two columns are called a"),
+        ("--data few.csv --components 3", "The data have 2 rows, fewer than the 3 components"),
+        ("--data plain.csv --columns length", "have no column 'length'; they have height, weight, who"),
+        ("--data plain.csv --columns height,height", "Column height is asked for twice"),
+        ("--data negative.csv --weight w", "The weights in column w hold -1; weights are numbers of at least 0"),
+        ("--data nothing.csv --weight w", "The weights in column w sum to zero"),
+        (
+            "--data plain.csv --density skew_normal",
+            "Entries of the data are missing, and this density takes whole rows",
+        ),
+        ("--data counts.csv --density negative_binomial", "takes counts 0, 1, 2, …; 1 are not, such as 4.5"),
+        ("--data even.csv --density negative_binomial", "A negative binomial has a variance above its mean"),
+        ("--density negative_binomial", "Counts are one column, and the data have 4; choose one with columns"),
+        ("--components 0", "components is '0'; it must be at least 1"),
+        ("--density hmm --emission categorical", "emission categorical takes symbols 0, 1, …"),
+        ("--density fa --dimension 4", "dimension is 4; a hidden vector has less than the 4 numbers of a row"),
+        ("--process bfgs --batch 10", "batch is not used with process bfgs"),
+        ("--process sngd", "process sngd is not one of density gmm; choose em or natural or adam or bfgs"),
+        ("--density fa --process adam", "process adam is not one of density fa; choose em"),
+        ("--density skew_normal --process adam --chart squared", "chart squared is one of the means of gmm"),
+        ("--process natural --covariance diagonal", "process natural fits full covariances"),
+        ("--sequence who", "sequence is not used with density gmm"),
+        ("--data plain.csv --density hmm --weight who", "weight is of rows that are independent"),
+        ("--density lds --batch 10", "batch is of rows that are independent"),
+        ("--rate 0.5", "rate and decay average over batches"),
+        ("--density skew_normal --components 2", "components is not used with density skew_normal"),
+    ],
+)
+def test_refusals_are_one_sentence_and_write_nothing(arguments, message, capsys, folder):
+    before = set(folder.iterdir())
+    assert main(["run", "density", *arguments.split(), "--out", "refused"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert message in printed.err
+    assert set(folder.iterdir()) == before
+
+
+def test_tables_have_names_weights_and_sequences(folder):
+    found = table("plain.csv", weight="who")
+    np.testing.assert_array_equal(found.values[:3], [[1.5, 60], [1.7, np.nan], [np.nan, 70]])
+    assert found.names == ("height", "weight")
+    assert found.dropped == 1
+    np.testing.assert_array_equal(found.weights, [0, 0, 1, 1, 1])
+    found = table("plain.csv", columns="1", sequence="who")
+    assert found.names == ("weight",)
+    np.testing.assert_array_equal(found.sequence, [0, 0, 1, 1, 1, 1])  # a row of which nothing is known keeps its place
+    np.save(folder / "array.npy", np.arange(6.0).reshape(3, 2))
+    assert table("array.npy", columns="1").names == ("1",)
+
+
+def test_a_component_that_collapses_is_named(folder):
+    with pytest.raises(NonFiniteError, match=r"Component 1 of 2 has collapsed .*give a prior, such as prior 1"):
+        DensitySpec(data="point.csv", components=2, steps=200).run(progress=False)
+
+
+def test_a_prior_keeps_it_from_collapsing():
+    run = DensitySpec(data="point.csv", components=2, steps=50, prior=1).run(progress=False)
+    assert np.isfinite(run.final["log_likelihood"])
+    assert np.all(np.diff(run.curves["loss"][0]) < 1e-12)
+
+
+def test_missing_entries_are_fitted_and_a_row_of_which_nothing_is_known_is_left_out(capsys):
+    arguments = ["--data", "plain.csv", "--columns", "0,1", "--components", "1", "--steps", "30", "--json"]
+    assert main(["run", "density", *arguments]) == 0
+    printed = capsys.readouterr()
+    assert "Rows left out because all their values are missing: 1" in printed.err
+    assert json.loads(printed.out)["log_likelihood"] < 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"density": "fa"},
+        {"density": "hmm", "emission": "diagonal"},
+        {"batch": 50, "components": 2, "seeds": 2},
+        {"process": "natural", "chart": "squared", "components": 2, "columns": "2", "draws": 50},
+        {"process": "bfgs", "components": 2, "columns": "2,3"},
+        {"density": "skew_normal", "columns": "0,1"},
+    ],
+)
+def test_every_process_climbs(words, tmp_path):
+    spec = DensitySpec(**words, steps=12, every=4)
+    run = spec.run(tmp_path / "run", progress=False)
+    found = run.curves["log_likelihood"]
+    assert np.all(found[:, -1] > found[:, 0])
+    assert (tmp_path / "run" / "figure.png").exists()
+    model = Run.load(tmp_path / "run").model(seed=0)
+    shown = table("iris", columns=spec.columns).values
+    total = np.sum(model.log_prob(shown))
+    np.testing.assert_allclose(total / len(shown), found[0, -1], rtol=1e-10)
+    assert (
+        DensitySpec(**{name: value for name, value in spec.record().items() if name not in ("task", "data_sha256")})
+        == spec
+    )
