@@ -99,8 +99,8 @@ def scipy_fits(density: AbstractSurrogateDensity, cases: list[Case], method: str
         flat = np.asarray(ravel_pytree(density.to_free(start))[0])
         values = [objective(flat)[0]]
         scipy.optimize.minimize(
-            objective, flat, jac=True, method=method, options={"gtol": 1e-10, "maxiter": 20000},
-            callback=lambda flat: values.append(objective(flat)[0]),
+            objective, flat, jac=True, method=method, options={"gtol": 1e-10, "maxiter": 2000},
+            callback=lambda intermediate_result: values.append(float(intermediate_result.fun)),
         )  # fmt: skip
         return np.array(values)
 
@@ -176,7 +176,7 @@ SKEW_STEPS, SKEW_TUNING_STEPS = 1000, 400
 GAPS = (0.1, 0.01)
 SKEW_TUNING, SKEW_SEEDS = 100, (10, 11, 12)
 COLUMNS = ("age", "bmi", "bp", "s1", "s2", "s3", "s5", "s6")
-DIABETES_STEPS, DIABETES_SEEDS = 3000, range(10, 13)
+DIABETES_STEPS, DIABETES_SEEDS = 2000, range(10, 13)
 
 
 def synthetic(seed: int) -> tuple[np.ndarray, Parameters]:
@@ -204,7 +204,7 @@ SKEW_METHODS: dict[str, tuple[Callable[..., Made], list[tuple[float, ...]]]] = {
 
 
 def skew_normal() -> dict:
-    """Iterations to within the gaps of the optimum, of every method with the rates best for the first gap."""
+    """Iterations to within the gaps of the optimum, of every method with the rates best for the last gap."""
     problems = {seed: synthetic(seed) for seed in (SKEW_TUNING, *SKEW_SEEDS)}
     near = losses(lambda x: sngd(SKEW, data=x), list(problems.values()), SKEW_TUNING_STEPS)
     starts = [(data, end) for (data, _), (end, _) in zip(problems.values(), near, strict=True)]
@@ -219,7 +219,7 @@ def skew_normal() -> dict:
             ]
 
         tried = {rate: steps((SKEW_TUNING,), rate, SKEW_TUNING_STEPS)[0] for rate in rates}
-        best = min(tried, key=tried.__getitem__)
+        best = min(tried, key=lambda rate: tried[rate][::-1])
         found = steps(SKEW_SEEDS, best, SKEW_STEPS)
         tuning = [{"rates": rate, "iterations": each} for rate, each in tried.items()]
         rows[name.format(*best)] = {"iterations": found, "tuning": tuning}
@@ -228,7 +228,7 @@ def skew_normal() -> dict:
 
 
 def diabetes() -> dict:
-    """Where SNGD and Adam end from three starts, above the lowest of twenty starts of L-BFGS."""
+    """Where SNGD and Adam end from three starts, above the lowest of ten starts of L-BFGS."""
     loaded = load_diabetes()
     data = loaded.data[:, [loaded.feature_names.index(name) for name in COLUMNS]]
     data = (data - data.mean(axis=0)) / data.std(axis=0)
@@ -242,7 +242,7 @@ def diabetes() -> dict:
         "η of size 1": [drawn(seed, 1.0) for seed in DIABETES_SEEDS],
         "η of size 0.01": [drawn(seed, 0.01) for seed in DIABETES_SEEDS],
     }
-    everywhere = [*starts["sample skewness"], *(drawn(seed, 1.0) for seed in range(100, 119))]
+    everywhere = [*starts["sample skewness"], *(drawn(seed, 1.0) for seed in range(100, 109))]
     lowest = [values.min() for values in scipy_fits(SKEW, [(data, start) for start in everywhere], "L-BFGS-B")]
     methods = {
         "SNGD": lambda x: sngd(SKEW, 0.3, 0.05, data=x),
@@ -253,8 +253,9 @@ def diabetes() -> dict:
     }
     rows: dict[str, Any] = {}
     for method, made in methods.items():
-        for name, each in starts.items():
-            ends = losses(made, [(data, start) for start in each], DIABETES_STEPS)
+        each = losses(made, [(data, start) for started in starts.values() for start in started], DIABETES_STEPS)
+        for name, started in starts.items():
+            ends, each = each[: len(started)], each[len(started) :]
             resting = [bool(at_saddle(SKEW, params, data)) for params, _ in ends]
             rows[f"{method}, {name}"] = {"loss": [float(values[-1]) for _, values in ends], "at_saddle": resting}
             print(method, name, rows[f"{method}, {name}"], flush=True)

@@ -88,7 +88,7 @@ class SkewNormal(AbstractSurrogateDensity):
 
 
 def at_saddle(
-    density: SkewNormal, params: Parameters, x: Float[Array, "N d"], *, tolerance: float = 1e-2
+    density: SkewNormal, params: Parameters, x: Float[Array, "N d"], *, tolerance: float = 0.1
 ) -> Bool[Array, ""]:
     """Whether a fit rests on the saddle at η = 0: it has become the Gaussian fit, and starts elsewhere may end lower.
 
