@@ -241,11 +241,13 @@ def test_angles_are_smooth_at_the_uniform_distribution():
     @jax.jit
     def facts(zero):
         back = family.to_primal(zero)
-        metric = jax.hessian(family.potential)(zero)
-        return back, metric, jax.jacfwd(family.to_primal)(zero), jax.jacfwd(jax.hessian(family.potential))(zero)
+        metric, inverse = jax.hessian(family.potential)(zero), jax.jacfwd(family.to_primal)(zero)
+        squared = jax.hessian(lambda at: jax.lax.map(family.potential, at[None])[0] ** 2)(zero)
+        return back, metric, inverse, jax.jacfwd(jax.hessian(family.potential))(zero), squared
 
-    back, metric, inverse, bend = facts(np.zeros(2))
+    back, metric, inverse, bend, squared = facts(np.zeros(2))
     np.testing.assert_array_equal(back, 0)
     np.testing.assert_allclose(metric, np.eye(2) / 2, atol=1e-15)
     np.testing.assert_allclose(inverse, 2 * np.eye(2), atol=1e-15)
     np.testing.assert_array_equal(bend, 0)
+    np.testing.assert_allclose(squared, np.log(2 * np.pi) * np.eye(2), atol=1e-14)

@@ -88,8 +88,9 @@ def _ratio(squared: Float[Array, "*s"]) -> Float[Array, "*s"]:
 @jax.custom_jvp
 def _log_bessel(squared: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """log I₀(κ) of κ², smooth at 0."""
-    kappa = jnp.sqrt(squared)
-    return kappa + jnp.log(i0e(kappa))
+    # in a scan that is differentiated twice JAX forgets the rule below, and the root has no derivative at 0
+    kappa = jnp.sqrt(jnp.where(squared > 0, squared, 1))
+    return jnp.where(squared > 0, kappa + jnp.log(i0e(kappa)), squared / 4)
 
 
 @_log_bessel.defjvp
@@ -105,14 +106,16 @@ _STEPS = 6
 @jax.jit
 def _stretch(squared: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """κ/r where A(κ) = r, of r², smooth at 0."""
+    root = jnp.sqrt(jnp.where(squared > 0, squared, 1))  # as above
 
     def newton(_: Array, kappa: Float[Array, "*s"]) -> Float[Array, "*s"]:
         length, slope = with_slope(lambda k: k * _ratio(k**2), kappa)
-        return kappa - (length - jnp.sqrt(squared)) / slope
+        return kappa - (length - root) / slope
 
     # S. Sra, Comput. Stat. 27, 177 (2012), after A. Banerjee et al. (2005)
-    start = jnp.sqrt(squared) * (2 - squared) / (1 - squared)
-    return 1 / _ratio(jax.lax.fori_loop(0, _STEPS, newton, start) ** 2)
+    start = root * (2 - squared) / (1 - squared)
+    kappa = jax.lax.fori_loop(0, _STEPS, newton, start)
+    return jnp.where(squared > 0, 1 / _ratio(kappa**2), 2 + squared)
 
 
 @_stretch.defjvp
