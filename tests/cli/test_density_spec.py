@@ -122,8 +122,11 @@ def test_missing_entries_are_fitted_and_a_row_of_which_nothing_is_known_is_left_
         {"density": "fa"},
         {"density": "hmm", "emission": "diagonal"},
         {"batch": 50, "components": 2, "seeds": 2},
-        {"process": "natural", "chart": "squared", "components": 2, "columns": "2", "draws": 50},
-        {"process": "bfgs", "components": 2, "columns": "2,3"},
+        pytest.param(
+            {"process": "natural", "chart": "squared", "components": 2, "columns": "2", "draws": 50},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"process": "bfgs", "components": 2, "columns": "2,3"}, marks=pytest.mark.slow),
         {"density": "skew_normal", "columns": "0,1"},
     ],
 )
