@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from qnat.geometry.families import Gaussian
+from qnat.geometry.families import DiagonalGaussian, Gaussian
 from qnat.geometry.joint import Joint, MixtureFamily
 
 from ..data.missing import Rows
@@ -191,14 +191,11 @@ class DiagonalGaussians(AbstractEmission):
 
     def maximise(self, eta: Joint) -> Joint:
         counts, (first, second) = eta
-        mean = first / counts[:, None]
-        scale = second / counts[:, None]
-        variance = scale - mean**2
         if self.spherical:
-            variance = jnp.broadcast_to(jnp.mean(variance, axis=1, keepdims=True), variance.shape)
-        variance = jnp.where(variance > 4 * jnp.finfo(variance.dtype).eps * scale, variance, jnp.nan)
-        potential = jnp.sum(mean**2 / variance + jnp.log(variance), axis=1) / 2
-        return jnp.log(counts) - potential, (mean / variance, -1 / (2 * variance))
+            squares = first**2 / counts[:, None]
+            within = jnp.mean(second - squares, axis=1, keepdims=True)
+            second = squares + within
+        return MixtureFamily(DiagonalGaussian()).to_primal((counts, (first, second)))
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         return jnp.sum(self.prior * theta[1][1])

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.measures import Artifact
-from qnat.geometry.charts import AbstractChart
 from qnat.inference.em import AbstractLatentModel
 
 from ..data.missing import Rows, Sequences, rows, sequences
@@ -135,10 +134,6 @@ class AbstractDensity(eqx.Module):
     @abc.abstractmethod
     def items(self) -> int:
         """How many rows there are."""
-
-    def chart(self, name: str) -> AbstractChart:
-        """The coordinates of that name."""
-        raise NotImplementedError(f"{type(self).__name__} has no chart {name}.")
 
     def watched(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
         """Further scalars worth a curve."""

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from qnat.experiment.words import optimisers
 from qnat.experiment.words.parts import Part
 from qnat.experiment.words.values import Rate
 
@@ -76,22 +77,15 @@ class Sngd(Part):
         return descend(task.value_and_grad, optimizer)
 
 
-class Adam(Part):
+class Adam(optimisers.Adam):
     """Moments of first and second order."""
 
-    cites = ("Kingma2015",)
-    name: Literal["adam"] = "adam"
-    learning_rate: Rate = 0.03
     chart: Chart = "standard"
 
     def build(self, task: Any) -> Any:
-        from qnat.optim import with_rate
-        from qnat.optim.rate import once
-
         from ..methods.charted import charted_descent
 
-        optimizer = with_rate(once("scale_by_adam"), self.learning_rate)
-        return charted_descent(task.loss, task.density.chart(self.chart), optimizer)
+        return charted_descent(task.loss, task.density.chart(self.chart), super().build(task))
 
 
 class Bfgs(Part):
