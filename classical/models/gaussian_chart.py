@@ -13,6 +13,8 @@ from qnat.geometry.charts import AbstractChart
 from qnat.geometry.families import Gaussian
 from qnat.geometry.joint import Joint
 
+from . import gaussian
+
 
 class MixtureCoordinates(NamedTuple):
     """log_odds: log wₖ/w₀ (K − 1,). means: coordinates of the means (K, d). scales: of the covariances (K, d(d + 1)/2).
@@ -42,13 +44,9 @@ class GaussianMixtureChart(AbstractChart):
         means = self.means(jnp.exp(log_weights)).to_point(coordinates.means)
         dim = means.shape[1]
 
-        def natural(pair: tuple[Array, Array]) -> tuple[Array, Array]:
+        def natural(pair: tuple[Array, Array]) -> gaussian.Pair:
             mean, scale = pair
-            factor = jnp.zeros((dim, dim), scale.dtype).at[np.tril_indices(dim)].set(scale)
-            factor = factor.at[np.diag_indices(dim)].set(jnp.exp(jnp.diagonal(factor)))
-            root = jax.scipy.linalg.solve_triangular(factor, jnp.eye(dim, dtype=scale.dtype), lower=True)
-            precision = root.T @ root
-            return precision @ mean, -precision / 2
+            return gaussian.from_free((mean, jnp.zeros((dim, dim), scale.dtype).at[np.tril_indices(dim)].set(scale)))
 
         parts = jax.lax.map(natural, (means, coordinates.scales))
         return log_weights - jax.lax.map(Gaussian().potential, parts), parts
@@ -58,12 +56,9 @@ class GaussianMixtureChart(AbstractChart):
         log_weights = jax.nn.log_softmax(logits + jax.lax.map(Gaussian().potential, parts))
         dim = parts[0].shape[1]
 
-        def located(part: tuple[Array, Array]) -> tuple[Array, Array]:
-            shift, half = part
-            covariance = jnp.linalg.inv(-(half + half.T))
-            factor = jnp.linalg.cholesky((covariance + covariance.T) / 2)
-            factor = factor.at[np.diag_indices(dim)].set(jnp.log(jnp.diagonal(factor)))
-            return covariance @ shift, factor[np.tril_indices(dim)]
+        def located(part: gaussian.Pair) -> tuple[Array, Array]:
+            mean, root = gaussian.to_free(part)
+            return mean, root[np.tril_indices(dim)]
 
         means, scales = jax.lax.map(located, parts)
         chart = self.means(jnp.exp(log_weights))
