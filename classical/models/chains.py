@@ -60,8 +60,11 @@ class HiddenMarkov(AbstractLatentModel):
     def maximise(self, eta: HiddenMarkovParams) -> HiddenMarkovParams:
         start, move, emission = eta
         logits, parts = self.emission.maximise(emission)
+        left = jnp.sum(move, axis=1, keepdims=True)
+        # from a state that no path leaves, one that a prior keeps, all moves are alike
+        moves = jnp.where(left > 0, move, 1) / jnp.where(left > 0, left, len(move))
         return (
             finite_log(start / jnp.sum(start)),
-            finite_log(move / jnp.sum(move, axis=1, keepdims=True)),
+            finite_log(moves),
             (logits - jnp.log(emission[0]), parts),
         )

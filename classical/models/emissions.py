@@ -3,6 +3,13 @@
 Parameters are (a, θ) as those of `qnat.geometry.MixtureFamily`, a (K,) and the natural parameters of the components
 along a first axis of K; log p(k, x) = aₖ + ⟨θₖ, t(x)⟩ + log h(x) where aₖ = log πₖ − A(θₖ). An entry that is missing
 is integrated over, exactly, once for all rows that miss the same entries.
+
+A prior is conjugate: ρ rows that every component counts beside its own, of the statistics t₀,
+
+    log prior = ρ Σₖ (aₖ + ⟨θₖ, t₀⟩) + const, for a row of the data.
+
+It is linear in (a, θ), so that its derivative stands beside the expected statistics and a step of expectation
+maximisation stays one; and no weight and no covariance comes to nothing.
 """
 
 import abc
@@ -38,7 +45,7 @@ class AbstractEmission(eqx.Module):
 
     @abc.abstractmethod
     def penalty(self, theta: Joint) -> Float[Array, ""]:
-        """log prior of θ up to a constant, linear in θ: its derivative stands beside the expected statistics."""
+        """The log prior above, up to a constant."""
 
     def scored(
         self, coefficients: Float[Array, "P K F"], x: Float[Array, "C B d"], pattern: Int[Array, " C"]
@@ -134,12 +141,12 @@ class FullGaussians(AbstractEmission):
 
     Attributes:
         tied: whether all have the same covariance.
-        prior: λ (d,) of a prior exp(−λ·diag Λₖ/2) a component and row, in the units of second moments: a covariance
-            that shrinks to nothing has a price.
+        prior: ρ, rows of the prior a row of the data. variances: (d,) of those rows, whose mean is 0.
     """
 
     tied: bool = eqx.field(static=True, default=False)
-    prior: Float[Array, " d"] | float = 0.0
+    prior: Float[Array, ""] | float = 0.0
+    variances: Float[Array, " d"] | float = 1.0
 
     def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
         """1, x and all products xᵢxⱼ, i ≤ j."""
@@ -164,18 +171,21 @@ class FullGaussians(AbstractEmission):
         return MixtureFamily(Gaussian()).to_primal((counts, (first, second)))
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
-        return jnp.sum(self.prior * jnp.diagonal(theta[1][1], axis1=1, axis2=2))
+        logits, (_, half) = theta
+        return self.prior * (jnp.sum(logits) + jnp.sum(self.variances * jnp.diagonal(half, axis1=1, axis2=2)))
 
 
 class DiagonalGaussians(AbstractEmission):
     """Normal distributions of independent entries; θ = (μ/σ², −1/(2σ²)), (K, d) each.
 
     Attributes:
-        spherical: whether the entries of a component have the same variance. prior: as in `FullGaussians`.
+        spherical: whether the entries of a component have the same variance.
+        prior, variances: as in `FullGaussians`.
     """
 
     spherical: bool = eqx.field(static=True, default=False)
-    prior: Float[Array, " d"] | float = 0.0
+    prior: Float[Array, ""] | float = 0.0
+    variances: Float[Array, " d"] | float = 1.0
 
     def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
         """1, x and x²."""
@@ -198,7 +208,8 @@ class DiagonalGaussians(AbstractEmission):
         return MixtureFamily(DiagonalGaussian()).to_primal((counts, (first, second)))
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
-        return jnp.sum(self.prior * theta[1][1])
+        logits, (_, half) = theta
+        return self.prior * (jnp.sum(logits) + jnp.sum(self.variances * half))
 
 
 class Symbols(AbstractEmission):
@@ -206,9 +217,11 @@ class Symbols(AbstractEmission):
 
     Attributes:
         sizes: how many symbols a column has; F is their sum.
+        prior: ρ, rows of the prior a row of the data, all symbols of a column alike.
     """
 
     sizes: tuple[int, ...] = eqx.field(static=True)
+    prior: Float[Array, ""] | float = 0.0
 
     def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
         """1, and which symbol a column has: those of a missing entry are those of symbol 0."""
@@ -228,4 +241,6 @@ class Symbols(AbstractEmission):
         return jnp.log(counts), jnp.concatenate(columns, axis=1)
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
-        return jnp.zeros(())
+        logits, logs = theta
+        sizes = np.array(self.sizes)
+        return self.prior * (jnp.sum(logits) + jnp.sum(logs / np.repeat(sizes, sizes)))

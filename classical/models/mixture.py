@@ -76,7 +76,8 @@ class IncompleteMixture(AbstractLatentModel):
         return total / jnp.sum(data.weights) + self.emission.penalty(theta)
 
     def maximise(self, eta: Joint) -> Joint:
-        return self.emission.maximise(eta)
+        total = jnp.sum(eta[0])  # of the rows and those of the prior
+        return self.emission.maximise(jax.tree.map(lambda each: each / total, eta))
 
     def weights(self, theta: Joint, width: int) -> Float[Array, " K"]:
         """π of the components, of rows of so many columns: it is p(k, x) where all of x is missing."""

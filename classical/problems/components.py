@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qnat.experiment.measures import Artifact
 from qnat.geometry import AbstractMetric
@@ -26,7 +26,6 @@ from ..models.trained_densities import TrainedMarkov, TrainedMixture
 from .densities import AbstractLatentDensity, Centred, generator_of, moments
 
 _NODES = 2001
-_REMEDY = "give a prior, such as prior 1, fewer {}, or another seed"
 
 
 def _spread(
@@ -103,14 +102,17 @@ def _emission_freedom(emission: AbstractEmission, count: int, dim: int) -> int:
     return count * dim + (1 if tied else count) * dim * (dim + 1) // 2
 
 
-def _lost(logits: Float[Array, " K"], theta: PyTree[Array], what: str, plural: str) -> str:
+def _lost(emission: AbstractEmission, theta: Joint, what: str) -> str:
     """Which components have no distribution any more."""
-    gone = [jnp.isnan(leaf).reshape(len(logits), -1).any(axis=1) for leaf in jax.tree.leaves((logits, theta))]
+    count, plural = len(theta[0]), f"{what}s"
+    gone = [jnp.isnan(leaf).reshape(count, -1).any(axis=1) for leaf in jax.tree.leaves(theta)]
     bad = np.flatnonzero(np.any(gone, axis=0))
-    if not 0 < bad.size < len(logits):
-        return f"The {plural} have collapsed onto too few rows; {_REMEDY.format(plural)}."
-    which = f"{what.capitalize()} {bad[0] + 1} of {len(logits)}"
-    return f"{which} has collapsed onto rows that have no width in some direction; {_REMEDY.format(plural)}."
+    prior = "a larger prior" if emission.prior > 0 else "a prior, such as prior 1"
+    remedy = f"give {prior}, fewer {plural}, or another seed"
+    if not 0 < bad.size < count:
+        return f"The {plural} have collapsed onto too few rows; {remedy}."
+    which = f"{what.capitalize()} {bad[0] + 1} of {count}"
+    return f"{which} has collapsed onto rows that have no width in some direction; {remedy}."
 
 
 class MixtureDensity(AbstractLatentDensity):
@@ -176,7 +178,7 @@ class MixtureDensity(AbstractLatentDensity):
         return TrainedMixture(self.model, theta, self.centre)
 
     def failed(self, theta: Joint) -> str:
-        return _lost(*theta, "component", "components")
+        return _lost(self.model.emission, theta, "component")
 
     @property
     def freedom(self) -> int:
@@ -215,7 +217,7 @@ class MarkovDensity(AbstractLatentDensity):
         return TrainedMarkov(self.model, theta, jnp.zeros_like(self.centre) if symbols else self.centre)
 
     def failed(self, theta: HiddenMarkovParams) -> str:
-        return _lost(*theta[2], "state", "states")
+        return _lost(self.model.emission, theta[2], "state")
 
     @property
     def freedom(self) -> int:
@@ -224,10 +226,10 @@ class MarkovDensity(AbstractLatentDensity):
 
 
 def _gaussians(data: Centred, covariance: str, prior: float) -> AbstractEmission:
-    rows = jnp.asarray(prior * data.variances / len(data.table.values))
+    share, variances = jnp.asarray(prior / data.weight), jnp.asarray(data.variances)
     if covariance in ("full", "tied"):
-        return FullGaussians(tied=covariance == "tied", prior=rows)
-    return DiagonalGaussians(spherical=covariance == "spherical", prior=rows)
+        return FullGaussians(covariance == "tied", share, variances)
+    return DiagonalGaussians(covariance == "spherical", share, variances)
 
 
 def gaussian_mixture(data: Centred, components: int, covariance: str, prior: float) -> MixtureDensity:
@@ -235,7 +237,7 @@ def gaussian_mixture(data: Centred, components: int, covariance: str, prior: flo
 
     Args:
         data: rows. components: how many. covariance: full, tied, diagonal or spherical.
-        prior: rows of the variance of the data that each covariance counts beside its own.
+        prior: rows of the mean and the variances of the data that each component counts beside its own.
 
     Raises:
         RefusedError: there are fewer rows than components.
@@ -269,7 +271,8 @@ def hidden_markov(data: Centred, states: int, emission: str, prior: float) -> Ma
     if emission == "categorical":
         data = data.as_symbols
         most = np.nanmax(data.table.values, axis=0).astype(int)
-        found: AbstractEmission = Symbols(tuple(int(each) + 1 for each in most))
+        sizes = tuple(int(each) + 1 for each in most)
+        found: AbstractEmission = Symbols(sizes, jnp.asarray(prior / data.weight))
     else:
         found = _gaussians(data, emission, prior)
     return MarkovDensity(

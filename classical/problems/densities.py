@@ -34,6 +34,12 @@ class Centred(NamedTuple):
     chunk: int | None
 
     @property
+    def weight(self) -> float:
+        """Of all rows: how many there are, unless they have weights."""
+        weights = self.table.weights
+        return float(len(self.table.values) if weights is None else weights.sum())
+
+    @property
     def rows(self) -> Rows:
         """Independent rows."""
         given = {} if self.chunk is None else {"chunk": self.chunk}

@@ -161,7 +161,7 @@ def factor_analysis(data: Centred, dimension: int, prior: float, *, isotropic: b
         RefusedError: the hidden vector is not smaller than a row; there are too few rows.
     """
     _check_dimension(data, dimension, below=True)
-    model = FactorAnalysis(isotropic, jnp.asarray(prior * data.variances / len(data.table.values)))
+    model = FactorAnalysis(isotropic, jnp.asarray(prior * data.variances / data.weight))
     return FactorDensity(
         model=model,
         data=data.rows,
@@ -181,7 +181,7 @@ def linear_dynamical(data: Centred, dimension: int, prior: float) -> DynamicalDe
         RefusedError: the hidden vector is larger than a row; there are too few rows.
     """
     _check_dimension(data, dimension, below=False)
-    model = LinearDynamical(jnp.asarray(prior * data.variances / len(data.table.values)))
+    model = LinearDynamical(jnp.asarray(prior * data.variances / data.weight))
     return DynamicalDensity(
         model=model,
         data=data.sequences,

@@ -11,7 +11,8 @@ MANY = 10_000
 Prior = Field(
     0.0,
     ge=0,
-    description="rows of the variance of the data that a covariance counts beside its own: keeps it from zero",
+    description="rows of the mean and the variances of the data that a component or state, and of the variances that a "
+    "noise, counts beside its own: keeps them from zero",
 )
 
 

@@ -1,5 +1,6 @@
 """Latent models of rows with missing entries and weights: against enumeration, dense Gaussians and scikit-learn."""
 
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -158,13 +159,28 @@ def test_complete_rows_are_those_of_a_mixture_of_the_family():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13), one, other)
 
 
-def test_a_prior_has_a_price_and_is_climbed_as_well():
-    x = items(30)
-    model = IncompleteMixture(FullGaussians(prior=np.full(D, 0.05)))
-    theta, losses = fitted(model, statistics("full", x), rows(x), 60)
+@every_emission
+def test_a_prior_is_rows_of_its_own(name):
+    """Two rows of mean 0 and variances v for each component: the maximum of one component is known, that of three is
+    climbed to, with no weight below that of the rows of the prior."""
+    x, v, count = items(30), np.arange(1.0, D + 1), 2.0
+    emission = dataclasses.replace(EMISSIONS[name], prior=count / len(x), variances=v)
+    model, data = IncompleteMixture(emission), rows(x)
+    eta = statistics(name, x)
+    alone = jax.tree.map(lambda part: part[:1] / part[0].sum() if part.ndim == 1 else K * part[:1], eta)
+    shares, means, covariances = gaussians(name, fitted(model, alone, data, 2)[0])
+    total = len(x) + count
+    np.testing.assert_allclose(shares, 1, rtol=1e-12)  # normalised, whatever the prior
+    np.testing.assert_allclose(means[0], x.sum(axis=0) / total, atol=1e-14)
+    covariance = (x.T @ x + count * np.diag(v)) / total - np.outer(means[0], means[0])
+    wanted = {
+        "diagonal": np.diag(np.diag(covariance)),
+        "spherical": np.eye(D) * np.trace(covariance) / D,
+    }.get(name, covariance)
+    np.testing.assert_allclose(covariances[0], wanted, rtol=1e-12, atol=1e-13)
+    theta, losses = fitted(model, eta, data, 60)
     assert np.all(np.diff(losses) < 1e-12)
-    free, _ = fitted(IncompleteMixture(FullGaussians()), statistics("full", x), rows(x), 60)
-    assert np.trace(gaussians("full", theta)[2].sum(0)) > np.trace(gaussians("full", free)[2].sum(0))
+    assert gaussians(name, theta)[0].min() > count / (total + (K - 1) * count) * (1 - 1e-12)
 
 
 def test_sums_in_chunks_have_the_derivative_of_the_sum():

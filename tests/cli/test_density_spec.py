@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 
 from classical.data.tables import table
 from classical.tasks.density import DensitySpec
@@ -106,6 +107,24 @@ def test_a_prior_keeps_it_from_collapsing():
     run = DensitySpec(data="point.csv", components=2, steps=50, prior=1).run(progress=False)
     assert np.isfinite(run.final["log_likelihood"])
     assert np.all(np.diff(run.curves["loss"][0]) < 1e-12)
+
+
+def test_a_component_that_nothing_needs_keeps_the_rows_of_the_prior(folder):
+    """Without the weight of its prior its covariance would grow as its weight falls, to 0 after some steps."""
+    x = load_iris().data
+    holes = np.where(np.random.default_rng(0).random(x.shape) < 0.3, np.nan, x)
+    np.savetxt(folder / "holes.csv", holes, delimiter=",")
+    run = DensitySpec(data="holes.csv", components=3, steps=60, prior=1).run(progress=False)
+    weights = np.asarray(run.artifacts["weights"])
+    assert 1 / 153 < weights.min() < 2 / 153
+
+
+def test_a_prior_is_one_of_symbols_too(folder):
+    (folder / "symbols.csv").write_text("0\n1\n" * 10)
+    words = {"data": "symbols.csv", "density": "hmm", "emission": "categorical", "states": 2, "steps": 60}
+    run = DensitySpec(**words, prior=1).run(progress=False)
+    emission = np.asarray(run.artifacts["emission"])
+    np.testing.assert_allclose(np.sort(emission, axis=1), [[0.5 / 11, 10.5 / 11]] * 2, rtol=1e-2)
 
 
 def test_missing_entries_are_fitted_and_a_row_of_which_nothing_is_known_is_left_out(capsys):

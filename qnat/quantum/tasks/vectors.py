@@ -80,7 +80,7 @@ def _held_bits(spec: Any) -> float:
 
 
 def rows_fit(spec: Any, angles: int) -> bool:
-    """Whether rows and matrices of a metric take at most a quarter of this machine's memory; else products are made.
+    """Whether rows and matrices of a metric take at most half of this machine's memory; else products are made.
 
     A row an angle, in single precision, is held about three times as XLA lays a step out. Couplings of the latent
     energy have a matrix of their own unless there are all of them, whose Fisher metric has an inverse in closed form.
@@ -89,7 +89,7 @@ def rows_fit(spec: Any, angles: int) -> bool:
     if spec.latent == "kobe" and spec.order < spec.n:
         couplings = sum(math.comb(spec.n, k) for k in range(1, spec.order + 1))
     rows = 12 * _planes(spec) * angles * 2**spec.n
-    return rows + 32 * (angles**2 + couplings**2) <= present_memory() / 4
+    return rows + 32 * (angles**2 + couplings**2) <= present_memory() / 2
 
 
 def check_vectors(spec: Any) -> None:
