@@ -44,9 +44,8 @@ def first_of(mean: Float[Array, " m"], second: Float[Array, "m m"]) -> Potential
 def move_of(matrix: Float[Array, "m m"], noise: Float[Array, "m m"]) -> tuple[Float[Array, ""], Float[Array, "2m 2m"]]:
     """(c, D) of z′ = matrix z + noise, given as a covariance."""
     factor = jnp.linalg.cholesky(noise)
-    root = jax.scipy.linalg.solve_triangular(
-        factor, jnp.concatenate([-matrix, jnp.eye(len(noise))], axis=1), lower=True
-    )
+    both = jnp.concatenate([-matrix, jnp.eye(len(noise), dtype=matrix.dtype)], axis=1)
+    root = jax.scipy.linalg.solve_triangular(factor, both, lower=True)
     return -jnp.sum(jnp.log(jnp.diagonal(factor))) - len(noise) * _LOG_2PI / 2, -root.T @ root / 2
 
 

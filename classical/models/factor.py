@@ -112,7 +112,7 @@ class FactorAnalysis(AbstractLatentModel):
         """What rows of one pattern have in common."""
         there = jnp.asarray(~data.missing, theta.cross.dtype)
         square = jnp.einsum("pi,ijk->pjk", there, (theta.square + jnp.swapaxes(theta.square, 1, 2)) / 2)
-        inner = jnp.eye(square.shape[1] - 1) + square[:, :-1, :-1]
+        inner = jnp.eye(square.shape[1] - 1, dtype=square.dtype) + square[:, :-1, :-1]
         factors = jax.lax.map(jnp.linalg.cholesky, inner)
         logs = jnp.sum(jnp.log(jnp.diagonal(factors, axis1=1, axis2=2)), axis=1)
         roots = jax.lax.map(
