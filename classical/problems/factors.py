@@ -36,7 +36,10 @@ class FactorDensity(AbstractLatentDensity):
 
     def start(self, key: PRNGKeyArray) -> LinearParams:
         """Random loadings that make half of each variance, noise the other half."""
-        return jax.jit(from_linear)(_random_linear(self.data, self.dimension, key))
+        linear = _random_linear(self.data, self.dimension, key)
+        if self.model.isotropic:  # elsewhere the first step could climb down
+            linear = linear._replace(noise=jnp.full_like(linear.noise, jnp.mean(linear.noise)))
+        return jax.jit(from_linear)(linear)
 
     def log_prior(self, theta: LinearParams) -> Float[Array, ""]:
         return -jnp.sum(self.model.prior * theta.precision) / 2
