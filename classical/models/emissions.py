@@ -29,7 +29,13 @@ _LOG_2PI = float(np.log(2 * np.pi))
 
 
 class AbstractEmission(eqx.Module):
-    """K distributions, linear in features of a row once its missing entries are integrated over."""
+    """K distributions, linear in features of a row once its missing entries are integrated over.
+
+    Attributes:
+        prior: ρ, rows of the prior a row of the data.
+    """
+
+    prior: eqx.AbstractVar[Float[Array, ""] | float]
 
     @abc.abstractmethod
     def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
@@ -141,7 +147,7 @@ class FullGaussians(AbstractEmission):
 
     Attributes:
         tied: whether all have the same covariance.
-        prior: ρ, rows of the prior a row of the data. variances: (d,) of those rows, whose mean is 0.
+        prior: ρ. variances: (d,) of the rows of the prior, whose mean is 0.
     """
 
     tied: bool = eqx.field(static=True, default=False)
@@ -217,10 +223,10 @@ class Symbols(AbstractEmission):
 
     Attributes:
         sizes: how many symbols a column has; F is their sum.
-        prior: ρ, rows of the prior a row of the data, all symbols of a column alike.
+        prior: ρ; all symbols of a column are alike in its rows.
     """
 
-    sizes: tuple[int, ...] = eqx.field(static=True)
+    sizes: tuple[int, ...] = eqx.field(static=True, kw_only=True)
     prior: Float[Array, ""] | float = 0.0
 
     def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
