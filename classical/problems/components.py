@@ -24,6 +24,7 @@ from ..models.mixture import IncompleteMixture, Mixture
 from ..models.mixture_charts import CentredMeans, OrderedMeans, RelativeMeans, SquaredMeans, StandardMeans
 from ..models.trained_densities import TrainedMarkov, TrainedMixture
 from .densities import AbstractLatentDensity, Centred, generator_of, moments
+from .view import View
 
 _NODES = 2001
 
@@ -56,7 +57,9 @@ def _maximised(model: AbstractEmission | HiddenMarkov, eta: Any) -> Any:
     return model.maximise(eta)
 
 
-def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...], centre: Array) -> dict[str, Artifact]:
+def _components(
+    emission: AbstractEmission, theta: Joint, names: tuple[str, ...], centre: Array, view: View | None
+) -> dict[str, Artifact]:
     """Means and covariances, or the probabilities of symbols, of every component."""
     along = {"component": range(1, len(theta[0]) + 1)}
     if isinstance(emission, Symbols):
@@ -66,12 +69,10 @@ def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...]
     columns = along | {"column": names}
     shift, half = theta[1]
     if isinstance(emission, DiagonalGaussians):
-        spread = jnp.sqrt(-1 / (2 * half))
-        means = _mean_of(shift, half)
+        means, covariances = -shift / (2 * half), jax.vmap(jnp.diag)(-1 / (2 * half))
     else:
-        both = jax.lax.map(lambda pair: _mean_and_covariance(*pair), (shift, half))
-        means, covariances = both
-        spread = jnp.sqrt(jnp.diagonal(covariances, axis1=1, axis2=2))
+        means, covariances = jax.lax.map(lambda pair: _mean_and_covariance(*pair), (shift, half))
+    spread = jnp.sqrt(jnp.diagonal(covariances, axis1=1, axis2=2))
     found = {
         "means": Artifact(means + centre, ("component", "column"), columns),
         "standard_deviations": Artifact(spread, ("component", "column"), columns),
@@ -79,13 +80,7 @@ def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...]
     if isinstance(emission, FullGaussians):
         known = columns | {"other_column": names}
         found["covariances"] = Artifact(covariances, ("component", "column", "other_column"), known)
-    return found
-
-
-def _mean_of(shift: Float[Array, "K d"], half: Float[Array, "K d ..."]) -> Float[Array, "K d"]:
-    if half.ndim == shift.ndim:
-        return -shift / (2 * half)
-    return jax.lax.map(lambda part: _mean_and_covariance(*part)[0], (shift, half))
+    return found | ({} if view is None else view.described(means, covariances))
 
 
 def _mean_and_covariance(shift: Float[Array, " d"], half: Float[Array, "d d"]) -> tuple[Array, Array]:
@@ -124,6 +119,7 @@ class MixtureDensity(AbstractLatentDensity):
     centre: Float[Array, " d"]
     components: int = eqx.field(static=True)
     axis: Float[Array, " d"]
+    view: View | None
 
     def start(self, key: PRNGKeyArray) -> Joint:
         """Components of equal weight, numbered along the axis."""
@@ -171,7 +167,7 @@ class MixtureDensity(AbstractLatentDensity):
         weights = self.model.weights(theta, len(self.names))
         along = {"component": range(1, self.components + 1)}
         return {"weights": Artifact(weights, ("component",), along, long_name="weight")} | _components(
-            self.model.emission, theta, self.names, self.centre
+            self.model.emission, theta, self.names, self.centre, self.view
         )
 
     def trained(self, theta: Joint) -> TrainedMixture:
@@ -193,6 +189,7 @@ class MarkovDensity(AbstractLatentDensity):
     names: tuple[str, ...] = eqx.field(static=True)
     centre: Float[Array, " d"]
     states: int = eqx.field(static=True)
+    view: View | None
 
     def start(self, key: PRNGKeyArray) -> HiddenMarkovParams:
         """States that are as likely to stay as to go anywhere."""
@@ -210,7 +207,7 @@ class MarkovDensity(AbstractLatentDensity):
         return {
             "start": Artifact(jnp.exp(start), ("component",), {"component": along["component"]}),
             "transitions": Artifact(jnp.exp(move), ("component", "next_component"), along, long_name="probability"),
-        } | _components(self.model.emission, emission, self.names, self.centre)
+        } | _components(self.model.emission, emission, self.names, self.centre, self.view)
 
     def trained(self, theta: HiddenMarkovParams) -> TrainedMarkov:
         symbols = isinstance(self.model.emission, Symbols)
@@ -228,8 +225,8 @@ class MarkovDensity(AbstractLatentDensity):
 def _gaussians(data: Centred, covariance: str, prior: float) -> AbstractEmission:
     share, variances = jnp.asarray(prior / data.weight), jnp.asarray(data.variances)
     if covariance in ("full", "tied"):
-        return FullGaussians(covariance == "tied", share, variances)
-    return DiagonalGaussians(covariance == "spherical", share, variances)
+        return FullGaussians(tied=covariance == "tied", prior=share, variances=variances)
+    return DiagonalGaussians(spherical=covariance == "spherical", prior=share, variances=variances)
 
 
 def gaussian_mixture(data: Centred, components: int, covariance: str, prior: float) -> MixtureDensity:
@@ -253,6 +250,7 @@ def gaussian_mixture(data: Centred, components: int, covariance: str, prior: flo
         centre=jnp.asarray(data.centre),
         components=components,
         axis=jnp.asarray(axis * np.sign(axis[np.argmax(np.abs(axis))])),
+        view=View.of(data),
     )
 
 
@@ -272,7 +270,7 @@ def hidden_markov(data: Centred, states: int, emission: str, prior: float) -> Ma
         data = data.as_symbols
         most = np.nanmax(data.table.values, axis=0).astype(int)
         sizes = tuple(int(each) + 1 for each in most)
-        found: AbstractEmission = Symbols(sizes, jnp.asarray(prior / data.weight))
+        found: AbstractEmission = Symbols(sizes=sizes, prior=jnp.asarray(prior / data.weight))
     else:
         found = _gaussians(data, emission, prior)
     return MarkovDensity(
@@ -281,4 +279,5 @@ def hidden_markov(data: Centred, states: int, emission: str, prior: float) -> Ma
         names=data.table.names,
         centre=jnp.asarray(centre),
         states=states,
+        view=None if emission == "categorical" else View.of(data),
     )
