@@ -32,6 +32,12 @@ class Rows(NamedTuple):
         """What is worked on chunk by chunk: rows, weights and patterns."""
         return self.x, self.weights, self.pattern
 
+    @property
+    def entries(self) -> tuple[Float[Array | np.ndarray, "N d"], Bool[Array | np.ndarray, "N d"]]:
+        """The rows in their order, 0 where an entry is missing, and whether it is."""
+        block = self.place // self.x.shape[2]
+        return self.x.reshape(-1, self.x.shape[-1])[self.place], self.missing[self.pattern.reshape(-1)[block]]
+
 
 class Sequences(NamedTuple):
     """S sequences of at most T rows.
@@ -54,11 +60,9 @@ class Sequences(NamedTuple):
     @property
     def entries(self) -> tuple[Float[Array, "S T d"], Float[Array, "S T d"]]:
         """The rows, 0 where an entry is missing, and 1 where one is seen; 0 behind the end."""
-        x, weights, pattern, missing, place = self.rows
-        at = jnp.asarray(place)[self.order]
+        x, missing = map(jnp.asarray, self.rows.entries)
         inside = jnp.arange(self.order.shape[1]) < jnp.asarray(self.lengths)[:, None]
-        seen = ~jnp.repeat(jnp.asarray(missing)[pattern].reshape(-1, x.shape[-1]), weights.shape[-1], axis=0)
-        return jnp.asarray(x).reshape(-1, x.shape[-1])[at], (seen[at] & inside[..., None]).astype(weights.dtype)
+        return x[self.order], (~missing[self.order] & inside[..., None]).astype(x.dtype)
 
 
 def rows(x: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"] | None = None, *, chunk: int = _CHUNK) -> Rows:
