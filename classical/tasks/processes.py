@@ -47,13 +47,12 @@ class Natural(Part):
     draws: int = Field(1000, ge=1, le=MOST, description="of the model, for a metric of more than one column")
 
     def build(self, task: Any) -> Any:
-        from qnat.geometry.charts import pulled
         from qnat.optim import natural_gradient
 
         from ..methods.charted import charted_descent
 
         chart = task.density.chart(self.chart)
-        metric = pulled(task.density.fisher(self.draws), chart)
+        metric = task.density.fisher(chart, self.draws)
         return charted_descent(task.loss, chart, natural_gradient(self.learning_rate, metric))
 
 
