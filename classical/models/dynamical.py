@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from qnat.geometry.families import Gaussian
@@ -13,8 +12,7 @@ from qnat.inference.em import AbstractLatentModel
 
 from ..data.missing import Sequences
 from .factor import LinearParams, regression
-
-_LOG_2PI = float(np.log(2 * np.pi))
+from .gaussian import LOG_2PI
 
 
 class DynamicalParams(NamedTuple):
@@ -38,7 +36,7 @@ def first_of(mean: Float[Array, " m"], second: Float[Array, "m m"]) -> Potential
     """(c, h, J) of the normal distribution with that mean and second moment."""
     family = Gaussian()
     shift, half = family.to_primal((mean, second))
-    return -family.potential((shift, half)) - mean.size * _LOG_2PI / 2, shift, half
+    return -family.potential((shift, half)) - mean.size * LOG_2PI / 2, shift, half
 
 
 def move_of(matrix: Float[Array, "m m"], noise: Float[Array, "m m"]) -> tuple[Float[Array, ""], Float[Array, "2m 2m"]]:
@@ -47,7 +45,7 @@ def move_of(matrix: Float[Array, "m m"], noise: Float[Array, "m m"]) -> tuple[Fl
     root = jax.scipy.linalg.solve_triangular(
         factor, jnp.concatenate([-matrix, jnp.eye(len(noise))], axis=1), lower=True
     )
-    return -jnp.sum(jnp.log(jnp.diagonal(factor))) - len(noise) * _LOG_2PI / 2, -root.T @ root / 2
+    return -jnp.sum(jnp.log(jnp.diagonal(factor))) - len(noise) * LOG_2PI / 2, -root.T @ root / 2
 
 
 class LinearDynamical(AbstractLatentModel):
@@ -102,7 +100,7 @@ def _sequence(
         """log ∫ exp(c + h·z + zᵀJz) dz, and the factor of −2J."""
         factor = jnp.linalg.cholesky(-2 * half)
         root = jax.scipy.linalg.solve_triangular(factor, shift, lower=True)
-        return c + root @ root / 2 - jnp.sum(jnp.log(jnp.diagonal(factor))) + m * _LOG_2PI / 2, factor
+        return c + root @ root / 2 - jnp.sum(jnp.log(jnp.diagonal(factor))) + m * LOG_2PI / 2, factor
 
     def step(state: Potential, row: tuple[Array, Potential]) -> tuple[Potential, None]:
         time, seen = row

@@ -25,12 +25,17 @@ from qnat.geometry.families import DiagonalGaussian, Gaussian
 from qnat.geometry.joint import Joint, MixtureFamily
 
 from ..data.missing import Rows
-
-_LOG_2PI = float(np.log(2 * np.pi))
+from .gaussian import LOG_2PI
 
 
 class AbstractEmission(eqx.Module):
-    """K distributions, linear in features of a row once its missing entries are integrated over."""
+    """K distributions, linear in features of a row once its missing entries are integrated over.
+
+    Attributes:
+        prior: ρ, rows of the prior a row of the data.
+    """
+
+    prior: eqx.AbstractVar[Float[Array, ""] | float]
 
     @abc.abstractmethod
     def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:
@@ -99,7 +104,7 @@ def _marginals_forward(
     ) -> tuple[Potentials, tuple[Array, Array]]:
         there = 1 - gone
         mean, slope = spread @ h, spread @ (2 * half) * there
-        constant = c + h @ mean / 2 - log + jnp.sum(gone) * _LOG_2PI / 2
+        constant = c + h @ mean / 2 - log + jnp.sum(gone) * LOG_2PI / 2
         left = (constant, there * (h + 2 * half @ mean), there[:, None] * (half + half @ slope) * there)
         return left, (mean, jnp.diag(there) + slope)
 
@@ -142,7 +147,7 @@ class FullGaussians(AbstractEmission):
 
     Attributes:
         tied: whether all have the same covariance.
-        prior: ρ, rows of the prior a row of the data. variances: (d,) of those rows, whose mean is 0.
+        prior: ρ. variances: (d,) of the rows of the prior, whose mean is 0.
     """
 
     family: ClassVar = Gaussian()
@@ -158,7 +163,7 @@ class FullGaussians(AbstractEmission):
     def coefficients(self, theta: Joint, missing: Bool[Array, "P d"]) -> Float[Array, "P K F"]:
         logits, (shift, half) = theta
         dim = shift.shape[-1]
-        c = logits - dim * _LOG_2PI / 2
+        c = logits - dim * LOG_2PI / 2
         c, shift, half = marginals(c, shift, _symmetric(half), missing.astype(shift.dtype))
         i, j = np.triu_indices(dim)
         return jnp.concatenate([c[..., None], shift, half[..., i, j] * np.where(i == j, 1, 2)], axis=-1)
@@ -198,7 +203,7 @@ class DiagonalGaussians(AbstractEmission):
         logits, (shift, half) = theta
         alone = -(shift**2) / (4 * half) - jnp.log(-2 * half) / 2  # A of an entry: what its integral leaves
         gone = missing.astype(shift.dtype)
-        c = logits + gone @ alone.T - (jnp.sum(1 - gone, axis=1) * _LOG_2PI / 2)[:, None]
+        c = logits + gone @ alone.T - (jnp.sum(1 - gone, axis=1) * LOG_2PI / 2)[:, None]
         rest = jnp.concatenate([shift, half], axis=-1)
         return jnp.concatenate([c[..., None], jnp.broadcast_to(rest, (*c.shape, rest.shape[-1]))], axis=-1)
 
@@ -223,10 +228,10 @@ class Symbols(AbstractEmission):
 
     Attributes:
         sizes: how many symbols a column has; F is their sum.
-        prior: ρ, rows of the prior a row of the data, all symbols of a column alike.
+        prior: ρ; all symbols of a column are alike in its rows.
     """
 
-    sizes: tuple[int, ...] = eqx.field(static=True)
+    sizes: tuple[int, ...] = eqx.field(static=True, kw_only=True)
     prior: Float[Array, ""] | float = 0.0
 
     def features(self, x: Float[Array, "*b d"]) -> Float[Array, "*b F"]:

@@ -9,15 +9,13 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from qnat.inference.chunks import summed
 from qnat.inference.em import AbstractLatentModel
 
 from ..data.missing import Rows
-
-_LOG_2PI = float(np.log(2 * np.pi))
+from .gaussian import LOG_2PI
 
 
 class LinearParams(NamedTuple):
@@ -46,7 +44,7 @@ def from_linear(linear: Linear) -> LinearParams:
     slopes = jnp.concatenate([loadings, bias[:, None]], axis=1)
     cross = slopes / noise[:, None]
     square = cross[:, :, None] * slopes[:, None]
-    return LinearParams(square.at[:, -1, -1].add(jnp.log(noise) + _LOG_2PI), cross, 1 / noise)
+    return LinearParams(square.at[:, -1, -1].add(jnp.log(noise) + LOG_2PI), cross, 1 / noise)
 
 
 def to_linear(params: LinearParams) -> Linear:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+LOG_2PI = float(np.log(2 * np.pi))
 Pair = tuple[Float[Array, " d"], Float[Array, "d d"]]
 
 

@@ -23,6 +23,7 @@ from ..models.mixture import IncompleteMixture, Mixture
 from ..models.mixture_charts import CentredMeans, OrderedMeans, RelativeMeans, SquaredMeans, StandardMeans
 from ..models.trained_densities import TrainedMarkov, TrainedMixture
 from .densities import AbstractLatentDensity, Centred, generator_of, moments
+from .view import View
 
 _NODES = 2001
 
@@ -55,7 +56,9 @@ def _maximised(model: AbstractEmission | HiddenMarkov, eta: Any) -> Any:
     return model.maximise(eta)
 
 
-def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...], centre: Array) -> dict[str, Artifact]:
+def _components(
+    emission: AbstractEmission, theta: Joint, names: tuple[str, ...], centre: Array, view: View | None
+) -> dict[str, Artifact]:
     """Means and covariances, or the probabilities of symbols, of every component."""
     along = {"component": range(1, len(theta[0]) + 1)}
     if isinstance(emission, Symbols):
@@ -64,25 +67,23 @@ def _components(emission: AbstractEmission, theta: Joint, names: tuple[str, ...]
         return {"emission": Artifact(probabilities, ("component", "symbol"), along | {"symbol": symbols})}
     columns = along | {"column": names}
     means, covariances = _means_and_covariances(theta[1])
-    variances = covariances if covariances.ndim == 2 else jnp.diagonal(covariances, axis1=1, axis2=2)
+    spread = jnp.sqrt(jnp.diagonal(covariances, axis1=1, axis2=2))
     found = {
         "means": Artifact(means + centre, ("component", "column"), columns),
-        "standard_deviations": Artifact(jnp.sqrt(variances), ("component", "column"), columns),
+        "standard_deviations": Artifact(spread, ("component", "column"), columns),
     }
     if isinstance(emission, FullGaussians):
         known = columns | {"other_column": names}
         found["covariances"] = Artifact(covariances, ("component", "column", "other_column"), known)
-    return found
+    return found | ({} if view is None else view.described(means, covariances))
 
 
 def _means_and_covariances(
     parts: tuple[Float[Array, "K d"], Float[Array, "K d *d"]],
-) -> tuple[Float[Array, "K d"], Float[Array, "K d *d"]]:
-    """Of diagonal covariances the variances."""
+) -> tuple[Float[Array, "K d"], Float[Array, "K d d"]]:
     shifts, halves = parts
     if halves.ndim == 2:
-        variances = -1 / (2 * halves)
-        return variances * shifts, variances
+        return -shifts / (2 * halves), jax.vmap(jnp.diag)(-1 / (2 * halves))
     covariances = jax.lax.map(lambda half: jnp.linalg.inv(-(half + half.T)), halves)
     return jnp.einsum("kij,kj->ki", covariances, shifts), covariances
 
@@ -118,6 +119,7 @@ class MixtureDensity(AbstractLatentDensity):
     centre: Float[Array, " d"]
     components: int = eqx.field(static=True)
     axis: Float[Array, " d"]
+    view: View | None
 
     @property
     def emission(self) -> Gaussians:
@@ -166,10 +168,8 @@ class MixtureDensity(AbstractLatentDensity):
         weights = self.model.weights(theta, means.shape[1])
         labels = jax.random.choice(first, len(weights), (count,), p=weights)
         noise = jax.random.normal(second, (count, means.shape[1]), means.dtype)
-        if covariances.ndim == 2:
-            return means[labels] + jnp.sqrt(covariances)[labels] * noise
         roots = jax.lax.map(jnp.linalg.cholesky, covariances)
-        return means[labels] + jnp.einsum("nij,nj->ni", roots[labels], noise)
+        return means[labels] + jnp.einsum("kij,nj->kni", roots, noise)[labels, jnp.arange(count)]
 
     def log_prior(self, theta: Joint) -> Float[Array, ""]:
         return self.emission.penalty(theta)
@@ -179,7 +179,7 @@ class MixtureDensity(AbstractLatentDensity):
         weights = self.model.weights(theta, len(self.names))
         along = {"component": range(1, self.components + 1)}
         return {"weights": Artifact(weights, ("component",), along, long_name="weight")} | _components(
-            self.emission, theta, self.names, self.centre
+            self.emission, theta, self.names, self.centre, self.view
         )
 
     def trained(self, theta: Joint) -> TrainedMixture:
@@ -201,6 +201,7 @@ class MarkovDensity(AbstractLatentDensity):
     names: tuple[str, ...] = eqx.field(static=True)
     centre: Float[Array, " d"]
     states: int = eqx.field(static=True)
+    view: View | None
 
     def start(self, key: PRNGKeyArray) -> HiddenMarkovParams:
         """States that are as likely to stay as to go anywhere."""
@@ -218,7 +219,7 @@ class MarkovDensity(AbstractLatentDensity):
         return {
             "start": Artifact(jnp.exp(start), ("component",), {"component": along["component"]}),
             "transitions": Artifact(jnp.exp(move), ("component", "next_component"), along, long_name="probability"),
-        } | _components(self.model.emission, emission, self.names, self.centre)
+        } | _components(self.model.emission, emission, self.names, self.centre, self.view)
 
     def trained(self, theta: HiddenMarkovParams) -> TrainedMarkov:
         symbols = isinstance(self.model.emission, Symbols)
@@ -236,8 +237,8 @@ class MarkovDensity(AbstractLatentDensity):
 def _gaussians(data: Centred, covariance: str, prior: float) -> Gaussians:
     share, variances = jnp.asarray(prior / data.weight), jnp.asarray(data.variances)
     if covariance in ("full", "tied"):
-        return FullGaussians(covariance == "tied", share, variances)
-    return DiagonalGaussians(covariance == "spherical", share, variances)
+        return FullGaussians(tied=covariance == "tied", prior=share, variances=variances)
+    return DiagonalGaussians(spherical=covariance == "spherical", prior=share, variances=variances)
 
 
 def gaussian_mixture(data: Centred, components: int, covariance: str, prior: float) -> MixtureDensity:
@@ -260,6 +261,7 @@ def gaussian_mixture(data: Centred, components: int, covariance: str, prior: flo
         centre=jnp.asarray(data.centre),
         components=components,
         axis=jnp.asarray(axis * np.sign(axis[np.argmax(np.abs(axis))])),
+        view=View.of(data),
     )
 
 
@@ -279,7 +281,7 @@ def hidden_markov(data: Centred, states: int, emission: str, prior: float) -> Ma
         data = data.as_symbols
         most = np.nanmax(data.table.values, axis=0).astype(int)
         sizes = tuple(int(each) + 1 for each in most)
-        found: AbstractEmission = Symbols(sizes, jnp.asarray(prior / data.weight))
+        found: AbstractEmission = Symbols(sizes=sizes, prior=jnp.asarray(prior / data.weight))
     else:
         found = _gaussians(data, emission, prior)
     return MarkovDensity(
@@ -288,4 +290,5 @@ def hidden_markov(data: Centred, states: int, emission: str, prior: float) -> Ma
         names=data.table.names,
         centre=jnp.asarray(centre),
         states=states,
+        view=None if emission == "categorical" else View.of(data),
     )

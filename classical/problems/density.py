@@ -29,9 +29,10 @@ class DensityTask(Task):
     measures = (Measure("log_likelihood", "nats", better="higher"), Measure("bic", "nats"))
     units = types.MappingProxyType({"loss": "nats"})
     panels = (
-        Panel("points", "weights"),
+        Panel("cloud", "rows", "rows and distributions", against="ellipses"),
         Panel("matrix", "transitions"),
         Panel("matrix", "means"),
+        Panel("points", "weights"),
         Panel("matrix", "emission"),
         Panel("matrix", "dynamics"),
         Panel("matrix", "loadings"),

@@ -55,13 +55,15 @@ class Panel(NamedTuple):
             coordinates along their axis, with their standard errors and their exact counterpart if there are any;
             they are also printed as a table. "images": pictures (count, rows, columns) side by side. "matrix": a real
             matrix; of a square one, sweeps along a ladder show the means over the pairs i, j of equal distance
-            |i − j|, against the exact ones.
+            |i − j|, against the exact ones. "cloud": points (N, 2), named by the coordinates along their last
+            axis, under one ellipse (K, 2, 3) each of those of `against`.
         artifact: its name; its exact counterpart is called `exact_` and that name, its standard errors that name and
             `_error`. title: "" takes the name in words.
-        against: of levels, the artifact along the horizontal axis, such as their energies; "" numbers the levels.
+        against: of levels, the artifact along the horizontal axis, such as their energies; "" numbers the levels. Of a
+            cloud, ellipses [c, L]: the points c + Lu, |u| = 1 and 2, such as standard deviations of a distribution.
     """
 
-    kind: Literal["levels", "points", "images", "matrix"]
+    kind: Literal["levels", "points", "images", "matrix", "cloud"]
     artifact: str
     title: str = ""
     against: str = ""

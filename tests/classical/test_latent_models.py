@@ -257,7 +257,7 @@ def test_a_hidden_markov_model_sums_over_all_paths():
 def test_symbols_their_paths_and_the_best_path():
     golden = {name: np.array(value) for name, value in json.loads(GOLDEN.read_text()).items()}
     y = golden["y"]
-    model, data = HiddenMarkov(Symbols((4,))), sequences(y[:, None].astype(float), np.zeros(len(y), int))
+    model, data = HiddenMarkov(Symbols(sizes=(4,))), sequences(y[:, None].astype(float), np.zeros(len(y), int))
     start, move = np.log(golden["pi"]), np.log(golden["A"])
     theta = (start, move, (np.zeros(3), np.log(golden["B"])))
 
@@ -279,7 +279,7 @@ def test_symbols_are_counted_and_a_missing_one_says_nothing():
     generator = np.random.default_rng(5)
     x, of = ragged(generator, 2)
     symbols = np.where(np.isnan(x), np.nan, np.where(x > 0, 1, 0))
-    model = HiddenMarkov(Symbols((2, 2)))
+    model = HiddenMarkov(Symbols(sizes=(2, 2)))
     start, move = chain(generator, 2)
     emission = np.concatenate([generator.dirichlet(np.ones(2), size=2) for _ in range(2)], axis=1)
     theta, losses = fitted(model, (start, move, (np.ones(2), emission)), sequences(symbols, of), 60)

@@ -127,6 +127,22 @@ def test_a_prior_is_one_of_symbols_too(folder):
     np.testing.assert_allclose(np.sort(emission, axis=1), [[0.5 / 11, 10.5 / 11]] * 2, rtol=1e-2)
 
 
+@pytest.mark.parametrize("columns", ["0,2", "0,1,2,3"])
+def test_a_view_is_a_plane_of_the_data(columns):
+    """Its rows are two columns, or uncorrelated; its ellipses are the covariances in that plane."""
+    run = DensitySpec(components=1, columns=columns, steps=2).run(progress=False)
+    rows, (ellipse,) = run.artifacts["rows"], run.artifacts["ellipses"]
+    names = run.labels["rows"].coords["axis"]
+    np.testing.assert_allclose(ellipse[:, 1:] @ ellipse[:, 1:].T, np.cov(rows.T, bias=True), atol=1e-12)
+    np.testing.assert_allclose(ellipse[:, 0], rows.mean(axis=0), atol=1e-12)
+    if columns == "0,2":
+        assert list(names) == ["sepal_length", "petal_length"]
+        np.testing.assert_allclose(np.sort(rows, axis=0), np.sort(load_iris().data[:, [0, 2]], axis=0), atol=1e-12)
+    else:
+        values = np.linalg.eigvalsh(np.corrcoef(load_iris().data.T))[::-1]
+        np.testing.assert_allclose(np.cov(rows.T, bias=True), np.diag(values[:2]), atol=1e-12)
+
+
 def test_missing_entries_are_fitted_and_a_row_of_which_nothing_is_known_is_left_out(capsys):
     arguments = ["--data", "plain.csv", "--columns", "0,1", "--components", "1", "--steps", "30", "--json"]
     assert main(["run", "density", *arguments]) == 0

@@ -1,5 +1,7 @@
 """Figures: scales, ticks, marks and panels, judged by what stands in them."""
 
+import itertools
+
 import numpy as np
 import optax
 import pytest
@@ -272,3 +274,33 @@ def test_figures_are_saved_in_the_format_of_their_name(quadratic, tmp_path):
     with pytest.raises(ValueError, match="formats has 'gif'; choose among png, pdf, svg"):
         run(quadratic(), with_rate(SGD, 0.1), steps=1, seed=0, out=tmp_path / "q", formats=("gif",))
     assert not (tmp_path / "q").exists()
+
+
+def test_a_cloud_lies_under_its_ellipses():
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    ellipses = np.array([[[1.0, 2.0, 0.0], [-1.0, 1.0, 0.5]], [[0.0, 1.0, 0.0], [3.0, 0.0, 1.0]]])
+    more = {
+        "artifacts": {"rows": points, "ellipses": ellipses, "lonely": points},
+        "labels": {
+            "rows": Artifact(None, ("row", "axis"), {"axis": ("height", "weight")}),
+            "ellipses": Artifact(None, ("component", "axis", "corner"), {"component": (4, 5)}),
+        },
+        "panels": (Panel("cloud", "rows", against="ellipses"), Panel("cloud", "lonely", against="nowhere")),
+    }
+    _, axes = draw_run(stored({"loss": np.ones(3)}, **more)).axes
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("height", "weight", "rows")
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), points)
+    assert {text.get_text(): text.get_position() for text in axes.texts} == {"4": (1.0, -1.0), "5": (0.0, 3.0)}
+    for (ellipse, radius), line in zip(itertools.product(ellipses, (1, 2)), axes.lines[1:], strict=True):
+        moved = np.linalg.solve(ellipse[:, 1:], line.get_xydata().T - ellipse[:, :1])
+        np.testing.assert_allclose(np.linalg.norm(moved, axis=0), radius)
+
+
+def test_long_names_below_a_matrix_stand_upright():
+    def axis(name):
+        label = Artifact(None, ("row", "column"), {"column": (name, "b", "c", "d")})
+        more = {"artifacts": {"m": np.eye(4)}, "labels": {"m": label}, "panels": (Panel("matrix", "m"),)}
+        return draw_run(stored({"loss": np.ones(3)}, **more)).axes[1]
+
+    for name, angle in (("short", 0.0), ("a name of many letters", 90.0)):
+        assert {text.get_rotation() for text in axis(name).get_xticklabels()} == {angle}

@@ -14,9 +14,11 @@ from .curves import round_ticks, scale_of, set_scale
 from .style import COLOURS, GREY, figure_of, in_words, label_values, legend_above, size_of, title_of
 
 _ACROSS = 8
-_AXES = {"levels": 1, "points": 1, "images": 3, "matrix": 2}
+_AXES = {"levels": 1, "points": 1, "images": 3, "matrix": 2, "cloud": 2}
 _WRITTEN = 12
 """Rows of the largest matrix whose numbers are written into it."""
+_NAME = 6.5
+"""Height of names along a matrix, in points."""
 _LETTER = 8.5
 """What a name beside another takes, in points."""
 _RING: Any = {"marker": "o", "mfc": "none", "mec": GREY, "mew": 1.0, "ms": 6.5, "linestyle": "none"}
@@ -25,11 +27,15 @@ _DOT: Any = {"marker": "o", "color": COLOURS[0], "mew": 0, "ms": 3.2, "linestyle
 
 def has_arrays(run: Result, panel: Panel) -> bool:
     """Whether the run has the arrays of a panel, real and with as many axes as its kind needs."""
-    names = (panel.artifact, EXACT + panel.artifact) if panel.kind == "levels" else (panel.artifact,)
-    found = [run.artifacts[name] for name in names if name in run.artifacts]
-    wanted = _AXES[panel.kind] + (run.seeds > 1)
-    return len(found) == len(names) and all(
-        each.ndim == wanted and each.size and not np.iscomplexobj(each) for each in found
+    wanted = {panel.artifact: _AXES[panel.kind]}
+    if panel.kind == "levels":
+        wanted[EXACT + panel.artifact] = 1
+    if panel.kind == "cloud":
+        wanted[panel.against] = 3
+    found = {name: run.artifacts[name] for name in wanted if name in run.artifacts}
+    return len(found) == len(wanted) and all(
+        each.ndim == wanted[name] + (run.seeds > 1) and each.size and not np.iscomplexobj(each)
+        for name, each in found.items()
     )
 
 
@@ -176,10 +182,14 @@ def _draw_matrix(axes: Axes, run: Result, panel: Panel) -> None:
         bar.ax.tick_params(labelsize=6.5)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
+    width, height = size_of(axes)
+    cell = min(width / matrix.shape[1], height / matrix.shape[0])
     for axis, size, dim in zip((axes.yaxis, axes.xaxis), matrix.shape, label.dims or ("", ""), strict=True):
-        names, every = label.coords.get(dim, range(size)), 1 if size <= _WRITTEN else -(-size // 8)
+        every = 1 if size <= _WRITTEN else -(-size // 8)
+        names = [str(name) for name in label.coords.get(dim, range(size))][::every]
         axis.set_label_text(in_words(dim))
-        axis.set_ticks(range(0, size, every), [str(name) for name in names][::every], fontsize=6.5)
+        crowded = axis is axes.xaxis and max(map(len, names)) * 0.6 * _NAME > every * cell
+        axis.set_ticks(range(0, size, every), names, fontsize=_NAME, rotation=90 if crowded else 0)
         axis.set_tick_params(length=0)
     axes.set_title(title_of(panel) + (f" ({label.unit})" if label.unit else ""))
 
@@ -195,9 +205,30 @@ def _write(axes: Axes, matrix: Float[np.ndarray, "rows columns"], largest: float
             axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
 
 
+def _draw_cloud(axes: Axes, run: Result, panel: Panel) -> None:
+    """Points in grey, and the ellipses of the first seed at one and two radii, a colour each."""
+    points, label = _rows(run, panel.artifact)[0], _label(run, panel.artifact)
+    axes.plot(*points.T, marker="o", color=GREY, mew=0, ms=2.2, alpha=0.5, linestyle="none", zorder=1)
+    angles = np.linspace(0, 2 * np.pi, 73)
+    circle = np.stack([np.cos(angles), np.sin(angles)])
+    ellipses, known = _rows(run, panel.against)[0], _label(run, panel.against)
+    numbers = known.coords.get((known.dims or ("",))[0], range(1, len(ellipses) + 1))
+    for number, ellipse in enumerate(ellipses):
+        colour, centre, root = COLOURS[number % len(COLOURS)], ellipse[:, :1], ellipse[:, 1:]
+        x, y = centre[:, 0]
+        axes.text(x, y, str(numbers[number]), color=colour, ha="center", va="center", fontsize=8, weight="bold")
+        for radius, width in ((1, 1.2), (2, 0.7)):
+            axes.plot(*(centre + radius * root @ circle), color=colour, lw=width)
+    names = label.coords.get(label.dims[1], ("", "")) if label.dims else ("", "")
+    axes.set_xlabel(str(names[0]))
+    label_values(axes, str(names[1]))
+    axes.set_title(title_of(panel))
+
+
 _DRAW: dict[str, Callable[[Axes, Result, Panel], None]] = {
     "levels": _draw_levels,
     "points": _draw_estimates,
     "images": _draw_images,
     "matrix": _draw_matrix,
+    "cloud": _draw_cloud,
 }
