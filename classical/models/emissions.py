@@ -13,6 +13,7 @@ maximisation stays one; and no weight and no covariance comes to nothing.
 """
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -149,6 +150,7 @@ class FullGaussians(AbstractEmission):
         prior: ρ. variances: (d,) of the rows of the prior, whose mean is 0.
     """
 
+    family: ClassVar = Gaussian()
     tied: bool = eqx.field(static=True, default=False)
     prior: Float[Array, ""] | float = 0.0
     variances: Float[Array, " d"] | float = 1.0
@@ -173,7 +175,7 @@ class FullGaussians(AbstractEmission):
             squares = first[:, :, None] * first[:, None] / counts[:, None, None]
             within = jnp.sum(second - squares, axis=0) / jnp.sum(counts)
             second = squares + counts[:, None, None] * within
-        return MixtureFamily(Gaussian()).to_primal((counts, (first, second)))
+        return MixtureFamily(self.family).to_primal((counts, (first, second)))
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         logits, (_, half) = theta
@@ -188,6 +190,7 @@ class DiagonalGaussians(AbstractEmission):
         prior, variances: as in `FullGaussians`.
     """
 
+    family: ClassVar = DiagonalGaussian()
     spherical: bool = eqx.field(static=True, default=False)
     prior: Float[Array, ""] | float = 0.0
     variances: Float[Array, " d"] | float = 1.0
@@ -210,11 +213,14 @@ class DiagonalGaussians(AbstractEmission):
             squares = first**2 / counts[:, None]
             within = jnp.mean(second - squares, axis=1, keepdims=True)
             second = squares + within
-        return MixtureFamily(DiagonalGaussian()).to_primal((counts, (first, second)))
+        return MixtureFamily(self.family).to_primal((counts, (first, second)))
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         logits, (_, half) = theta
         return self.prior * (jnp.sum(logits) + jnp.sum(self.variances * half))
+
+
+Gaussians = FullGaussians | DiagonalGaussians
 
 
 class Symbols(AbstractEmission):

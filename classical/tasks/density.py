@@ -107,8 +107,6 @@ class DensitySpec(RunSpec):
         density, process = self.density.name, self.process.name
         if process not in (wanted := _processes(density)):
             raise ValueError(f"process {process} is not one of density {density}; choose {' or '.join(wanted)}.")
-        if density == "gmm" and process != "em" and self.covariance != "full":
-            raise ValueError(f"process {process} fits full covariances; choose process em for {self.covariance} ones.")
         if density != "gmm" and self.chart not in (None, "standard"):
             raise ValueError(f"chart {self.chart} is one of the means of gmm; leave it out with density {density}.")
 

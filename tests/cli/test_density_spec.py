@@ -67,7 +67,6 @@ def folder(tmp_path, monkeypatch):
         ("--process sngd", "process sngd is not one of density gmm; choose em or natural or adam or bfgs"),
         ("--density fa --process adam", "process adam is not one of density fa; choose em"),
         ("--density skew_normal --process adam --chart squared", "chart squared is one of the means of gmm"),
-        ("--process natural --covariance diagonal", "process natural fits full covariances"),
         ("--sequence who", "sequence is not used with density gmm"),
         ("--data plain.csv --density hmm --weight who", "weight is of rows that are independent"),
         ("--density lds --batch 10", "batch is of rows that are independent"),
