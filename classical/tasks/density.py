@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from qnat.experiment.console import note
 from qnat.experiment.words.flat import choices, fold
 from qnat.experiment.words.spec import RunSpec
-from qnat.experiment.words.values import COUNTS
+from qnat.experiment.words.values import COUNTS, Precision
 
 from ..data.headers import digest_of, table_source
 from . import densities, processes
@@ -45,6 +45,7 @@ class DensitySpec(RunSpec):
     task_name: ClassVar[str] = "density"
     titled = ("data", "density", "components", "states", "dimension", "covariance", "emission", "process")
     trains = "classical.problems.density:DensityTask"
+    added = ("precision",)
 
     data: str = Field(
         "iris",
@@ -70,6 +71,7 @@ class DensitySpec(RunSpec):
         | densities.TCopula
     ) = densities.GaussianMixture()
     process: processes.Em | processes.Natural | processes.Sngd | processes.Adam | processes.Bfgs = processes.Em()
+    precision: Precision = "double"
     steps: int = Field(200, ge=0, description="steps of the process")
     every: int = Field(10, ge=1, lt=COUNTS, description="steps between evaluations")
 
