@@ -189,7 +189,8 @@ class FullGaussians(AbstractEmission):
 
     def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
         logits, (shift, half) = theta
-        _, (means, slopes, *_) = _marginals_forward(logits, shift, _symmetric(half), data.missing.astype(shift.dtype))
+        missing = jnp.asarray(data.missing, shift.dtype)
+        _, (means, slopes, *_) = _marginals_forward(logits, shift, _symmetric(half), missing)
 
         def chunk(
             x: Float[Array, "C B d"], pattern: Int[Array, " C"], shares: Float[Array, "C B K"]
