@@ -42,13 +42,21 @@ class Table(NamedTuple):
     dropped: int = 0
 
 
-def table(name: str, *, columns: str | None = None, weight: str | None = None, sequence: str | None = None) -> Table:
+def table(
+    name: str,
+    *,
+    columns: str | None = None,
+    weight: str | None = None,
+    sequence: str | None = None,
+    ordered: bool = False,
+) -> Table:
     """A table by name or path, or some of its columns.
 
     Args:
         name: iris, wine, diabetes, or a path. columns: names or numbers of columns, with commas between them; None
             takes all but the two others. weight: the column of weights. sequence: the column that says to which
-            sequence a row belongs; such rows stay also where nothing is known of them.
+            sequence a row belongs. ordered: whether rows follow each other in time: they stay also where nothing is
+            known of them.
 
     Raises:
         RefusedError: there is no such file or column; a value is no number, too large or not finite; a column has no
@@ -71,13 +79,14 @@ def table(name: str, *, columns: str | None = None, weight: str | None = None, s
     )
     _check(kept, [names[i] for i in chosen], name)
     of = None if sequence is None else _sequence(values[:, given[sequence]], names[given[sequence]])
-    there = np.ones(len(kept), bool) if of is not None else ~np.isnan(kept).all(axis=1)
+    there = np.ones(len(kept), bool) if ordered else ~np.isnan(kept).all(axis=1)
     if weights is not None:
         weights = weights[there]
         if not weights.sum() > 0:
             raise RefusedError(
                 f"The weights in column {names[given[str(weight)]]} sum to zero; give some row a weight."
             )
+    of = None if of is None else of[there]
     kept = kept[there]
     kept.setflags(write=False)
     return Table(kept, tuple(names[i] for i in chosen), weights, of, int((~there).sum()))

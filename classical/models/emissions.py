@@ -13,6 +13,7 @@ maximisation stays one; and no weight and no covariance comes to nothing.
 """
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -159,6 +160,7 @@ class FullGaussians(AbstractEmission):
         prior: ρ. variances: (d,) of the rows of the prior, whose mean is 0.
     """
 
+    family: ClassVar = Gaussian()
     tied: bool = eqx.field(static=True, default=False)
     prior: Float[Array, ""] | float = 0.0
     variances: Float[Array, " d"] | float = 1.0
@@ -183,7 +185,7 @@ class FullGaussians(AbstractEmission):
             squares = first[:, :, None] * first[:, None] / counts[:, None, None]
             within = jnp.sum(second - squares, axis=0) / jnp.sum(counts)
             second = squares + counts[:, None, None] * within
-        return MixtureFamily(Gaussian()).to_primal((counts, (first, second)))
+        return MixtureFamily(self.family).to_primal((counts, (first, second)))
 
     def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
         logits, (shift, half) = theta
@@ -214,6 +216,7 @@ class DiagonalGaussians(AbstractEmission):
         prior, variances: as in `FullGaussians`.
     """
 
+    family: ClassVar = DiagonalGaussian()
     spherical: bool = eqx.field(static=True, default=False)
     prior: Float[Array, ""] | float = 0.0
     variances: Float[Array, " d"] | float = 1.0
@@ -236,7 +239,7 @@ class DiagonalGaussians(AbstractEmission):
             squares = first**2 / counts[:, None]
             within = jnp.mean(second - squares, axis=1, keepdims=True)
             second = squares + within
-        return MixtureFamily(DiagonalGaussian()).to_primal((counts, (first, second)))
+        return MixtureFamily(self.family).to_primal((counts, (first, second)))
 
     def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
         _, (shift, half) = theta
@@ -246,6 +249,9 @@ class DiagonalGaussians(AbstractEmission):
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         logits, (_, half) = theta
         return self.prior * (jnp.sum(logits) + jnp.sum(self.variances * half))
+
+
+Gaussians = FullGaussians | DiagonalGaussians
 
 
 class Symbols(AbstractEmission):

@@ -47,10 +47,24 @@ class Centred(NamedTuple):
 
     @property
     def sequences(self) -> Sequences:
-        """Rows in their sequences; all in one where the table has none."""
+        """Rows in their sequences; all in one where the table has none.
+
+        Raises:
+            RefusedError: rows of a sequence differ in their weight.
+        """
         of = self.table.sequence
-        found = sequences(self.table.values, np.zeros(len(self.table.values), int) if of is None else of)
-        return _on_device(found)
+        of = np.zeros(len(self.table.values), int) if of is None else of
+        if (weights := self.table.weights) is not None:
+            firsts = np.unique(of, return_index=True)[1]
+            if (wrong := np.flatnonzero(weights != weights[firsts][of])).size:
+                row = wrong[0]
+                other = weights[firsts][of[row]]
+                raise RefusedError(
+                    f"Row {row + 1} has weight {weights[row]:g} and another of its sequence {other:g}; give all rows "
+                    "of a sequence the same weight."
+                )
+            weights = weights[firsts]
+        return _on_device(sequences(self.table.values, of, weights))
 
     @property
     def as_symbols(self) -> "Centred":

@@ -53,7 +53,7 @@ class DensitySpec(RunSpec):
         "blanks, below a line of names or not, or of a .npy file",
     )
     columns: str | None = Field(None, description="names or numbers of the columns to fit, with commas (default all)")
-    weight: str | None = Field(None, description="the column of weights of the rows")
+    weight: str | None = Field(None, description="the column of weights of the rows, or of their sequences")
     sequence: str | None = Field(
         None, description="the column that says to which sequence a row belongs, for hmm and lds (default one sequence)"
     )
@@ -93,8 +93,6 @@ class DensitySpec(RunSpec):
             raise ValueError(
                 f"sequence is not used with density {self.density.name}; leave it out, or choose hmm or lds."
             )
-        if self.weight is not None and sequential:
-            raise ValueError(f"weight is of rows that are independent; leave it out with density {self.density.name}.")
         if self.batch is not None and sequential:
             raise ValueError(f"batch is of rows that are independent; leave it out with density {self.density.name}.")
         if self.process.name == "em":
@@ -109,8 +107,6 @@ class DensitySpec(RunSpec):
         density, process = self.density.name, self.process.name
         if process not in (wanted := _processes(density)):
             raise ValueError(f"process {process} is not one of density {density}; choose {' or '.join(wanted)}.")
-        if density == "gmm" and process != "em" and self.covariance != "full":
-            raise ValueError(f"process {process} fits full covariances; choose process em for {self.covariance} ones.")
         if density != "gmm" and self.chart not in (None, "standard"):
             raise ValueError(f"chart {self.chart} is one of the means of gmm; leave it out with density {density}.")
 
@@ -129,7 +125,8 @@ class DensitySpec(RunSpec):
     def _table(self) -> Any:
         from ..data.tables import table
 
-        return table(self.data, columns=self.columns, weight=self.weight, sequence=self.sequence)
+        given = {"columns": self.columns, "weight": self.weight, "sequence": self.sequence}
+        return table(self.data, **given, ordered=self.density.name in _SEQUENTIAL)
 
     def check_data(self) -> None:
         self._density_of_data()

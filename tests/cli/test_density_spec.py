@@ -2,6 +2,7 @@
 
 import json
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -73,9 +74,8 @@ def folder(tmp_path, monkeypatch):
         ("--process sngd", "process sngd is not one of density gmm; choose em or natural or adam or bfgs"),
         ("--density fa --process adam", "process adam is not one of density fa; choose em"),
         ("--density skew_normal --process adam --chart squared", "chart squared is one of the means of gmm"),
-        ("--process natural --covariance diagonal", "process natural fits full covariances"),
         ("--sequence who", "sequence is not used with density gmm"),
-        ("--data plain.csv --density hmm --weight who", "weight is of rows that are independent"),
+        ("--data plain.csv --density hmm --weight who", "Row 3 has weight 1 and another of its sequence 0; give all"),
         ("--density lds --batch 10", "batch is of rows that are independent"),
         ("--rate 0.5", "rate and decay average over batches"),
         ("--density skew_normal --components 2", "components is not used with density skew_normal"),
@@ -97,11 +97,30 @@ def test_tables_have_names_weights_and_sequences(folder):
     assert found.names == ("height", "weight")
     assert found.dropped == 1
     np.testing.assert_array_equal(found.weights, [0, 0, 1, 1, 1])
-    found = table("plain.csv", columns="1", sequence="who")
+    found = table("plain.csv", columns="1", sequence="who", ordered=True)
     assert found.names == ("weight",)
     np.testing.assert_array_equal(found.sequence, [0, 0, 1, 1, 1, 1])  # a row of which nothing is known keeps its place
     np.save(folder / "array.npy", np.arange(6.0).reshape(3, 2))
     assert table("array.npy", columns="1").names == ("1",)
+
+
+@pytest.mark.parametrize("density", ["hmm", "lds"])
+def test_the_weight_of_a_sequence_is_so_many_of_it_and_a_row_of_nothing_is_a_step_in_time(density, folder):
+    x = np.random.default_rng(0).normal(size=(12, 2)).cumsum(axis=0)
+    x[4] = np.nan
+    once = np.column_stack([x, np.repeat([0, 1], 6), np.repeat([1, 2], 6)])
+    np.savetxt(folder / "weighed.csv", once, delimiter=",")
+    np.savetxt(folder / "twice.csv", np.concatenate([once, once[6:] + np.array([0, 0, 1, 0])]), delimiter=",")
+    words = {"density": density, "columns": "0,1", "sequence": "2", "steps": 3, "prior": 1}
+    words |= {"states": 2} if density == "hmm" else {"dimension": 1}
+    weighed, repeated = (
+        DensitySpec(data=f"{name}.csv", **words, **more).task()
+        for name, more in (("weighed", {"weight": "3"}), ("twice", {}))
+    )
+    start = weighed.init(jax.random.key(0))
+    loss = eqx.filter_jit(lambda task: task.loss(start))
+    np.testing.assert_allclose(loss(weighed), loss(repeated), rtol=1e-12)
+    assert table("weighed.csv", columns="0,1", ordered=True).dropped == 0
 
 
 def test_a_component_that_collapses_is_named(folder):
