@@ -134,6 +134,11 @@ def test_a_prior_keeps_it_from_collapsing():
     assert np.all(np.diff(run.curves["loss"][0]) < 1e-12)
 
 
+def test_one_noise_of_columns_of_different_width_falls_from_the_start():
+    run = DensitySpec(data="wine", density="ppca", steps=10).run(progress=False)
+    assert np.all(np.diff(run.curves["loss"][0]) < 0)
+
+
 def test_a_component_that_nothing_needs_keeps_the_rows_of_the_prior(folder):
     """Without the weight of its prior its covariance would grow as its weight falls, to 0 after some steps."""
     x = load_iris().data
