@@ -50,6 +50,10 @@ class AbstractEmission(eqx.Module):
         """(log πₖ − A(θₖ), θₖ) of maximum likelihood for expected statistics; NaN where a component has none."""
 
     @abc.abstractmethod
+    def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
+        """The rows, with the conditional means of their missing entries, if components have these shares in a row."""
+
+    @abc.abstractmethod
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         """The log prior above, up to a constant."""
 
@@ -74,6 +78,12 @@ class AbstractEmission(eqx.Module):
 def finite_log(p: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """log p, a large negative number where p is 0: sums over paths of which none is possible have no derivative."""
     return jnp.log(jnp.maximum(p, jnp.finfo(p.dtype).tiny))
+
+
+def probabilities(logs: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """exp of what `finite_log` gave, 0 where that stands for log 0."""
+    p = jnp.exp(logs)
+    return jnp.where(p > 2 * jnp.finfo(p.dtype).tiny, p, 0)
 
 
 def _symmetric(a: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
@@ -177,6 +187,22 @@ class FullGaussians(AbstractEmission):
             second = squares + counts[:, None, None] * within
         return MixtureFamily(self.family).to_primal((counts, (first, second)))
 
+    def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
+        logits, (shift, half) = theta
+        missing = jnp.asarray(data.missing, shift.dtype)
+        _, (means, slopes, *_) = _marginals_forward(logits, shift, _symmetric(half), missing)
+
+        def chunk(
+            x: Float[Array, "C B d"], pattern: Int[Array, " C"], shares: Float[Array, "C B K"]
+        ) -> Float[Array, "C B d"]:
+            each = means[pattern][:, None] + jnp.einsum("ckij,cbj->cbki", slopes[pattern], x)
+            return jnp.einsum("cbk,cbki->cbi", shares, each)
+
+        placed = jnp.zeros((data.weights.size, len(logits)), shares.dtype).at[data.place].set(shares)
+        arranged = placed.reshape(*data.weights.shape, len(logits))
+        found = jax.lax.map(lambda each: chunk(*each), (data.x, data.pattern, arranged))
+        return found.reshape(-1, data.x.shape[-1])[data.place]
+
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         logits, (_, half) = theta
         return self.prior * (jnp.sum(logits) + jnp.sum(self.variances * jnp.diagonal(half, axis1=1, axis2=2)))
@@ -215,6 +241,11 @@ class DiagonalGaussians(AbstractEmission):
             second = squares + within
         return MixtureFamily(self.family).to_primal((counts, (first, second)))
 
+    def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
+        _, (shift, half) = theta
+        x, missing = data.entries
+        return jnp.where(missing, shares @ (-shift / (2 * half)), x)
+
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         logits, (_, half) = theta
         return self.prior * (jnp.sum(logits) + jnp.sum(self.variances * half))
@@ -250,6 +281,13 @@ class Symbols(AbstractEmission):
         ends = np.cumsum(self.sizes)[:-1]
         columns = [finite_log(part / jnp.sum(part, axis=1, keepdims=True)) for part in jnp.split(sums, ends, axis=1)]
         return jnp.log(counts), jnp.concatenate(columns, axis=1)
+
+    def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
+        """With the most probable symbols, as these have no mean."""
+        x, missing = data.entries
+        columns = jnp.split(shares @ probabilities(theta[1]), np.cumsum(self.sizes)[:-1], axis=1)
+        best = jnp.stack([jnp.argmax(column, axis=1) for column in columns], axis=1)
+        return jnp.where(missing, best.astype(x.dtype), x)
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         logits, logs = theta

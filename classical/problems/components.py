@@ -17,7 +17,7 @@ from qnat.geometry.joint import Joint
 from ..data.missing import Rows, Sequences
 from ..methods.density_fisher import SampledFisher, quadrature_fisher
 from ..models.chains import HiddenMarkov, HiddenMarkovParams
-from ..models.emissions import AbstractEmission, DiagonalGaussians, FullGaussians, Gaussians, Symbols
+from ..models.emissions import AbstractEmission, DiagonalGaussians, FullGaussians, Gaussians, Symbols, probabilities
 from ..models.gaussian_chart import GaussianMixtureChart
 from ..models.mixture import IncompleteMixture, Mixture
 from ..models.mixture_charts import CentredMeans, OrderedMeans, RelativeMeans, SquaredMeans, StandardMeans
@@ -63,8 +63,7 @@ def _components(
     along = {"component": range(1, len(theta[0]) + 1)}
     if isinstance(emission, Symbols):
         symbols = [f"{name}={s}" for name, size in zip(names, emission.sizes, strict=True) for s in range(size)]
-        probabilities = jnp.exp(theta[1])
-        return {"emission": Artifact(probabilities, ("component", "symbol"), along | {"symbol": symbols})}
+        return {"emission": Artifact(probabilities(theta[1]), ("component", "symbol"), along | {"symbol": symbols})}
     columns = along | {"column": names}
     means, covariances = _means_and_covariances(theta[1])
     spread = jnp.sqrt(jnp.diagonal(covariances, axis1=1, axis2=2))
@@ -217,8 +216,10 @@ class MarkovDensity(AbstractLatentDensity):
         start, move, emission = theta
         along = {"component": range(1, self.states + 1), "next_component": range(1, self.states + 1)}
         return {
-            "start": Artifact(jnp.exp(start), ("component",), {"component": along["component"]}),
-            "transitions": Artifact(jnp.exp(move), ("component", "next_component"), along, long_name="probability"),
+            "start": Artifact(probabilities(start), ("component",), {"component": along["component"]}),
+            "transitions": Artifact(
+                probabilities(move), ("component", "next_component"), along, long_name="probability"
+            ),
         } | _components(self.model.emission, emission, self.names, self.centre, self.view)
 
     def trained(self, theta: HiddenMarkovParams) -> TrainedMarkov:
