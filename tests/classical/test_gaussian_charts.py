@@ -30,8 +30,8 @@ DIRECTION = np.array([2.0, -1.0, 2.0]) / 3
 MEANS = {
     "standard": lambda _: StandardMeans(),
     "centred": CentredMeans,
-    "ordered": lambda weights: OrderedMeans(weights, DIRECTION),
-    "squared": lambda weights: SquaredMeans(weights, DIRECTION),
+    "ordered": lambda weights: OrderedMeans(weights, DIRECTION.astype(weights.dtype)),
+    "squared": lambda weights: SquaredMeans(weights, DIRECTION.astype(weights.dtype)),
 }
 both_precisions = pytest.mark.parametrize(
     "dtype", [pytest.param(np.float32, id="float32", marks=pytest.mark.slow), pytest.param(np.float64, id="float64")]
