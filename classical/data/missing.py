@@ -77,8 +77,8 @@ def rows(x: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"] | None = 
     weights = np.ones(len(x)) if weights is None else np.asarray(weights, float)
     missing, pattern = np.unique(np.isnan(x), axis=0, return_inverse=True)
     pattern = pattern.reshape(-1)
-    # half a pattern's rows on average, so that few rows are filling
-    most = min(_BLOCK, chunk, max(1, len(x) // (2 * len(missing))))
+    # half a pattern's rows on average, so that few rows are filling; eight blocks a chunk, for its rows to differ
+    most = max(1, min(_BLOCK, chunk // 8, len(x) // (2 * len(missing))))
     size = 1 << (most.bit_length() - 1)
     generator = np.random.default_rng(0)
     order = generator.permutation(len(x))
