@@ -1,0 +1,58 @@
+"""What stands for a posterior once it is inferred: a Gaussian, or the draws of chains."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from qnat.geometry.families.gaussian import AbstractGaussian
+
+from . import gaussian_posterior
+from .gaussian_posterior import Theta
+from .posterior import Posterior
+
+
+class AbstractApproximation(eqx.Module):
+    """A kind of stand-in; its parameters are passed in."""
+
+    @abc.abstractmethod
+    def start(self, posterior: Posterior) -> PyTree[Array]:
+        """Where inference starts."""
+
+    @abc.abstractmethod
+    def moments(self, params: PyTree[Array]) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
+        """Mean and covariance."""
+
+    @abc.abstractmethod
+    def draws(self, params: PyTree[Array], key: PRNGKeyArray, count: int) -> Float[Array, "count d"]:
+        """Draws of the parameters of the model."""
+
+
+class GaussianApproximation(AbstractApproximation):
+    """A Gaussian; its parameters are natural ones.
+
+    Attributes:
+        family: which structure its covariance has.
+    """
+
+    family: AbstractGaussian
+
+    def start(self, posterior: Posterior) -> Theta:
+        """About the start of the model, with standard deviations of 0.1: draws of an energy are then of one size."""
+        return gaussian_posterior.spherical(self.family, posterior.mean, 0.1)
+
+    def moments(self, params: Theta) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
+        return gaussian_posterior.mean_of(self.family, params), gaussian_posterior.covariance_of(self.family, params)
+
+    def draws(self, params: Theta, key: PRNGKeyArray, count: int) -> Float[Array, "count d"]:
+        return jax.vmap(lambda each: self.family.sample(params, key=each))(jax.random.split(key, count))
+
+    def log_weights(
+        self, posterior: Posterior, params: Theta, key: PRNGKeyArray, count: int
+    ) -> Float[Array, " count"]:
+        """log p(x, data) − log q(x) of fresh draws, whose mean is the evidence lower bound."""
+        x = self.draws(params, key, count)
+        log_q = jax.vmap(lambda one: self.family.log_prob(params, one))(x)
+        return -jax.vmap(posterior.energy)(x) - log_q
