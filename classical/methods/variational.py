@@ -1,4 +1,4 @@
-"""Gaussian variational inference by natural gradients: from values of the log-density alone, or from its derivatives."""
+"""Gaussian variational inference by natural gradients: from values of the energy alone, or from its derivatives."""
 
 from collections.abc import Callable
 from typing import Any, Literal

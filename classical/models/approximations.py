@@ -4,10 +4,13 @@ import abc
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from qnat.geometry.families import BlockGaussian, DiagonalGaussian, Gaussian, IsotropicGaussian
 from qnat.geometry.families.gaussian import AbstractGaussian
+from qnat.inference import chains
+from qnat.inference.chains import Chains
 
 from . import gaussian_posterior
 from .gaussian_posterior import Theta
@@ -49,10 +52,42 @@ class GaussianApproximation(AbstractApproximation):
     def draws(self, params: Theta, key: PRNGKeyArray, count: int) -> Float[Array, "count d"]:
         return jax.vmap(lambda each: self.family.sample(params, key=each))(jax.random.split(key, count))
 
-    def log_weights(
-        self, posterior: Posterior, params: Theta, key: PRNGKeyArray, count: int
-    ) -> Float[Array, " count"]:
+    def log_weights(self, posterior: Posterior, params: Theta, key: PRNGKeyArray, count: int) -> Float[Array, " count"]:
         """log p(x, data) − log q(x) of fresh draws, whose mean is the evidence lower bound."""
         x = self.draws(params, key, count)
         log_q = jax.vmap(lambda one: self.family.log_prob(params, one))(x)
         return -jax.vmap(posterior.energy)(x) - log_q
+
+
+def structured(covariance: str, size: int, block: int) -> GaussianApproximation:
+    """A Gaussian of `size` parameters: full, diagonal, isotropic, or in blocks, the last of which may be shorter."""
+    if covariance == "block":
+        sizes = [min(block, size - first) for first in range(0, size, block)]
+        return GaussianApproximation(BlockGaussian(tuple(sizes)))
+    kinds = {"full": Gaussian, "diagonal": DiagonalGaussian, "isotropic": IsotropicGaussian}
+    return GaussianApproximation(kinds[covariance]())
+
+
+class ChainApproximation(AbstractApproximation):
+    """The draws of Markov chains.
+
+    Attributes:
+        count: how many chains. capacity: draws of each that are kept at most.
+    """
+
+    count: int = eqx.field(static=True, default=4)
+    capacity: int = eqx.field(static=True, default=1000)
+
+    def start(self, posterior: Posterior) -> Chains:
+        """About the start of the model, apart: chains that agree later have forgotten where they began."""
+        noise = np.random.default_rng(0).normal(size=(self.count, posterior.size))
+        return chains.start_chains(posterior.mean + 0.5 * noise, self.capacity)
+
+    def moments(self, params: Chains) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
+        return chains.moments(params)
+
+    def draws(self, params: Chains, key: PRNGKeyArray, count: int) -> Float[Array, "count d"]:
+        """Of the draws that are kept, with replacement."""
+        first, second = jax.random.split(key)
+        chain = jax.random.randint(first, (count,), 0, self.count)
+        return params.draws[chain, jax.random.randint(second, (count,), 0, params.count)]

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Task
+from qnat.inference.chains import effective_sample_size, split_r_hat
 
 from ..models.approximations import AbstractApproximation, GaussianApproximation
 from ..models.posterior import Posterior
@@ -59,10 +60,11 @@ class PosteriorTask(Task):
         raise RefusedError("A posterior has no gradient by what stands for it; give a process, such as qbvi.")
 
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
-        """Of a Gaussian the evidence lower bound and its standard error."""
+        """Of a Gaussian the evidence lower bound and its standard error; of chains the worst R-hat and size."""
         kind = self.approximation
         if not isinstance(kind, GaussianApproximation):
-            return {}
+            worst = jnp.max(split_r_hat(params)), jnp.min(effective_sample_size(params))
+            return dict(zip(("r_hat", "effective_sample_size"), worst, strict=True))
         values = kind.log_weights(self.posterior, params, jax.random.key(_KEY), _DRAWS)
         return {"elbo": jnp.mean(values), "elbo_error": jnp.std(values) / _DRAWS**0.5}
 

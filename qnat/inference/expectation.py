@@ -173,7 +173,6 @@ def _draws(
     shape, dtype = theta[0].shape, theta[0].dtype
     if estimator.antithetic:
         count //= 2
-    noise: Float[Array, "..."]
     if estimator.sobol:
         points = _sobol(count // 2, int(np.prod(shape)))
         shifts = jax.random.uniform(key, (2, 1, points.shape[1]), dtype)

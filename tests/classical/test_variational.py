@@ -111,9 +111,7 @@ def test_a_step_of_all_covariances_is_the_stored_one(baseline):
 def test_a_step_of_variances_is_the_stored_one():
     stored = GOLDEN["diag"]
     theta, _ = start(DiagonalGaussian(), MEAN, np.diag(stored["precision"]))
-    found = stepped(
-        DiagonalGaussian(), theta, Noise(np.array(GOLDEN["eps"]), np.full(8, 1 / 8), True), GOLDEN["beta"]
-    )
+    found = stepped(DiagonalGaussian(), theta, Noise(np.array(GOLDEN["eps"]), np.full(8, 1 / 8), True), GOLDEN["beta"])
     new = np.asarray(-2 * found["additive"][1])
     np.testing.assert_allclose(new, stored["new_precision"], rtol=1e-10)
     np.testing.assert_allclose(found["additive"][0] / new, stored["new_mu"], rtol=1e-10)
@@ -176,7 +174,11 @@ def test_no_step_leaves_the_cone(family, retraction):
     """Eight draws of an energy of hundreds, half of the way: every step is noise."""
     theta, _ = start(family, MEAN, np.linalg.inv(SIGMA))
     process = qbvi(
-        lambda x: x @ x / 2 - 40 * log_likelihood(3 * x), family, 0.5, estimator=Score(8, antithetic=True), retraction=retraction
+        lambda x: x @ x / 2 - 40 * log_likelihood(3 * x),
+        family,
+        0.5,
+        estimator=Score(8, antithetic=True),
+        retraction=retraction,
     )
 
     @jax.jit
