@@ -47,8 +47,8 @@ def table(name: str, *, columns: str | None = None, weight: str | None = None, s
 
     Args:
         name: iris, wine, diabetes, breast_cancer, or a path. columns: names or numbers of columns, with commas between
-            them; None takes all but the two others. weight: the column of weights. sequence: the column that says to which
-            sequence a row belongs; such rows stay also where nothing is known of them.
+            them; None takes all but the two others. weight: the column of weights. sequence: the column that says to
+            which sequence a row belongs; such rows stay also where nothing is known of them.
 
     Raises:
         RefusedError: there is no such file or column; a value is no number, too large or not finite; a column has no

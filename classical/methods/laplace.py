@@ -1,7 +1,7 @@
 """Gaussians by an optimiser: about the mode of a posterior (Laplace), or the best by pathwise gradients (ADVI)."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,6 +19,13 @@ from qnat.optim.rate import Scalar, once
 Energy = Callable[[Float[Array, " d"]], Float[Array, ""]]
 
 
+class State(NamedTuple):
+    """descent: of the optimiser's coordinates. theta: the Gaussian there."""
+
+    descent: DescentState
+    theta: Theta
+
+
 class _Laplace(eqx.Module):
     energy: Energy
 
@@ -30,17 +37,20 @@ class _Laplace(eqx.Module):
     ) -> tuple[Scalar, Float[Array, " d"]]:
         return jax.value_and_grad(self.energy)(x)
 
-    def init(self, params: Theta, *, key: PRNGKeyArray | None = None) -> DescentState:
-        return self.descent().init(gaussian_posterior.mean_of(Gaussian(), params))
+    def init(self, params: Theta, *, key: PRNGKeyArray | None = None) -> State:
+        descent = self.descent().init(gaussian_posterior.mean_of(Gaussian(), params))
+        return State(descent, self.about(descent.params))
 
-    def step(
-        self, state: DescentState, batch: Any = None, *, key: PRNGKeyArray | None = None
-    ) -> tuple[DescentState, Info]:
-        return self.descent().step(state)
+    def step(self, state: State, batch: Any = None, *, key: PRNGKeyArray | None = None) -> tuple[State, Info]:
+        descent, info = self.descent().step(state.descent)
+        return State(descent, self.about(descent.params)), info
 
-    def params(self, state: DescentState) -> Theta:
-        curvature = jax.hessian(self.energy)(state.params)
-        return gaussian_posterior.at(Gaussian(), state.params, -(curvature + curvature.T) / 4)
+    def about(self, x: Float[Array, " d"]) -> Theta:
+        curvature = jax.hessian(self.energy)(x)
+        return gaussian_posterior.at(Gaussian(), x, -(curvature + curvature.T) / 4)
+
+    def params(self, state: State) -> Theta:
+        return state.theta
 
 
 def laplace(energy: Energy) -> Process:
@@ -80,19 +90,18 @@ class _Advi(eqx.Module):
         precision = jnp.exp(-2 * log_deviation)
         return precision * mean, -precision / 2
 
-    def init(self, params: Theta, *, key: PRNGKeyArray | None = None) -> DescentState:
+    def init(self, params: Theta, *, key: PRNGKeyArray | None = None) -> State:
         if isinstance(self.family, Gaussian):
-            return self.descent().init(gaussian.to_free(params))
+            return State(self.descent().init(gaussian.to_free(params)), params)
         precision = -2 * params[1]
-        return self.descent().init((params[0] / precision, -jnp.log(precision) / 2))
+        return State(self.descent().init((params[0] / precision, -jnp.log(precision) / 2)), params)
 
-    def step(
-        self, state: DescentState, batch: Any = None, *, key: PRNGKeyArray | None = None
-    ) -> tuple[DescentState, Info]:
-        return self.descent().step(state, key=key)
+    def step(self, state: State, batch: Any = None, *, key: PRNGKeyArray | None = None) -> tuple[State, Info]:
+        descent, info = self.descent().step(state.descent, key=key)
+        return State(descent, self.to_point(descent.params)), info
 
-    def params(self, state: DescentState) -> Theta:
-        return self.to_point(state.params)
+    def params(self, state: State) -> Theta:
+        return state.theta
 
 
 def advi(

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.measures import Artifact, Measure, Panel
 from qnat.experiment.task import Task
+from qnat.geometry.families import Gaussian
 from qnat.inference.chains import effective_sample_size, split_r_hat
 
 from ..models.approximations import AbstractApproximation, GaussianApproximation
@@ -44,12 +45,13 @@ class PosteriorTask(Task):
     def __init__(
         self,
         posterior: Posterior,
-        approximation: AbstractApproximation,
+        approximation: AbstractApproximation | None = None,
         prepared: Callable[[Any], Any] | None = None,
     ) -> None:
         if fault := posterior.fault():
             raise RefusedError(fault)
-        self.posterior, self.approximation, self.prepared = posterior, approximation, prepared
+        self.posterior, self.prepared = posterior, prepared
+        self.approximation = GaussianApproximation(Gaussian()) if approximation is None else approximation
 
     def init(self, key: PRNGKeyArray) -> PyTree[Array]:
         return self.approximation.start(self.posterior)

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 EXACT, ERROR = "exact_", "_error"
 """What stands before the name of an artifact's exact counterpart, and behind that of its standard errors."""
+STANDARD_ERROR = "standard error"
+"""What those are called, unless their `long_name` says otherwise."""
 
 
 class Measure(NamedTuple):

@@ -76,9 +76,10 @@ def split_r_hat(chains: Chains) -> Float[Array, " d"]:
 
     Reference: A. Gelman, J. Carlin, H. Stern, D. Dunson, A. Vehtari, D. Rubin, Bayesian Data Analysis (2013), 11.4.
     """
-    half = chains.count // 2
+    whole = chains.count // 2
     place = jnp.arange(chains.draws.shape[1])
-    parts = jnp.stack([place < half, (place >= half) & (place < 2 * half)])  # (2, capacity)
+    parts = jnp.stack([place < whole, (place >= whole) & (place < 2 * whole)])  # (2, capacity)
+    half = whole.astype(chains.draws.dtype)
     weights = parts[:, None, :, None] / half
     means = jnp.sum(weights * chains.draws, axis=2)  # (2, C, d)
     squares = jnp.sum(weights * (chains.draws - means[:, :, None]) ** 2, axis=2)
@@ -94,7 +95,7 @@ def effective_sample_size(chains: Chains) -> Float[Array, " d"]:
 
     Reference: C. Geyer, Stat. Sci. 7, 473 (1992); A. Vehtari et al., Bayesian Anal. 16, 667 (2021).
     """
-    there, n = _there(chains), chains.count
+    there, n = _there(chains), chains.count.astype(chains.draws.dtype)
     count, capacity, _ = chains.draws.shape
     masked = jnp.where(there[:, None], chains.draws, 0)
     means = jnp.sum(masked, axis=1) / n

@@ -120,7 +120,7 @@ def test_a_step_of_variances_is_the_stored_one():
 
 def test_scores_are_what_bonnet_and_price_say():
     """The stored means of gradients and Hessians by another quadrature, without the prior: F = −E[log p] − S."""
-    theta, precision = start(Gaussian(), MEAN, np.linalg.inv(SIGMA))
+    theta, _ = start(Gaussian(), MEAN, np.linalg.inv(SIGMA))
     new = stepped(Gaussian(), theta, quadrature(), 1.0)["additive"]
     stored = GOLDEN["quadrature"]
     np.testing.assert_allclose(-2 * new[1] - PRIOR * np.eye(3), stored["G_Lambda"], atol=1e-6)
