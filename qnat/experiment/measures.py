@@ -9,8 +9,6 @@ from typing import Any, Literal, NamedTuple
 
 EXACT, ERROR = "exact_", "_error"
 """What stands before the name of an artifact's exact counterpart, and behind that of its standard errors."""
-STANDARD_ERROR = "standard error"
-"""What those are called, unless their `long_name` says otherwise."""
 
 
 class Measure(NamedTuple):
@@ -69,3 +67,9 @@ class Panel(NamedTuple):
     artifact: str
     title: str = ""
     against: str = ""
+
+
+def error_name(labels: Mapping[str, Artifact], name: str) -> str:
+    """What the errors of an artifact are called: by a `long_name` of their own, or standard errors."""
+    own, its = (labels.get(each, Artifact(None)).long_name for each in (name + ERROR, name))
+    return own if own and own != its else "standard error"

@@ -105,8 +105,12 @@ def effective_sample_size(chains: Chains) -> Float[Array, " d"]:
     variance = covariance[0] * n / (n - 1)
     total = covariance[0] + (jnp.var(means, axis=0, ddof=1) if count > 1 else 0.0)
     rho = jnp.where(there[:, None], 1 - (variance - covariance) / total, 0).at[0].set(1.0)
-    pairs = rho[0 : capacity // 2 * 2 : 2] + rho[1::2]
+    even = rho[::2]
+    pairs = even + rho[1::2]
     positive = jnp.cumprod(pairs > 0, axis=0)
     monotone = jax.lax.cummin(jnp.where(positive, pairs, 0), axis=0)
-    tau = jnp.maximum(2 * jnp.sum(monotone, axis=0) - 1, 1 / jnp.log10(jnp.maximum(count * n, 10)))
+    # the term behind the last pair, which halves the bias of the cut
+    behind = jnp.concatenate([jnp.ones_like(positive[:1]), positive[:-1]]) - positive
+    tau = 2 * jnp.sum(monotone, axis=0) - 1 + jnp.sum(behind * jnp.maximum(even, 0), axis=0)
+    tau = jnp.maximum(tau, 1 / jnp.log10(jnp.maximum(count * n, 10)))
     return jnp.where(n > 3, count * n / tau, jnp.nan)

@@ -1,6 +1,5 @@
 """Draws of chains: what is kept of many, moments, R-hat and effective sizes; the no-U-turn sampler."""
 
-import blackjax.diagnostics
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,6 +39,8 @@ def test_every_second_draw_goes_where_there_are_too_many():
 
 def test_summaries_are_those_of_the_draws_that_are_there():
     """Against blackjax's, which takes whole arrays; R-hat of halves."""
+    from blackjax import diagnostics  # compiles when it is imported
+
     series = autoregressive(4, 31, np.array([0.0, 0.8, -0.5]))
     kept = series[:, 1:]
     mean, covariance, r_hat, size = jax.jit(
@@ -55,7 +56,7 @@ def test_summaries_are_those_of_the_draws_that_are_there():
     halves = kept.reshape(8, 15, 3)
     within, between = halves.var(axis=1, ddof=1).mean(axis=0), halves.mean(axis=1).var(axis=0, ddof=1)
     np.testing.assert_allclose(r_hat, np.sqrt((14 / 15 * within + between) / within), rtol=1e-10)
-    np.testing.assert_allclose(size, jax.jit(blackjax.diagnostics.effective_sample_size)(kept), rtol=1e-6)
+    np.testing.assert_allclose(size, jax.jit(diagnostics.effective_sample_size)(kept), rtol=1e-6)
     assert not np.isfinite(jax.jit(rooms.split_r_hat)(rooms.start_chains(jnp.zeros((2, 1))))).any()
 
 

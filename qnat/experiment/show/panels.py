@@ -8,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ..measures import ERROR, EXACT, STANDARD_ERROR, Artifact, Panel
+from ..measures import ERROR, EXACT, Artifact, Panel, error_name
 from ..store.result import Result
 from .curves import round_ticks, scale_of, set_scale
 from .style import COLOURS, GREY, figure_of, in_words, label_values, legend_above, size_of, title_of
@@ -118,7 +118,7 @@ def _draw_points(
     found: Float[np.ndarray, "seeds P"],
     errors: Float[np.ndarray, "seeds P"] | None = None,
     exact: Float[np.ndarray, " P"] | None = None,
-    error: str = STANDARD_ERROR,
+    error: str = "",
 ) -> None:
     """Estimates side by side, those of the seeds beside each other, with bars of one standard error."""
     seeds, count = found.shape
@@ -147,7 +147,7 @@ def _draw_estimates(axes: Axes, run: Result, panel: Panel) -> None:
     fitting = {name: rows for name in known if (rows := _rows(run, name)).shape == found.shape}
     exact = fitting.get(EXACT + panel.artifact)
     names = [str(each) for each in label.coords.get("".join(label.dims), range(1, found.shape[1] + 1))]
-    bars, error = fitting.get(panel.artifact + ERROR), _label(run, panel.artifact + ERROR).long_name or STANDARD_ERROR
+    bars, error = fitting.get(panel.artifact + ERROR), error_name(run.labels, panel.artifact)
     _draw_points(axes, names, found, bars, None if exact is None else exact[0], error)
     axes.set_xlabel(in_words("".join(label.dims)))
     label_values(axes, _called(run, panel.artifact, title_of(panel)))
