@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from classical.models.posterior import Posterior
-from classical.problems.posterior import PosteriorTask
+from classical import Posterior, PosteriorTask
 from classical.tasks.posterior import PosteriorSpec
 from qnat.experiment import run
 

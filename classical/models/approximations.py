@@ -1,6 +1,7 @@
 """What stands for a posterior once it is inferred: a Gaussian, or the draws of chains."""
 
 import abc
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -64,8 +65,14 @@ def structured(covariance: str, size: int, block: int) -> GaussianApproximation:
     if covariance == "block":
         sizes = [min(block, size - first) for first in range(0, size, block)]
         return GaussianApproximation(BlockGaussian(tuple(sizes)))
-    kinds = {"full": Gaussian, "diagonal": DiagonalGaussian, "isotropic": IsotropicGaussian}
-    return GaussianApproximation(kinds[covariance]())
+    return GaussianApproximation(_KINDS[covariance]())
+
+
+_KINDS: dict[str, Callable[[], AbstractGaussian]] = {
+    "full": Gaussian,
+    "diagonal": DiagonalGaussian,
+    "isotropic": IsotropicGaussian,
+}
 
 
 class ChainApproximation(AbstractApproximation):
@@ -90,4 +97,4 @@ class ChainApproximation(AbstractApproximation):
         """Of the draws that are kept, with replacement."""
         first, second = jax.random.split(key)
         chain = jax.random.randint(first, (count,), 0, self.count)
-        return params.draws[chain, jax.random.randint(second, (count,), 0, params.count)]
+        return params.draws[chain, jax.random.randint(second, (count,), 0, params.kept)]

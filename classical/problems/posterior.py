@@ -90,4 +90,4 @@ class PosteriorTask(Task):
         return TrainedPosterior(self.posterior, self.approximation, params, self.prepared)
 
     def trouble(self, params: PyTree[Array]) -> str:
-        return "The steps are too long, or a draw has no density; choose a smaller rate, or more samples."
+        return "The steps are too long, or a draw has no density; choose a baseline, a smaller rate, or more samples."

@@ -11,13 +11,13 @@ class Chains(NamedTuple):
     """The draws of C chains, as many as fit: where there are more, every second one is kept, then every fourth, ….
 
     Attributes:
-        position: (C, d) where the chains are. draws: (C, capacity, d), the first `count` of which are taken.
-        count: how many draws of each chain there are. stride: steps from one to the next. step: steps so far.
+        position: (C, d) where the chains are. draws: (C, capacity, d), the first `kept` of which are taken.
+        kept: how many draws of each chain there are. stride: steps from one to the next. step: steps so far.
     """
 
     position: Float[Array, "C d"]
     draws: Float[Array, "C capacity d"]
-    count: Int[Array, ""]
+    kept: Int[Array, ""]
     stride: Int[Array, ""]
     step: Int[Array, ""]
 
@@ -40,8 +40,8 @@ def extended(chains: Chains, position: Float[Array, "C d"]) -> Chains:
     capacity, step = chains.draws.shape[1], chains.step + 1
     due = step % chains.stride == 0
     # written past the end, and dropped, unless it is due
-    draws = chains.draws.at[:, jnp.where(due, chains.count, capacity)].set(position, mode="drop")
-    count = chains.count + due
+    draws = chains.draws.at[:, jnp.where(due, chains.kept, capacity)].set(position, mode="drop")
+    count = chains.kept + due
     full = count == capacity
 
     def thinned() -> Float[Array, "C capacity d"]:
@@ -68,7 +68,7 @@ def moments(chains: Chains) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
 
 
 def _there(chains: Chains) -> Bool[Array, " capacity"]:
-    return jnp.arange(chains.draws.shape[1]) < chains.count
+    return jnp.arange(chains.draws.shape[1]) < chains.kept
 
 
 def split_r_hat(chains: Chains) -> Float[Array, " d"]:
@@ -76,7 +76,7 @@ def split_r_hat(chains: Chains) -> Float[Array, " d"]:
 
     Reference: A. Gelman, J. Carlin, H. Stern, D. Dunson, A. Vehtari, D. Rubin, Bayesian Data Analysis (2013), 11.4.
     """
-    whole = chains.count // 2
+    whole = chains.kept // 2
     place = jnp.arange(chains.draws.shape[1])
     parts = jnp.stack([place < whole, (place >= whole) & (place < 2 * whole)])  # (2, capacity)
     half = whole.astype(chains.draws.dtype)
@@ -95,7 +95,7 @@ def effective_sample_size(chains: Chains) -> Float[Array, " d"]:
 
     Reference: C. Geyer, Stat. Sci. 7, 473 (1992); A. Vehtari et al., Bayesian Anal. 16, 667 (2021).
     """
-    there, n = _there(chains), chains.count.astype(chains.draws.dtype)
+    there, n = _there(chains), chains.kept.astype(chains.draws.dtype)
     count, capacity, _ = chains.draws.shape
     masked = jnp.where(there[:, None], chains.draws, 0)
     means = jnp.sum(masked, axis=1) / n

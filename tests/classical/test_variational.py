@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+from classical.methods.laplace import advi, laplace
 from classical.methods.retractions import RETRACTIONS
 from classical.methods.variational import cvi, qbvi
 from classical.models import gaussian_posterior as posterior
@@ -197,6 +198,36 @@ def test_no_step_leaves_the_cone(family, retraction):
 def test_processes_keep_their_promises(family, method):
     theta, _ = start(family, MEAN, np.linalg.inv(SIGMA))
     check_process(method(lambda x: x @ x - log_likelihood(x), family), theta, key=jax.random.key(3))
+
+
+@pytest.mark.parametrize(
+    ("made", "family"),
+    [
+        (laplace, FAMILIES[0]),
+        (lambda e: advi(e, FAMILIES[0]), FAMILIES[0]),
+        (lambda e: advi(e, FAMILIES[1]), FAMILIES[1]),
+    ],
+    ids=["laplace", "advi", "advi, diagonal"],
+)
+def test_optimisers_find_the_best_gaussian(made, family):
+    """Of a normal posterior, or of its structure: precisions of independent entries are the diagonal of its own."""
+    precision, mean = np.array([[3.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 1.0]]), np.array([1.0, -2.0, 0.5])
+    process = made(lambda x: (x - mean) @ jnp.asarray(precision) @ (x - mean) / 2)
+    theta, _ = start(family, MEAN, np.linalg.inv(SIGMA))
+    check_process(process, theta, key=jax.random.key(4))
+
+    @jax.jit
+    def run(theta):
+        state = process.init(theta, key=jax.random.key(0))
+        step = lambda state, key: (process.step(state, key=key)[0], None)  # noqa: E731
+        end = process.params(jax.lax.scan(step, state, jax.random.split(jax.random.key(5), 2000))[0])
+        return posterior.mean_of(family, end), posterior.covariance_of(family, end)
+
+    found, covariance = map(np.asarray, run(theta))
+    exact = np.linalg.inv(precision) if isinstance(family, Gaussian) else np.diag(1 / np.diag(precision))
+    tolerance = 1e-8 if made is laplace else 0.12
+    np.testing.assert_allclose(found, mean, atol=tolerance)
+    np.testing.assert_allclose(covariance, exact, atol=tolerance)
 
 
 def test_rates_and_retractions_are_checked():

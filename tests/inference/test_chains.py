@@ -32,7 +32,7 @@ def test_every_second_draw_goes_where_there_are_too_many():
         found = walked(series)
         kept = series[:, stride::stride]
         assert int(found.stride) == stride
-        assert int(found.count) == kept.shape[1]
+        assert int(found.kept) == kept.shape[1]
         np.testing.assert_array_equal(np.asarray(found.draws)[:, : kept.shape[1]], kept)
         np.testing.assert_array_equal(found.position, series[:, -1])
 
