@@ -53,6 +53,20 @@ MUTANTS = (
         "tests/classical/test_mixture_charts.py",
     ),
     Mutant(
+        "the potential of a Gaussian adds the logarithm of its precision",
+        "classical/models/gaussian_chart.py",
+        "axis=1) / 2 + jnp.sum(logs, axis=1)",
+        "axis=1) / 2 - jnp.sum(logs, axis=1)",
+        "tests/classical/test_gaussian_charts.py",
+    ),
+    Mutant(
+        "draws of a mixture are all from one component",
+        "classical/problems/components.py",
+        "return means[labels] + jnp.einsum",
+        "return means[0] + jnp.einsum",
+        "tests/classical/test_gaussian_charts.py",
+    ),
+    Mutant(
         "the Fisher metric forgets the density",
         "classical/methods/density_fisher.py",
         "return widths * jnp.exp(log_p) * tangent",

@@ -34,7 +34,7 @@ def responses(name: str, *, target: str | None = None, columns: str | None = Non
     Raises:
         RefusedError: as of `table`, or an entry is missing, or a column is input and response.
     """
-    found = table(name)
+    found = table(name, ordered=True)
     values, names = found.values, found.names
     if name in BUNDLED:
         from sklearn import datasets
@@ -64,11 +64,10 @@ def series(name: str, column: str | None) -> tuple[Float[np.ndarray, " N"], str]
     Raises:
         RefusedError: there are several and none is chosen, or a value is missing.
     """
-    found = table(name, columns=column)
+    found = table(name, columns=column, ordered=True)
     if len(found.names) != 1:
         raise RefusedError(f"A series is one column, and the data have {len(found.names)}; choose one with columns.")
     values = found.values[:, 0]
-    if (lacking := np.flatnonzero(np.isnan(values))).size or found.dropped:
-        row = f" in row {lacking[0] + 1}" if lacking.size else ""
-        raise RefusedError(f"Column {found.names[0]} lacks a value{row}; a series has all of them.")
+    if (lacking := np.flatnonzero(np.isnan(values))).size:
+        raise RefusedError(f"Column {found.names[0]} lacks a value in row {lacking[0] + 1}; a series has all of them.")
     return values, found.names[0]

@@ -284,6 +284,12 @@ def test_without_an_exact_reference_the_run_says_so_and_goes_on(monkeypatch, cap
     assert not run.reference
 
 
+def test_the_memory_of_a_step_is_said_before_it_is_taken(capsys):
+    GibbsSpec(n=12, ansatz="matchgate", layers=1, latent="bernoulli").task()
+    said = "A step with vectors of n = 12 qubits and 22 angles takes about 1.01 GB.\n"
+    assert capsys.readouterr().err == said
+
+
 def test_a_metric_whose_matrix_does_not_fit_is_made_of_products():
     deep = GibbsSpec(n=12, layers=2000)
     assert not rows_fit(deep, 72000)

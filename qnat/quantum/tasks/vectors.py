@@ -79,17 +79,20 @@ def _held_bits(spec: Any) -> float:
     return max(bits, math.log2(_PROGRAM)) + math.log2(1 + 2 ** -abs(bits - math.log2(_PROGRAM)))
 
 
-def rows_fit(spec: Any, angles: int) -> bool:
-    """Whether rows and matrices of a metric take at most half of this machine's memory; else products are made.
-
-    A row an angle, in single precision, is held about three times as XLA lays a step out. Couplings of the latent
-    energy have a matrix of their own unless there are all of them, whose Fisher metric has an inverse in closed form.
+def _metric_bytes(spec: Any, angles: int) -> int:
+    """Of rows and matrices of a metric: a row an angle, in single precision, is held about three times as XLA lays a
+    step out. Couplings of the latent energy have a matrix of their own unless there are all of them, whose Fisher
+    metric has an inverse in closed form.
     """
     couplings = 0
     if spec.latent == "kobe" and spec.order < spec.n:
         couplings = sum(math.comb(spec.n, k) for k in range(1, spec.order + 1))
-    rows = 12 * _planes(spec) * angles * 2**spec.n
-    return rows + 32 * (angles**2 + couplings**2) <= present_memory() / 2
+    return 12 * _planes(spec) * angles * 2**spec.n + 32 * (angles**2 + couplings**2)
+
+
+def rows_fit(spec: Any, angles: int) -> bool:
+    """Whether rows and matrices of a metric take at most half of this machine's memory; else products are made."""
+    return _metric_bytes(spec, angles) <= present_memory() / 2
 
 
 def check_vectors(spec: Any) -> None:
@@ -141,6 +144,11 @@ def vector_task(spec: Any, family: Any, operator: Any) -> Any:
     """The task of `qnat run gibbs --states vectors`."""
     from ..problems import VectorThermalTask
 
+    angles = family.circuit.num_angles
+    rows = spec.optimizer.name == "natural" and rows_fit(spec, angles)
+    if spec.n > DENSE:
+        held = 2 ** _held_bits(spec) + rows * _metric_bytes(spec, angles)
+        note(f"A step with vectors of n = {spec.n} qubits and {angles} angles takes {gigabytes(math.log2(held))}.")
     return VectorThermalTask(
         family,
         operator,
@@ -148,7 +156,7 @@ def vector_task(spec: Any, family: Any, operator: Any) -> Any:
         strings=spec.strings,
         vectors=spec.vectors,
         metric=spec.metric or "bkm",
-        products=not rows_fit(spec, family.circuit.num_angles),
+        products=not rows,
         log_z=log_z(spec, operator),
         observables=spec.observables,
     )
