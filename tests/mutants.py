@@ -207,6 +207,27 @@ MUTANTS = (
         "tests/geometry/test_families.py",
     ),
     Mutant(
+        "of two antithetic draws one knows the baseline of the other",
+        "qnat/inference/expectation.py",
+        "else 1 + self.antithetic",
+        "else 1",
+        "tests/inference/test_expectation.py",
+    ),
+    Mutant(
+        "a variational step forgets where the mean is",
+        "classical/models/gaussian_posterior.py",
+        "(first - _times(family, second, mean), second)",
+        "(first, second)",
+        "tests/classical/test_variational.py",
+    ),
+    Mutant(
+        "thinned chains keep the other half of their draws",
+        "qnat/inference/chains.py",
+        "draws[:, 1::2]",
+        "draws[:, ::2]",
+        "tests/inference/test_chains.py",
+    ),
+    Mutant(
         "mirror descent climbs",
         "qnat/optim/mirror.py",
         "lambda g: -rate * g",

@@ -49,8 +49,8 @@ class DensitySpec(RunSpec):
 
     data: str = Field(
         "iris",
-        description="iris, wine, diabetes, or the path of a text of one row an item, values apart by commas, tabs or "
-        "blanks, below a line of names or not, or of a .npy file",
+        description="iris, wine, diabetes, breast_cancer, or the path of a text of one row an item, values apart by "
+        "commas, tabs or blanks, below a line of names or not, or of a .npy file",
     )
     columns: str | None = Field(None, description="names or numbers of the columns to fit, with commas (default all)")
     weight: str | None = Field(None, description="the column of weights of the rows, or of their sequences")

@@ -45,7 +45,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--data nowhere.csv", "Unknown data 'nowhere.csv'; use iris, wine, diabetes, or the path"),
+        ("--data nowhere.csv", "Unknown data 'nowhere.csv'; use iris, wine, diabetes, breast_cancer, or the path"),
         ("--data constant.csv", "Column a is constant, and has no density; leave it out with columns"),
         ("--data empty.csv", "Column b of the data in empty.csv has no value at all; leave it out with columns"),
         ("--data infinite.csv", "Column b of the data in infinite.csv holds a value that is not finite"),
