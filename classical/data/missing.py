@@ -32,6 +32,13 @@ class Rows(NamedTuple):
         """What is worked on chunk by chunk: rows, weights and patterns."""
         return self.x, self.weights, self.pattern
 
+    @property
+    def entries(self) -> tuple[Float[np.ndarray, "N d"], Bool[np.ndarray, "N d"], Float[np.ndarray, " N"]]:
+        """The rows in their order, 0 where an entry is missing; which ones are; and the weights. In NumPy."""
+        x, weights, pattern, missing, place = map(np.asarray, self)
+        of = np.repeat(pattern.ravel(), x.shape[2])
+        return x.reshape(-1, x.shape[-1])[place], missing[of[place]], weights.ravel()[place]
+
 
 class Sequences(NamedTuple):
     """S sequences of at most T rows.
@@ -93,6 +100,13 @@ def rows(x: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"] | None = 
         missing,
         place,
     )
+
+
+def whole(x: Float[Array, "N d"]) -> Rows:
+    """Rows without missing entries, as one block; JAX can trace it."""
+    count, width = x.shape
+    weights = jnp.full((1, 1, count), 1 / count, x.dtype)
+    return Rows(x[None, None], weights, np.zeros((1, 1), int), np.zeros((1, width), bool), np.arange(count))
 
 
 def sequences(

@@ -174,9 +174,9 @@ class AbstractLatentDensity(AbstractDensity):
 
 def moments(rows: Rows) -> tuple[Float[np.ndarray, "N d"], Float[np.ndarray, "d d"]]:
     """The rows, missing entries 0, which is the mean; and the covariance of the entries that are there."""
-    x = np.asarray(rows.x).reshape(-1, rows.x.shape[-1])[rows.place]
-    seen = ~np.asarray(rows.missing)[np.repeat(np.ravel(rows.pattern), rows.x.shape[2])[rows.place]]
-    covariance = x.T @ x / np.maximum(seen.T.astype(float) @ seen, 1)
+    x, missing, _ = rows.entries
+    seen = (~missing).astype(float)
+    covariance = x.T @ x / np.maximum(seen.T @ seen, 1)
     least = np.linalg.eigvalsh(covariance)[0]
     variances = np.diag(np.diag(covariance))
     # covariances of pairs need not be those of one distribution: then the columns are taken for independent

@@ -9,9 +9,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.measures import Artifact
 
-from ..data.missing import Rows, Sequences
+from ..data.missing import Rows, Sequences, whole
 from ..models.dynamical import DynamicalParams, LinearDynamical, first_of, move_of
 from ..models.factor import FactorAnalysis, Linear, LinearParams, from_linear, to_linear
+from ..models.factor_chart import FactorChart
 from ..models.trained_densities import TrainedDynamics, TrainedFactors
 from .densities import AbstractLatentDensity, Centred, generator_of, moments
 
@@ -28,6 +29,7 @@ def _loose(names: tuple[str, ...], noise: Float[Array, " d"]) -> str:
 class FactorDensity(AbstractLatentDensity):
     """Factor analysis or probabilistic PCA with a hidden vector of `dimension` numbers."""
 
+    quadratic = True
     model: FactorAnalysis
     data: Rows
     names: tuple[str, ...] = eqx.field(static=True)
@@ -37,6 +39,15 @@ class FactorDensity(AbstractLatentDensity):
     def start(self, key: PRNGKeyArray) -> LinearParams:
         """Random loadings that make half of each variance, noise the other half."""
         return jax.jit(from_linear)(_random_linear(self.data, self.dimension, key))
+
+    def chart(self, name: str) -> FactorChart:
+        """Loadings, bias and logarithms of the noise, the only coordinates."""
+        scale = jnp.sqrt(jnp.asarray(np.diag(moments(self.data)[1])))
+        return FactorChart(scale, self.model.isotropic)
+
+    def complete(self, theta: LinearParams, x: Float[Array, "N d"]) -> Float[Array, " N"]:
+        """log p of whole rows, less their mean, with the log prior of a row, in nats."""
+        return self.model.log_prob(theta, whole(x)) + self.log_prior(theta)
 
     def log_prior(self, theta: LinearParams) -> Float[Array, ""]:
         return -jnp.sum(self.model.prior * theta.precision) / 2
