@@ -102,13 +102,6 @@ def rows(x: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"] | None = 
     )
 
 
-def whole(x: Float[Array, "N d"]) -> Rows:
-    """Rows without missing entries, as one block; JAX can trace it."""
-    count, width = x.shape
-    weights = jnp.full((1, 1, count), 1 / count, x.dtype)
-    return Rows(x[None, None], weights, np.zeros((1, 1), int), np.zeros((1, width), bool), np.arange(count))
-
-
 def sequences(
     x: Float[np.ndarray, "N d"], of: Int[np.ndarray, " N"], weights: Float[np.ndarray, " S"] | None = None
 ) -> Sequences:

@@ -9,9 +9,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.measures import Artifact
 
-from ..data.missing import Rows, Sequences, whole
+from ..data.missing import Rows, Sequences
 from ..models.dynamical import DynamicalParams, LinearDynamical, first_of, move_of
-from ..models.factor import FactorAnalysis, Linear, LinearParams, from_linear, to_linear
+from ..models.factor import FactorAnalysis, Linear, LinearParams, complete_log_prob, from_linear, to_linear
 from ..models.factor_chart import FactorChart
 from ..models.trained_densities import TrainedDynamics, TrainedFactors
 from .densities import AbstractLatentDensity, Centred, generator_of, moments
@@ -47,7 +47,7 @@ class FactorDensity(AbstractLatentDensity):
 
     def complete(self, theta: LinearParams, x: Float[Array, "N d"]) -> Float[Array, " N"]:
         """log p of whole rows, less their mean, with the log prior of a row, in nats."""
-        return self.model.log_prob(theta, whole(x)) + self.log_prior(theta)
+        return complete_log_prob(theta, x) + self.log_prior(theta)
 
     def log_prior(self, theta: LinearParams) -> Float[Array, ""]:
         return -jnp.sum(self.model.prior * theta.precision) / 2

@@ -11,10 +11,10 @@ import optax
 import pytest
 import scipy.stats
 
-from classical.data.missing import rows, whole
+from classical.data.missing import rows
 from classical.methods.gibbs_vi import Picked, divergence, gibbs_vi, lower_bound
 from classical.models.conditionals import ConditionalParams, GaussianConditionals
-from classical.models.factor import FactorAnalysis, Linear, from_linear
+from classical.models.factor import FactorAnalysis, Linear, complete_log_prob, from_linear
 from classical.models.factor_chart import FactorChart, FactorCoordinates
 from qnat.geometry import laws
 from qnat.inference.laws import check_process
@@ -24,10 +24,6 @@ MODEL = FactorAnalysis()
 LOADINGS = np.array([[0.9, 0.1], [0.7, -0.4], [-0.5, 0.8], [0.2, 0.6]])
 BIAS, NOISE = np.array([0.3, -0.2, 0.1, 0.5]), np.array([0.3, 0.5, 0.4, 0.7])
 COVARIANCE = LOADINGS @ LOADINGS.T + np.diag(NOISE)
-
-
-def log_prob(theta, x):
-    return MODEL.log_prob(theta, whole(x))
 
 
 def exact_conditionals():
@@ -49,7 +45,9 @@ def holes(count: int, seed: int = 0) -> np.ndarray:
 
 def process(x, optimizer=None, **options):
     adam = optax.adam(0.01) if optimizer is None else optimizer
-    return gibbs_vi(log_prob, FactorChart(np.nanstd(x, axis=0)), rows(x), adam, adam, quadratic=True, **options)
+    return gibbs_vi(
+        complete_log_prob, FactorChart(np.nanstd(x, axis=0)), rows(x), adam, adam, quadratic=True, **options
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"hidden": (3,), "batch": 5, "warmup": 0}])
@@ -102,12 +100,12 @@ def test_with_true_conditionals_the_gradient_is_that_of_em_and_no_divergence_is_
     def slopes(place, params, filled, conditionals):
         def bound(place, params):
             theta = chart.to_point(place)
-            return jnp.vdot(share, lower_bound(log_prob, conditionals, theta, params, filled, picked, noise))
+            return jnp.vdot(share, lower_bound(complete_log_prob, conditionals, theta, params, filled, picked, noise))
 
         found = jax.grad(bound, argnums=(0, 1))(place, params)
         wider = params._replace(log_deviation=params.log_deviation + 0.5, bias=params.bias + 0.1)
         theta = chart.to_point(place)
-        told = [divergence(log_prob, conditionals, theta, each, filled, picked) for each in (params, wider)]
+        told = [divergence(complete_log_prob, conditionals, theta, each, filled, picked) for each in (params, wider)]
         return *found, jax.grad(lambda place: MODEL.clamped(chart.to_point(place), row))(place), told
 
     found, of_conditionals, exact, (none, some) = slopes(place, params, filled, conditionals)
