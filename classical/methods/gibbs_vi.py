@@ -12,7 +12,6 @@ for its law and the gradient is that of EM. Without a missing entry J is log p(x
 Reference: V. Simkus, B. Rhodes, M. Gutmann, J. Mach. Learn. Res. 24 (2023), arXiv:2111.13180.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -20,18 +19,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from qnat.geometry.charts import AbstractChart
 from qnat.inference.process import Info, Process
 from qnat.optim import projected
 
+from ..data.imputed import IncompleteTable, with_entries
 from ..data.missing import Rows
 from ..models.conditionals import ConditionalParams, GaussianConditionals
-from ..models.gaussian import LOG_2PI
+from .gibbs_bound import LogProb, divergence, lower_bound
 
-LogProb = Callable[[PyTree[Array], Float[Array, "N d"]], Float[Array, " N"]]
-"""(point, whole rows) ↦ log p of each, in nats."""
 _JUDGED = 256
 """Rows of which the divergence of the conditionals is told, at most."""
 
@@ -52,88 +50,10 @@ class GibbsState(NamedTuple):
     step: Int[Array, ""]
 
 
-class Picked(NamedTuple):
-    """One entry a row. entry: (N,) which one. some: (N,) whether there is one; if not, `entry` says nothing."""
-
-    entry: Int[Array, " N"]
-    some: Bool[Array, " N"]
-
-
-def lower_bound(
-    log_prob: LogProb,
-    conditionals: GaussianConditionals,
-    point: PyTree[Array],
-    params: ConditionalParams,
-    x: Float[Array, "N d"],
-    picked: Picked,
-    noise: Float[Array, " N"],
-) -> Float[Array, " N"]:
-    """J of every row with the picked entry drawn as m_j + s_j·noise; log p(x) where none is picked."""
-    mean, deviation = conditionals(params, x, picked.entry)
-    drawn = _with(x, picked, mean + deviation * noise)
-    return log_prob(point, drawn) + jnp.where(picked.some, jnp.log(deviation) + (LOG_2PI + 1) / 2, 0)
-
-
-def divergence(
-    log_prob: LogProb,
-    conditionals: GaussianConditionals,
-    point: PyTree[Array],
-    params: ConditionalParams,
-    x: Float[Array, "N d"],
-    picked: Picked,
-) -> Float[Array, " N"]:
-    """KL(q_j ‖ p(x_j | x_−j)) of the picked entries, in nats, where log p is quadratic in each entry; else 0."""
-    mean, deviation = conditionals(params, x, picked.entry)
-    whole = Picked(picked.entry, jnp.ones_like(picked.some))
-
-    def slope(at: Float[Array, " N"]) -> Float[Array, " N"]:
-        return jax.jvp(lambda at: log_prob(point, _with(x, whole, at)), (at,), (jnp.ones_like(at),))[1]
-
-    first, second = jax.jvp(slope, (mean,), (jnp.ones_like(mean),))
-    # p is normal with precision −second, and its mean is first/second before that of q
-    ratio = -second * deviation**2
-    return jnp.where(picked.some, (ratio - 1 - jnp.log(ratio) - first**2 / second) / 2, 0)
-
-
-def _with(x: Float[Array, "N d"], picked: Picked, values: Float[Array, " N"]) -> Float[Array, "N d"]:
-    row = jnp.arange(len(x))
-    return x.at[row, picked.entry].set(jnp.where(picked.some, values, x[row, picked.entry]))
-
-
-class _Table(eqx.Module):
-    """Rows in which entries are missing, ready to draw entries from.
-
-    Attributes:
-        x: (N, d), 0 where missing. missing: (N, d). weights: (N,) of sum 1. order: (N, d) the entries of a row, those
-            that are missing first. count: (N,) how many are. seen: (N, d) the rows of a column, those that have it
-            first.
-    """
-
-    x: Float[Array, "N d"]
-    missing: Bool[Array, "N d"]
-    weights: Float[Array, " N"]
-    order: Int[Array, "N d"]
-    count: Int[Array, " N"]
-    seen: Int[Array, "N d"]
-
-    def marginals(self, key: PRNGKeyArray) -> Float[Array, "N d"]:
-        """The rows, in each missing entry a value that another row has there."""
-        rank = jax.random.randint(key, self.x.shape, 0, jnp.sum(~self.missing, axis=0))
-        column = jnp.arange(self.x.shape[1])
-        return jnp.where(self.missing, self.x[self.seen[rank, column], column], self.x)
-
-    def pick(self, key: PRNGKeyArray, rows: Int[Array, " B"], *, missing: bool) -> Picked:
-        """One entry of each of these rows that is missing, or one that is seen."""
-        count = self.count[rows]
-        first, beyond = (0, count) if missing else (count, self.x.shape[1])
-        rank = jax.random.randint(key, rows.shape, first, jnp.maximum(beyond, 1))
-        return Picked(self.order[rows, rank], count > 0 if missing else jnp.ones_like(count, bool))
-
-
 class _Gibbs(eqx.Module):
     log_prob: LogProb
     chart: AbstractChart
-    table: _Table
+    table: IncompleteTable
     conditionals: GaussianConditionals
     optimizer: optax.GradientTransformation
     conditional_optimizer: optax.GradientTransformation
@@ -209,7 +129,7 @@ class _Gibbs(eqx.Module):
             picked = self.table.pick(first, rows, missing=True)
             mean, deviation = self.conditionals(params, x, picked.entry)
             noise = jax.random.normal(second, rows.shape, x.dtype)
-            return _with(x, picked, mean + deviation * noise), None
+            return with_entries(x, picked, mean + deviation * noise), None
 
         return jax.lax.scan(update, x, jax.random.split(key, self.updates))[0]
 
@@ -266,7 +186,7 @@ def gibbs_vi(
     Raises:
         ValueError: a column has no two different values; batch is not from 1 to the number of rows.
     """
-    x, missing, weights = data.entries
+    x, missing, _ = data.entries
     seen = np.where(missing, np.nan, x)
     never = missing.all(axis=0)
     deviation = np.where(never, 0, np.nanstd(np.where(never, 0, seen), axis=0))
@@ -274,18 +194,10 @@ def gibbs_vi(
         raise ValueError(f"Column {flat[0]} has no two different values, and so no conditional; leave it out.")
     if batch is not None and not 1 <= batch <= len(x):
         raise ValueError(f"batch is {batch}; it must be from 1 to {len(x)}, the number of rows.")
-    table = _Table(
-        jnp.asarray(x),
-        jnp.asarray(missing),
-        jnp.asarray(weights),
-        jnp.asarray(np.argsort(~missing, axis=1, kind="stable")),
-        jnp.asarray(missing.sum(axis=1)),
-        jnp.asarray(np.argsort(missing, axis=0, kind="stable")),
-    )
     method = _Gibbs(
         log_prob,
         chart,
-        table,
+        IncompleteTable.of(data),
         GaussianConditionals(jnp.asarray(np.nanmean(seen, axis=0)), jnp.asarray(deviation), hidden),
         optimizer,
         conditional_optimizer,

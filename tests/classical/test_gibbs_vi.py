@@ -11,8 +11,10 @@ import optax
 import pytest
 import scipy.stats
 
+from classical.data.imputed import Picked
 from classical.data.missing import rows
-from classical.methods.gibbs_vi import Picked, divergence, gibbs_vi, lower_bound
+from classical.methods.gibbs_bound import divergence, lower_bound
+from classical.methods.gibbs_vi import gibbs_vi
 from classical.models.conditionals import ConditionalParams, GaussianConditionals
 from classical.models.factor import FactorAnalysis, Linear, complete_log_prob, from_linear
 from classical.models.factor_chart import FactorChart, FactorCoordinates
