@@ -74,7 +74,6 @@ def folder(tmp_path, monkeypatch):
         ("--process sngd", "process sngd is not one of density gmm; choose em or natural or adam or bfgs or vgi"),
         ("--density fa --process vgi", "No entry of the data is missing, and vgi imputes such entries; choose"),
         ("--data plain.csv --columns 0,1 --density ppca --dimension 1 --process vgi --batch 9", "data have 5 rows"),
-        ("--process vgi --covariance tied", "process vgi fits full covariances; choose process em for tied ones"),
         ("--density fa --process adam", "process adam is not one of density fa; choose em or vgi"),
         ("--density skew_normal --process adam --chart squared", "chart squared is one of the means of gmm"),
         ("--sequence who", "sequence is not used with density gmm"),
