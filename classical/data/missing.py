@@ -33,10 +33,13 @@ class Rows(NamedTuple):
         return self.x, self.weights, self.pattern
 
     @property
-    def entries(self) -> tuple[Float[Array | np.ndarray, "N d"], Bool[Array | np.ndarray, "N d"]]:
-        """The rows in their order, 0 where an entry is missing, and whether it is."""
+    def entries(
+        self,
+    ) -> tuple[Float[Array | np.ndarray, "N d"], Bool[Array | np.ndarray, "N d"], Float[Array | np.ndarray, " N"]]:
+        """The rows in their order, 0 where an entry is missing; which ones are; and the weights."""
         block = self.place // self.x.shape[2]
-        return self.x.reshape(-1, self.x.shape[-1])[self.place], self.missing[self.pattern.reshape(-1)[block]]
+        missing = self.missing[self.pattern.reshape(-1)[block]]
+        return self.x.reshape(-1, self.x.shape[-1])[self.place], missing, self.weights.reshape(-1)[self.place]
 
 
 class Sequences(NamedTuple):
@@ -60,7 +63,7 @@ class Sequences(NamedTuple):
     @property
     def entries(self) -> tuple[Float[Array, "S T d"], Float[Array, "S T d"]]:
         """The rows, 0 where an entry is missing, and 1 where one is seen; 0 behind the end."""
-        x, missing = map(jnp.asarray, self.rows.entries)
+        x, missing, _ = map(jnp.asarray, self.rows.entries)
         inside = jnp.arange(self.order.shape[1]) < jnp.asarray(self.lengths)[:, None]
         return x[self.order], (~missing[self.order] & inside[..., None]).astype(x.dtype)
 

@@ -1,4 +1,4 @@
-"""Tables of numbers with names, in which entries may be missing: three that come with scikit-learn, and one's own.
+"""Tables of numbers with names, in which entries may be missing: four that come with scikit-learn, and one's own.
 
 A file is a text of one row an item, its values apart by commas, semicolons, tabs or blanks, below a line of names or
 not, or a .npy file of two axes; both also gzipped. What is empty, NA, NaN or ? is missing. Columns without names are
@@ -53,10 +53,10 @@ def table(
     """A table by name or path, or some of its columns.
 
     Args:
-        name: iris, wine, diabetes, or a path. columns: names or numbers of columns, with commas between them; None
-            takes all but the two others. weight: the column of weights. sequence: the column that says to which
-            sequence a row belongs. ordered: whether rows follow each other in time: they stay also where nothing is
-            known of them.
+        name: iris, wine, diabetes, breast_cancer, or a path. columns: names or numbers of columns, with commas between
+            them; None takes all but the two others. weight: the column of weights. sequence: the column that says to
+            which sequence a row belongs. ordered: whether rows follow each other in time: they stay also where nothing
+            is known of them.
 
     Raises:
         RefusedError: there is no such file or column; a value is no number, too large or not finite; a column has no
@@ -64,7 +64,7 @@ def table(
     """
     found = table_source(name)
     names, values = _read(found, found.stamps())
-    known = _Columns(name, names)
+    known = Columns(name, names)
     given = {each: known.place(each) for each in (weight, sequence) if each is not None}
     chosen = [i for i in range(len(names)) if i not in given.values()]
     if columns is not None:
@@ -92,8 +92,8 @@ def table(
     return Table(kept, tuple(names[i] for i in chosen), weights, of, int((~there).sum()))
 
 
-class _Columns(NamedTuple):
-    """The names of a table's columns, asked for by name or number."""
+class Columns(NamedTuple):
+    """The names of the columns of a table, asked for by name or number."""
 
     data: str
     names: Sequence[str]
