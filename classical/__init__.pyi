@@ -9,6 +9,7 @@ from .methods.fisher import FisherMetric as FisherMetric
 from .methods.fisher import KroneckerFisher as KroneckerFisher
 from .methods.fisher import OuterProductFisher as OuterProductFisher
 from .methods.free import free_descent as free_descent
+from .methods.gibbs_vi import gibbs_vi as gibbs_vi
 from .methods.gradient_em import gradient_em as gradient_em
 from .methods.kfac import kfac as kfac
 from .methods.kld_wrm import kld_wrm_q as kld_wrm_q
@@ -27,6 +28,7 @@ from .models.counts import NegativeBinomial as NegativeBinomial
 from .models.counts import NegativeBinomialMixture as NegativeBinomialMixture
 from .models.dynamical import LinearDynamical as LinearDynamical
 from .models.factor import FactorAnalysis as FactorAnalysis
+from .models.factor_chart import FactorChart as FactorChart
 from .models.from_numpyro import from_numpyro as from_numpyro
 from .models.gaussian_chart import GaussianMixtureChart as GaussianMixtureChart
 from .models.helmholtz import HelmholtzMachine as HelmholtzMachine

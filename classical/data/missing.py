@@ -33,10 +33,13 @@ class Rows(NamedTuple):
         return self.x, self.weights, self.pattern
 
     @property
-    def entries(self) -> tuple[Float[Array | np.ndarray, "N d"], Bool[Array | np.ndarray, "N d"]]:
-        """The rows in their order, 0 where an entry is missing, and whether it is."""
+    def entries(
+        self,
+    ) -> tuple[Float[Array | np.ndarray, "N d"], Bool[Array | np.ndarray, "N d"], Float[Array | np.ndarray, " N"]]:
+        """The rows in their order, 0 where an entry is missing; which ones are; and the weights."""
         block = self.place // self.x.shape[2]
-        return self.x.reshape(-1, self.x.shape[-1])[self.place], self.missing[self.pattern.reshape(-1)[block]]
+        missing = self.missing[self.pattern.reshape(-1)[block]]
+        return self.x.reshape(-1, self.x.shape[-1])[self.place], missing, self.weights.reshape(-1)[self.place]
 
 
 class Sequences(NamedTuple):
@@ -60,7 +63,7 @@ class Sequences(NamedTuple):
     @property
     def entries(self) -> tuple[Float[Array, "S T d"], Float[Array, "S T d"]]:
         """The rows, 0 where an entry is missing, and 1 where one is seen; 0 behind the end."""
-        x, missing = map(jnp.asarray, self.rows.entries)
+        x, missing, _ = map(jnp.asarray, self.rows.entries)
         inside = jnp.arange(self.order.shape[1]) < jnp.asarray(self.lengths)[:, None]
         return x[self.order], (~missing[self.order] & inside[..., None]).astype(x.dtype)
 
@@ -77,8 +80,8 @@ def rows(x: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"] | None = 
     weights = np.ones(len(x)) if weights is None else np.asarray(weights, float)
     missing, pattern = np.unique(np.isnan(x), axis=0, return_inverse=True)
     pattern = pattern.reshape(-1)
-    # half a pattern's rows on average, so that few rows are filling
-    most = min(_BLOCK, chunk, max(1, len(x) // (2 * len(missing))))
+    # half a pattern's rows on average, so that few rows are filling; eight blocks a chunk, for its rows to differ
+    most = max(1, min(_BLOCK, chunk // 8, len(x) // (2 * len(missing))))
     size = 1 << (most.bit_length() - 1)
     generator = np.random.default_rng(0)
     order = generator.permutation(len(x))

@@ -76,11 +76,10 @@ class _Advi(eqx.Module):
     def descent(self) -> Process:
         return descend(self.value_and_grad, with_rate(once("scale_by_adam"), self.rate))
 
-    def value_and_grad(self, free: PyTree[Array], batch: Any, key: PRNGKeyArray | None) -> tuple[Scalar, PyTree[Array]]:
+    def value_and_grad(self, free: PyTree[Array], batch: Any, key: Any) -> tuple[Scalar, PyTree[Array]]:
         def loss(free: PyTree[Array]) -> Scalar:
             # by the root itself: on the way it may be too ill-conditioned for a precision
             mean, root = free
-            assert key is not None
             noise = jax.random.normal(key, (self.samples, mean.size), mean.dtype)
             if root.ndim == 2:
                 scales = jnp.diagonal(root)

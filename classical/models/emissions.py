@@ -243,7 +243,7 @@ class DiagonalGaussians(AbstractEmission):
 
     def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
         _, (shift, half) = theta
-        x, missing = data.entries
+        x, missing, _ = data.entries
         return jnp.where(missing, shares @ (-shift / (2 * half)), x)
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
@@ -284,7 +284,7 @@ class Symbols(AbstractEmission):
 
     def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
         """With the most probable symbols, as these have no mean."""
-        x, missing = data.entries
+        x, missing, _ = data.entries
         columns = jnp.split(shares @ probabilities(theta[1]), np.cumsum(self.sizes)[:-1], axis=1)
         best = jnp.stack([jnp.argmax(column, axis=1) for column in columns], axis=1)
         return jnp.where(missing, best.astype(x.dtype), x)

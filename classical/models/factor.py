@@ -65,6 +65,17 @@ def filled(params: LinearParams, hidden: Float[Array, "N m"]) -> Float[Array, "N
     return hidden @ loadings.T + bias
 
 
+def complete_log_prob(params: LinearParams, x: Float[Array, "N d"]) -> Float[Array, " N"]:
+    """log p(x) of rows without missing entries, of normalised parameters, in nats, for the cost of two products."""
+    loadings, bias, noise = to_linear(params)
+    root = jnp.linalg.cholesky(jnp.eye(loadings.shape[1]) + loadings.T @ (loadings / noise[:, None]))
+    gap = x - bias
+    hidden = jax.scipy.linalg.solve_triangular(root, (gap @ (loadings / noise[:, None])).T, lower=True)
+    squares = gap**2 @ (1 / noise) - jnp.sum(hidden**2, axis=0)
+    logs = jnp.sum(jnp.log(noise)) + 2 * jnp.sum(jnp.log(jnp.diagonal(root)))
+    return -(squares + logs + len(bias) * LOG_2PI) / 2
+
+
 def regression(eta: LinearParams, *, isotropic: bool) -> LinearParams:
     """The parameters of maximum likelihood for expected statistics, the regression of every entry on the hidden vector.
 

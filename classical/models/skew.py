@@ -47,7 +47,7 @@ def skew_moments(x: np.ndarray[Any, Any], covariance: np.ndarray[Any, Any]) -> M
     mean = x.mean(axis=0)
     b = np.cbrt(((x - mean) ** 3).mean(axis=0) / _THIRD)
     square = b @ np.linalg.solve(covariance, b)
-    b = b * np.sqrt(min(1.0, _MOST / (1 - 2 / np.pi * _MOST) / max(square, np.finfo(float).tiny)))
+    b = b * np.sqrt(min(1.0, _MOST / (1 - 2 / np.pi * _MOST) / max(float(square), float(np.finfo(float).tiny))))
     scale = covariance + 2 / np.pi * np.outer(b, b)
     direction = np.linalg.solve(scale, b)
     return Moments(mean - np.sqrt(2 / np.pi) * b, scale, direction / np.sqrt(1 - b @ direction))

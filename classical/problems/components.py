@@ -112,6 +112,7 @@ def _lost(emission: AbstractEmission, theta: Joint, what: str) -> str:
 class MixtureDensity(AbstractLatentDensity):
     """A mixture, of `components` components; `axis` (d,) is the direction in which the data are widest."""
 
+    quadratic = False
     model: IncompleteMixture
     data: Rows
     names: tuple[str, ...] = eqx.field(static=True)
@@ -160,6 +161,10 @@ class MixtureDensity(AbstractLatentDensity):
 
     def _log_prob(self, theta: Joint, x: Float[Array, "N d"]) -> Float[Array, " N"]:
         return jax.nn.logsumexp(Mixture(self.emission.family).scores(theta, x), axis=1)
+
+    def complete(self, theta: Joint, x: Float[Array, "N d"]) -> Float[Array, " N"]:
+        """log p of whole rows, less their mean, with the log prior of a row, in nats."""
+        return self._log_prob(theta, x) + self.log_prior(theta)
 
     def _draw(self, theta: Joint, count: int, key: PRNGKeyArray) -> Float[Array, "count d"]:
         first, second = jax.random.split(key)

@@ -188,7 +188,7 @@ class AbstractLatentDensity(AbstractDensity):
 
 def moments(rows: Rows) -> tuple[Float[np.ndarray, "N d"], Float[np.ndarray, "d d"]]:
     """The rows, missing entries 0, which is the mean; and the covariance of the entries that are there."""
-    x, missing = jax.tree.map(np.asarray, rows).entries
+    x, missing, _ = jax.tree.map(np.asarray, rows).entries
     seen = 1.0 - missing
     covariance = x.T @ x / np.maximum(seen.T @ seen, 1)
     least = np.linalg.eigvalsh(covariance)[0]

@@ -11,7 +11,16 @@ from qnat.experiment.measures import Artifact
 
 from ..data.missing import Rows, Sequences
 from ..models.dynamical import DynamicalParams, LinearDynamical, changed_dynamics, first_of, move_of
-from ..models.factor import FactorAnalysis, Linear, LinearParams, changed, from_linear, to_linear
+from ..models.factor import (
+    FactorAnalysis,
+    Linear,
+    LinearParams,
+    changed,
+    complete_log_prob,
+    from_linear,
+    to_linear,
+)
+from ..models.factor_chart import FactorChart
 from ..models.trained_densities import TrainedDynamics, TrainedFactors
 from .densities import AbstractLatentDensity, Centred, generator_of, moments
 
@@ -28,6 +37,7 @@ def _loose(names: tuple[str, ...], noise: Float[Array, " d"]) -> str:
 class FactorDensity(AbstractLatentDensity):
     """Factor analysis or probabilistic PCA with a hidden vector of `dimension` numbers."""
 
+    quadratic = True
     model: FactorAnalysis
     data: Rows
     names: tuple[str, ...] = eqx.field(static=True)
@@ -40,6 +50,15 @@ class FactorDensity(AbstractLatentDensity):
         if self.model.isotropic:  # elsewhere the first step could climb down
             linear = linear._replace(noise=jnp.full_like(linear.noise, jnp.mean(linear.noise)))
         return jax.jit(from_linear)(linear)
+
+    def chart(self, name: str) -> FactorChart:
+        """Loadings, bias and logarithms of the noise, the only coordinates."""
+        scale = jnp.sqrt(jnp.asarray(np.diag(moments(self.data)[1])))
+        return FactorChart(scale, self.model.isotropic)
+
+    def complete(self, theta: LinearParams, x: Float[Array, "N d"]) -> Float[Array, " N"]:
+        """log p of whole rows, less their mean, with the log prior of a row, in nats."""
+        return complete_log_prob(theta, x) + self.log_prior(theta)
 
     def log_prior(self, theta: LinearParams) -> Float[Array, ""]:
         return -jnp.sum(self.model.prior * theta.precision) / 2

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from qnat.experiment.console import note
+from qnat.experiment.errors import RefusedError
 from qnat.experiment.words.flat import choices, fold
 from qnat.experiment.words.spec import RunSpec
 from qnat.experiment.words.values import COUNTS, Precision
@@ -20,8 +21,10 @@ _LATENT = ("fa", "ppca", *_SEQUENTIAL)
 def _processes(density: str) -> tuple[str, ...]:
     """What fits a density, the default first."""
     if density == "gmm":
-        return "em", "natural", "adam", "bfgs"
-    return ("em",) if density in _LATENT else ("sngd", "adam", "bfgs")
+        return "em", "natural", "adam", "bfgs", "vgi"
+    if density in _SEQUENTIAL:
+        return ("em",)
+    return ("em", "vgi") if density in _LATENT else ("sngd", "adam", "bfgs")
 
 
 def _completed(values: Any) -> Any:
@@ -70,7 +73,9 @@ class DensitySpec(RunSpec):
         | densities.SkewT
         | densities.TCopula
     ) = densities.GaussianMixture()
-    process: processes.Em | processes.Natural | processes.Sngd | processes.Adam | processes.Bfgs = processes.Em()
+    process: processes.Em | processes.Natural | processes.Sngd | processes.Adam | processes.Bfgs | processes.Vgi = (
+        processes.Em()
+    )
     precision: Precision = "double"
     steps: int = Field(200, ge=0, description="steps of the process")
     every: int = Field(10, ge=1, lt=COUNTS, description="steps between evaluations")
@@ -120,7 +125,21 @@ class DensitySpec(RunSpec):
     def _density_of_data(self) -> Any:
         from ..problems.densities import centred
 
-        return self.density.build(centred(self._table(), chunk=self.batch))
+        found = self.density.build(centred(self._table(), chunk=self._chunk))
+        if self.process.name == "vgi":
+            self._check_holes(found)
+        return found
+
+    @property
+    def _chunk(self) -> int | None:
+        """Rows of a batch that the problem feeds: those of `vgi` are drawn by itself, as it keeps what it imputes."""
+        return self.batch if self.process.name == "em" else None
+
+    def _check_holes(self, density: Any) -> None:
+        if not density.data.missing.any():
+            raise RefusedError("No entry of the data is missing, and vgi imputes such entries; choose process em.")
+        if self.batch is not None and self.batch > density.items:
+            raise RefusedError(f"batch is {self.batch}, and the data have {density.items} rows; choose fewer.")
 
     def _table(self) -> Any:
         from ..data.tables import table
@@ -137,7 +156,7 @@ class DensitySpec(RunSpec):
         """The log-likelihood of the density on the data."""
         from ..problems.density import DensityTask
 
-        return DensityTask(self._density_of_data(), batched=self.batch is not None)
+        return DensityTask(self._density_of_data(), batched=self._chunk is not None)
 
     def transform(self, task: Any) -> Any:
         return self.process.build(task)

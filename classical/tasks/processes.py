@@ -100,3 +100,38 @@ class Bfgs(Part):
         from ..methods.charted import charted_descent
 
         return charted_descent(task.loss, task.density.chart(self.chart), once("lbfgs"))
+
+
+class Vgi(Part):
+    """Variational Gibbs inference of rows with missing entries."""
+
+    cites = ("Simkus2023", "Kingma2015")
+    name: Literal["vgi"] = "vgi"
+    learning_rate: Rate = 0.01
+    conditional_rate: Rate = Field(0.01, description="of Adam, for the conditionals")
+    conditionals: Literal["linear", "network"] = Field(
+        "linear", description="normal distributions of an entry given the others; a network has a body of 100-100"
+    )
+    updates: int = Field(3, ge=1, le=MOST, description="imputations of a row that a step draws anew")
+    warmup: int = Field(100, ge=0, le=MOST, description="first steps, for the conditionals alone, on what is seen")
+    batch: int | None = Field(None, ge=1, le=MOST, description="rows of a step")
+
+    def build(self, task: Any) -> Any:
+        from qnat.optim import with_rate
+        from qnat.optim.rate import once
+
+        from ..methods.gibbs_vi import gibbs_vi
+
+        density, adam = task.density, once("scale_by_adam")
+        return gibbs_vi(
+            density.complete,
+            density.chart("standard"),
+            density.data,
+            with_rate(adam, self.learning_rate),
+            with_rate(adam, self.conditional_rate),
+            hidden=(100, 100) if self.conditionals == "network" else (),
+            updates=self.updates,
+            warmup=self.warmup,
+            batch=self.batch,
+            quadratic=density.quadratic,
+        )

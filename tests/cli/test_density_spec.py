@@ -71,8 +71,10 @@ def folder(tmp_path, monkeypatch):
         ("--density hmm --emission categorical", "emission categorical takes symbols 0, 1, …"),
         ("--density fa --dimension 4", "dimension is 4; a hidden vector has less than the 4 numbers of a row"),
         ("--process bfgs --batch 10", "batch is not used with process bfgs"),
-        ("--process sngd", "process sngd is not one of density gmm; choose em or natural or adam or bfgs"),
-        ("--density fa --process adam", "process adam is not one of density fa; choose em"),
+        ("--process sngd", "process sngd is not one of density gmm; choose em or natural or adam or bfgs or vgi"),
+        ("--density fa --process vgi", "No entry of the data is missing, and vgi imputes such entries; choose"),
+        ("--data plain.csv --columns 0,1 --density ppca --dimension 1 --process vgi --batch 9", "data have 5 rows"),
+        ("--density fa --process adam", "process adam is not one of density fa; choose em or vgi"),
         ("--density skew_normal --process adam --chart squared", "chart squared is one of the means of gmm"),
         ("--sequence who", "sequence is not used with density gmm"),
         ("--data plain.csv --density hmm --weight who", "Row 3 has weight 1 and another of its sequence 0; give all"),
@@ -132,6 +134,11 @@ def test_a_prior_keeps_it_from_collapsing():
     run = DensitySpec(data="point.csv", components=2, steps=50, prior=1).run(progress=False)
     assert np.isfinite(run.final["log_likelihood"])
     assert np.all(np.diff(run.curves["loss"][0]) < 1e-12)
+
+
+def test_one_noise_of_columns_of_different_width_falls_from_the_start():
+    run = DensitySpec(data="wine", density="ppca", steps=10).run(progress=False)
+    assert np.all(np.diff(run.curves["loss"][0]) < 0)
 
 
 def test_a_component_that_nothing_needs_keeps_the_rows_of_the_prior(folder):
@@ -257,3 +264,17 @@ def test_every_process_climbs(words, tmp_path):
         DensitySpec(**{name: value for name, value in spec.record().items() if name not in ("task", "data_sha256")})
         == spec
     )
+
+
+@pytest.mark.parametrize("options", [{"density": "fa", "batch": 20}, {"density": "gmm", "conditionals": "network"}])
+def test_missing_entries_are_imputed_by_variational_gibbs_inference(options, folder):
+    x = load_iris().data
+    x[np.random.default_rng(0).random(x.shape) < 0.2] = np.nan
+    np.savetxt(folder / "holes.csv", x, delimiter=",")
+    spec = DensitySpec(data="holes.csv", process="vgi", steps=60, warmup=20, **options)
+    run = spec.run(progress=False)
+    curve = run.curves["log_likelihood"][0]
+    assert curve[20] == curve[0]  # the conditionals learn alone
+    assert curve[60] > curve[0]
+    assert ("e_step_kl" in run.curves) == (options["density"] == "fa")
+    assert "Simkus2023" in spec.citations()
