@@ -33,7 +33,6 @@ RUNS: dict[str, dict[str, Any]] = {
     "QBVI, no baseline": {"process": "qbvi", "baseline": "none"},
     "CVI": {"process": "cvi"},
     "ADVI": {"process": "advi"},
-    "SNGD, skew-normal": {"process": "sngd"},
     "Laplace": {"process": "laplace"},
     "QBVI, diagonal": {"process": "qbvi", "covariance": "diagonal"},
     "CVI, diagonal": {"process": "cvi", "covariance": "diagonal"},

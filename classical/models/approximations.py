@@ -1,11 +1,10 @@
-"""What stands for a posterior once it is inferred: a Gaussian, a skewed one, or the draws of chains."""
+"""What stands for a posterior once it is inferred: a Gaussian, or the draws of chains."""
 
 import abc
 from collections.abc import Callable
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -14,11 +13,9 @@ from qnat.geometry.families.gaussian import AbstractGaussian
 from qnat.inference import chains
 from qnat.inference.chains import Chains
 
-from . import gaussian, gaussian_posterior
+from . import gaussian_posterior
 from .gaussian_posterior import Theta
 from .posterior import Posterior
-from .skew import log_skew_normal
-from .surrogate import Parameters
 
 
 class AbstractApproximation(eqx.Module):
@@ -37,22 +34,7 @@ class AbstractApproximation(eqx.Module):
         """Draws of the parameters of the model."""
 
 
-class AbstractExplicit(AbstractApproximation):
-    """A stand-in with a density, and so with an evidence lower bound."""
-
-    @abc.abstractmethod
-    def log_prob(self, params: PyTree[Array], x: Float[Array, "N d"]) -> Float[Array, " N"]:
-        """log q of rows."""
-
-    def log_weights(
-        self, posterior: Posterior, params: PyTree[Array], key: PRNGKeyArray, count: int
-    ) -> Float[Array, " count"]:
-        """log p(x, data) − log q(x) of fresh draws, whose mean is the evidence lower bound; final."""
-        x = self.draws(params, key, count)
-        return -jax.vmap(posterior.energy)(x) - self.log_prob(params, x)
-
-
-class GaussianApproximation(AbstractExplicit):
+class GaussianApproximation(AbstractApproximation):
     """A Gaussian; its parameters are natural ones.
 
     Attributes:
@@ -71,8 +53,11 @@ class GaussianApproximation(AbstractExplicit):
     def draws(self, params: Theta, key: PRNGKeyArray, count: int) -> Float[Array, "count d"]:
         return jax.vmap(lambda each: self.family.sample(params, key=each))(jax.random.split(key, count))
 
-    def log_prob(self, params: Theta, x: Float[Array, "N d"]) -> Float[Array, " N"]:
-        return jax.vmap(lambda one: self.family.log_prob(params, one))(x)
+    def log_weights(self, posterior: Posterior, params: Theta, key: PRNGKeyArray, count: int) -> Float[Array, " count"]:
+        """log p(x, data) − log q(x) of fresh draws, whose mean is the evidence lower bound."""
+        x = self.draws(params, key, count)
+        log_q = jax.vmap(lambda one: self.family.log_prob(params, one))(x)
+        return -jax.vmap(posterior.energy)(x) - log_q
 
 
 def structured(covariance: str, size: int, block: int) -> GaussianApproximation:
@@ -88,38 +73,6 @@ _KINDS: dict[str, Callable[[], AbstractGaussian]] = {
     "diagonal": DiagonalGaussian,
     "isotropic": IsotropicGaussian,
 }
-
-
-class SkewApproximation(AbstractExplicit):
-    """A skew-normal density 2N(x; ξ, Ω)Φ(ηᵀ(x − ξ)); its parameters are natural ones of (ξ, Ω), and η.
-
-    Attributes:
-        first: where inference starts; at η = 0 is a saddle.
-    """
-
-    first: Parameters
-
-    def start(self, posterior: Posterior) -> Parameters:
-        return self.first
-
-    def moments(self, params: Parameters) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
-        location = gaussian_posterior.mean_of(Gaussian(), params.surrogate)
-        scale = gaussian_posterior.covariance_of(Gaussian(), params.surrogate)
-        direction = scale @ params.auxiliary
-        b = direction / jnp.sqrt(1 + params.auxiliary @ direction)
-        return location + jnp.sqrt(2 / jnp.pi) * b, scale - 2 / jnp.pi * jnp.outer(b, b)
-
-    def draws(self, params: Parameters, key: PRNGKeyArray, count: int) -> Float[Array, "count d"]:
-        """One of ξ ± z, z normal of covariance Ω, the former with probability Φ(ηᵀz)."""
-        first, second = jax.random.split(key)
-        location, root = gaussian.mean_and_root(params.surrogate)
-        noise = jax.random.normal(first, (count, location.size), location.dtype)
-        z = jax.scipy.linalg.solve_triangular(root.T, noise.T, lower=False).T
-        stays = jax.random.normal(second, (count,), location.dtype) < z @ params.auxiliary
-        return location + jnp.where(stays[:, None], z, -z)
-
-    def log_prob(self, params: Parameters, x: Float[Array, "N d"]) -> Float[Array, " N"]:
-        return log_skew_normal(params.surrogate, params.auxiliary, x)
 
 
 class ChainApproximation(AbstractApproximation):

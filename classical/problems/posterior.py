@@ -14,7 +14,7 @@ from qnat.experiment.task import Task
 from qnat.geometry.families import Gaussian
 from qnat.inference.chains import effective_sample_size, split_r_hat
 
-from ..models.approximations import AbstractApproximation, AbstractExplicit, GaussianApproximation
+from ..models.approximations import AbstractApproximation, GaussianApproximation
 from ..models.posterior import Posterior
 from ..models.trained_posterior import TrainedPosterior
 
@@ -62,9 +62,9 @@ class PosteriorTask(Task):
         raise RefusedError("A posterior has no gradient by what stands for it; give a process, such as qbvi.")
 
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
-        """Of a density the evidence lower bound and its standard error; of chains the worst R-hat and size."""
+        """Of a Gaussian the evidence lower bound and its standard error; of chains the worst R-hat and size."""
         kind = self.approximation
-        if not isinstance(kind, AbstractExplicit):
+        if not isinstance(kind, GaussianApproximation):
             worst = jnp.max(split_r_hat(params)), jnp.min(effective_sample_size(params))
             return dict(zip(("r_hat", "effective_sample_size"), worst, strict=True))
         values = kind.log_weights(self.posterior, params, jax.random.key(_KEY), _DRAWS)

@@ -116,27 +116,6 @@ class Advi(Inference):
         return advi(task.posterior.energy, task.approximation.family, self.learning_rate, samples=self.samples)
 
 
-class Sngd(Inference):
-    """A skew-normal density, by natural gradients of a Gaussian surrogate."""
-
-    cites = ("So2024", "Kingma2015")
-    name: Literal["sngd"] = "sngd"
-    share: Share = 0.1
-    auxiliary_rate: Rate = Field(0.05, description="of Adam, for the skewness")
-    samples: Samples = 100
-
-    def approximation(self, posterior: Any) -> Any:
-        from ..methods.skewed import about_mode
-        from ..models.approximations import SkewApproximation
-
-        return SkewApproximation(about_mode(posterior))
-
-    def build(self, task: Any) -> Any:
-        from ..methods.skewed import skewed
-
-        return skewed(task.posterior.energy, self.share, self.auxiliary_rate, samples=self.samples)
-
-
 class Laplace(Inference):
     """A Gaussian about the mode."""
 

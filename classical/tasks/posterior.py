@@ -35,9 +35,9 @@ class PosteriorSpec(RunSpec):
         likelihoods.Logistic()
     )
     prior: likelihoods.Normal | likelihoods.Flat = likelihoods.Normal()
-    process: (
-        inferences.Qbvi | inferences.Cvi | inferences.Sngd | inferences.Advi | inferences.Laplace | inferences.Nuts
-    ) = inferences.Qbvi()
+    process: inferences.Qbvi | inferences.Cvi | inferences.Advi | inferences.Laplace | inferences.Nuts = (
+        inferences.Qbvi()
+    )
     steps: int = Field(300, ge=0, description="steps of the process (300 of qbvi, others have their own)")
     every: int = Field(10, ge=1, lt=COUNTS, description="steps between evaluations")
 
@@ -48,8 +48,6 @@ class PosteriorSpec(RunSpec):
             raise ValueError("target is not used with model garch; give the column of returns with columns.")
         if self.covariance == "block" and self.block_size is None:
             self._set(block_size=2)
-        if self.process.name == "sngd" and self.samples % 2:
-            raise ValueError(f"samples is {self.samples}, and draws of process sngd come in pairs; give an even one.")
         if self.process.name == "qbvi":
             self._check_draws()
         if "steps" not in self.model_fields_set:

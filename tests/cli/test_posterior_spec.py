@@ -58,7 +58,6 @@ def folder(tmp_path, monkeypatch):
         ("--samples 2", "samples is 2, and a leave-one-out baseline needs 4 antithetic draws or more; give more"),
         ("--samples 1 --draws independent", "a leave-one-out baseline needs 2 independent draws or more"),
         ("--samples 25", "samples is 25, and antithetic draws come in pairs; give an even number"),
-        ("--process sngd --samples 9", "samples is 9, and draws of process sngd come in pairs"),
         ("--draws sobol", "samples is 2000, and Sobol points are a power of two"),
         ("--process laplace --covariance diagonal", "covariance is not used with process laplace"),
         (
@@ -96,7 +95,6 @@ def test_a_density_that_is_not_finite_at_the_start_names_the_parameter():
 PROCESSES = {
     "qbvi": {"steps": 60, "samples": 200, "share": 0.2},
     "cvi": {"steps": 60, "samples": 20, "share": 0.2, "covariance": "block"},
-    "sngd": {"steps": 300, "samples": 40},
     "laplace": {"steps": 20},
     "advi": {"steps": 400, "covariance": "diagonal", "learning_rate": 0.05},
     "nuts": {"steps": 200, "warm_up": 100, "chains": 2},
