@@ -14,9 +14,13 @@ from .methods.gradient_em import gradient_em as gradient_em
 from .methods.kfac import kfac as kfac
 from .methods.kld_wrm import kld_wrm_q as kld_wrm_q
 from .methods.kld_wrm_linear import kld_wrm_so as kld_wrm_so
+from .methods.laplace import advi as advi
+from .methods.laplace import laplace as laplace
 from .methods.sngd import sngd as sngd
 from .methods.sngd import surrogate_descent as surrogate_descent
 from .methods.tridiagonal import TridiagonalFisher as TridiagonalFisher
+from .methods.variational import cvi as cvi
+from .methods.variational import qbvi as qbvi
 from .methods.wake_sleep import HelmholtzFisher as HelmholtzFisher
 from .models.chains import HiddenMarkov as HiddenMarkov
 from .models.copula import TCopula as TCopula
@@ -25,6 +29,7 @@ from .models.counts import NegativeBinomialMixture as NegativeBinomialMixture
 from .models.dynamical import LinearDynamical as LinearDynamical
 from .models.factor import FactorAnalysis as FactorAnalysis
 from .models.factor_chart import FactorChart as FactorChart
+from .models.from_numpyro import from_numpyro as from_numpyro
 from .models.gaussian_chart import GaussianMixtureChart as GaussianMixtureChart
 from .models.helmholtz import HelmholtzMachine as HelmholtzMachine
 from .models.known_weights import KnownWeights as KnownWeights
@@ -37,6 +42,7 @@ from .models.mixture_charts import SquaredMeans as SquaredMeans
 from .models.mixture_charts import StandardMeans as StandardMeans
 from .models.network import Layer as Layer
 from .models.network import Network as Network
+from .models.posterior import Posterior as Posterior
 from .models.skew import SkewNormal as SkewNormal
 from .models.skew import SkewNormalMixture as SkewNormalMixture
 from .models.skew import SkewT as SkewT
@@ -46,3 +52,4 @@ from .models.unit_pairs import PairedUnits as PairedUnits
 from .problems.density import DensityTask as DensityTask
 from .problems.helmholtz import HelmholtzTask as HelmholtzTask
 from .problems.network import NetworkTask as NetworkTask
+from .problems.posterior import PosteriorTask as PosteriorTask

@@ -81,6 +81,20 @@ MUTANTS = (
         "tests/classical/test_mixture_charts.py",
     ),
     Mutant(
+        "the potential of a Gaussian adds the logarithm of its precision",
+        "classical/models/gaussian_chart.py",
+        "axis=1) / 2 + jnp.sum(logs, axis=1)",
+        "axis=1) / 2 - jnp.sum(logs, axis=1)",
+        "tests/classical/test_gaussian_charts.py",
+    ),
+    Mutant(
+        "draws of a mixture are all from one component",
+        "classical/problems/components.py",
+        "return means[labels] + jnp.einsum",
+        "return means[0] + jnp.einsum",
+        "tests/classical/test_gaussian_charts.py",
+    ),
+    Mutant(
         "the Fisher metric forgets the density",
         "classical/methods/density_fisher.py",
         "return widths * jnp.exp(log_p) * tangent",
@@ -219,6 +233,27 @@ MUTANTS = (
         "jnp.where(nothing, 0, a) * jnp.where(nothing, 0, b)",
         "a * b",
         "tests/geometry/test_families.py",
+    ),
+    Mutant(
+        "of two antithetic draws one knows the baseline of the other",
+        "qnat/inference/expectation.py",
+        "else 1 + self.antithetic",
+        "else 1",
+        "tests/inference/test_expectation.py",
+    ),
+    Mutant(
+        "a variational step forgets where the mean is",
+        "classical/models/gaussian_posterior.py",
+        "(first - _times(family, second, mean), second)",
+        "(first, second)",
+        "tests/classical/test_variational.py",
+    ),
+    Mutant(
+        "thinned chains keep the other half of their draws",
+        "qnat/inference/chains.py",
+        "draws[:, 1::2]",
+        "draws[:, ::2]",
+        "tests/inference/test_chains.py",
     ),
     Mutant(
         "mirror descent climbs",

@@ -49,7 +49,7 @@ class Header(NamedTuple):
         return self.width - (kind == "regress" and not self.labelled)
 
 
-BUNDLED = ("iris", "wine", "diabetes")
+BUNDLED = ("iris", "wine", "diabetes", "breast_cancer")
 """Tables that come with scikit-learn."""
 DIGITS = Header(1500, 297, 64, labelled=True)
 

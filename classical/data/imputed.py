@@ -43,7 +43,7 @@ class IncompleteTable(eqx.Module):
     @classmethod
     def of(cls, data: Rows) -> Self:
         """Made of rows that are sorted by what they miss."""
-        x, missing, weights = data.entries
+        x, missing, weights = map(np.asarray, data.entries)
         order = np.argsort(~missing, axis=1, kind="stable")
         seen = np.argsort(missing, axis=0, kind="stable")
         return cls(*map(jnp.asarray, (x, missing, weights, order, missing.sum(axis=1), seen)))

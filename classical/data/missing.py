@@ -33,11 +33,13 @@ class Rows(NamedTuple):
         return self.x, self.weights, self.pattern
 
     @property
-    def entries(self) -> tuple[Float[np.ndarray, "N d"], Bool[np.ndarray, "N d"], Float[np.ndarray, " N"]]:
-        """The rows in their order, 0 where an entry is missing; which ones are; and the weights. In NumPy."""
-        x, weights, pattern, missing, place = map(np.asarray, self)
-        of = np.repeat(pattern.ravel(), x.shape[2])
-        return x.reshape(-1, x.shape[-1])[place], missing[of[place]], weights.ravel()[place]
+    def entries(
+        self,
+    ) -> tuple[Float[Array | np.ndarray, "N d"], Bool[Array | np.ndarray, "N d"], Float[Array | np.ndarray, " N"]]:
+        """The rows in their order, 0 where an entry is missing; which ones are; and the weights."""
+        block = self.place // self.x.shape[2]
+        missing = self.missing[self.pattern.reshape(-1)[block]]
+        return self.x.reshape(-1, self.x.shape[-1])[self.place], missing, self.weights.reshape(-1)[self.place]
 
 
 class Sequences(NamedTuple):
@@ -61,15 +63,16 @@ class Sequences(NamedTuple):
     @property
     def entries(self) -> tuple[Float[Array, "S T d"], Float[Array, "S T d"]]:
         """The rows, 0 where an entry is missing, and 1 where one is seen; 0 behind the end."""
-        x, weights, pattern, missing, place = self.rows
-        at = jnp.asarray(place)[self.order]
+        x, missing, _ = map(jnp.asarray, self.rows.entries)
         inside = jnp.arange(self.order.shape[1]) < jnp.asarray(self.lengths)[:, None]
-        seen = ~jnp.repeat(jnp.asarray(missing)[pattern].reshape(-1, x.shape[-1]), weights.shape[-1], axis=0)
-        return jnp.asarray(x).reshape(-1, x.shape[-1])[at], (seen[at] & inside[..., None]).astype(weights.dtype)
+        return x[self.order], (~missing[self.order] & inside[..., None]).astype(x.dtype)
 
 
 def rows(x: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"] | None = None, *, chunk: int = _CHUNK) -> Rows:
     """Sorts rows by their pattern of missing entries, which are NaN, in NumPy, once.
+
+    Which rows of a pattern make a block, and which blocks a chunk, is left to chance, always the same: files are often
+    sorted, and a chunk should be like the whole.
 
     Args:
         x: the rows. weights: of the rows, not negative; None weighs them alike. chunk: rows of a chunk, about.
@@ -77,20 +80,23 @@ def rows(x: Float[np.ndarray, "N d"], weights: Float[np.ndarray, " N"] | None = 
     weights = np.ones(len(x)) if weights is None else np.asarray(weights, float)
     missing, pattern = np.unique(np.isnan(x), axis=0, return_inverse=True)
     pattern = pattern.reshape(-1)
-    # half a pattern's rows on average, so that few rows are filling
-    most = min(_BLOCK, chunk, max(1, len(x) // (2 * len(missing))))
+    # half a pattern's rows on average, so that few rows are filling; eight blocks a chunk, for its rows to differ
+    most = max(1, min(_BLOCK, chunk // 8, len(x) // (2 * len(missing))))
     size = 1 << (most.bit_length() - 1)
-    order = np.argsort(pattern, kind="stable")
+    generator = np.random.default_rng(0)
+    order = generator.permutation(len(x))
+    order = order[np.argsort(pattern[order], kind="stable")]
     counts = np.bincount(pattern, minlength=len(missing))
     blocks = -(-counts // size)
-    starts = np.concatenate([[0], np.cumsum(blocks)[:-1]]) * size
-    firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    block = generator.permutation(blocks.sum())
+    starts, firsts = (np.concatenate([[0], np.cumsum(each)[:-1]]) for each in (blocks, counts))
+    rank = np.arange(len(x)) - firsts[pattern[order]]
     place = np.empty(len(x), int)
-    place[order] = starts[pattern[order]] + np.arange(len(x)) - firsts[pattern[order]]
-    per = min(max(1, chunk // size), int(blocks.sum()))
-    total = -(-int(blocks.sum()) // per) * per
+    place[order] = block[starts[pattern[order]] + rank // size] * size + rank % size
+    per = min(max(1, chunk // size), len(block))
+    total = -(-len(block) // per) * per
     which = np.zeros(total, int)
-    which[: blocks.sum()] = np.repeat(np.arange(len(missing)), blocks)
+    which[block] = np.repeat(np.arange(len(missing)), blocks)
     filled, heavy = np.zeros((total * size, x.shape[1])), np.zeros(total * size)
     filled[place], heavy[place] = np.nan_to_num(x), weights / weights.sum()
     return Rows(

@@ -1,4 +1,4 @@
-"""Tables of numbers with names, in which entries may be missing: three that come with scikit-learn, and one's own.
+"""Tables of numbers with names, in which entries may be missing: four that come with scikit-learn, and one's own.
 
 A file is a text of one row an item, its values apart by commas, semicolons, tabs or blanks, below a line of names or
 not, or a .npy file of two axes; both also gzipped. What is empty, NA, NaN or ? is missing. Columns without names are
@@ -42,13 +42,21 @@ class Table(NamedTuple):
     dropped: int = 0
 
 
-def table(name: str, *, columns: str | None = None, weight: str | None = None, sequence: str | None = None) -> Table:
+def table(
+    name: str,
+    *,
+    columns: str | None = None,
+    weight: str | None = None,
+    sequence: str | None = None,
+    ordered: bool = False,
+) -> Table:
     """A table by name or path, or some of its columns.
 
     Args:
-        name: iris, wine, diabetes, or a path. columns: names or numbers of columns, with commas between them; None
-            takes all but the two others. weight: the column of weights. sequence: the column that says to which
-            sequence a row belongs; such rows stay also where nothing is known of them.
+        name: iris, wine, diabetes, breast_cancer, or a path. columns: names or numbers of columns, with commas between
+            them; None takes all but the two others. weight: the column of weights. sequence: the column that says to
+            which sequence a row belongs. ordered: whether rows follow each other in time: they stay also where nothing
+            is known of them.
 
     Raises:
         RefusedError: there is no such file or column; a value is no number, too large or not finite; a column has no
@@ -56,7 +64,7 @@ def table(name: str, *, columns: str | None = None, weight: str | None = None, s
     """
     found = table_source(name)
     names, values = _read(found, found.stamps())
-    known = _Columns(name, names)
+    known = Columns(name, names)
     given = {each: known.place(each) for each in (weight, sequence) if each is not None}
     chosen = [i for i in range(len(names)) if i not in given.values()]
     if columns is not None:
@@ -71,20 +79,21 @@ def table(name: str, *, columns: str | None = None, weight: str | None = None, s
     )
     _check(kept, [names[i] for i in chosen], name)
     of = None if sequence is None else _sequence(values[:, given[sequence]], names[given[sequence]])
-    there = np.ones(len(kept), bool) if of is not None else ~np.isnan(kept).all(axis=1)
+    there = np.ones(len(kept), bool) if ordered else ~np.isnan(kept).all(axis=1)
     if weights is not None:
         weights = weights[there]
         if not weights.sum() > 0:
             raise RefusedError(
                 f"The weights in column {names[given[str(weight)]]} sum to zero; give some row a weight."
             )
+    of = None if of is None else of[there]
     kept = kept[there]
     kept.setflags(write=False)
     return Table(kept, tuple(names[i] for i in chosen), weights, of, int((~there).sum()))
 
 
-class _Columns(NamedTuple):
-    """The names of a table's columns, asked for by name or number."""
+class Columns(NamedTuple):
+    """The names of the columns of a table, asked for by name or number."""
 
     data: str
     names: Sequence[str]
@@ -92,8 +101,8 @@ class _Columns(NamedTuple):
     def place(self, asked: str) -> int:
         if asked in self.names:
             return list(self.names).index(asked)
-        if asked.isdecimal() and int(asked) < len(self.names):
-            return int(asked)
+        if asked in (numbers := [str(i) for i in range(len(self.names))]):
+            return numbers.index(asked)
         few = ", ".join(shown(name, 40) for name in self.names[:20]) + (", …" if len(self.names) > 20 else "")
         raise RefusedError(
             f"The data in {shown(self.data, 4096)} have no column '{shown(asked, 60)}'; they have {few}."
@@ -114,9 +123,10 @@ def _check(values: Float[np.ndarray, "N d"], names: Sequence[str], data: str) ->
 
 
 def _weights(column: Float[np.ndarray, " N"], name: str) -> Float[np.ndarray, " N"]:
-    if not (np.isfinite(column) & (column >= 0)).all():
-        bad = column[~(np.isfinite(column) & (column >= 0))][0]
-        raise RefusedError(f"The weights in column {name} hold {bad:g}; weights are numbers of at least 0.")
+    if (wrong := column[~((column >= 0) & (column <= _LARGEST))]).size:
+        raise RefusedError(
+            f"The weights in column {name} hold {wrong[0]:g}; weights are numbers from 0 to {_LARGEST:.0e}."
+        )
     return column
 
 
@@ -186,15 +196,16 @@ def _cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
             continue
         if delimiter is None:
             delimiter = next((each for each in _DELIMITERS if each in text), " ")
-        yield (
-            number,
-            text.split() if delimiter == " " else [w.strip() for w in next(csv.reader([text], delimiter=delimiter))],
-        )
+        if delimiter == " ":
+            text = " ".join(text.split())
+        yield number, [word.strip() for word in next(csv.reader([text], delimiter=delimiter))]
 
 
 def _number(word: str) -> float | None:
     if word.lower() in _MISSING:
         return np.nan
+    if "_" in word:  # which Python's numbers may have
+        return None
     try:
         return float(word)
     except ValueError:

@@ -7,9 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import lineax as lx
+import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from qnat.geometry.metric import AbstractMetric, PullbackMetric
+from qnat.geometry.operators import Gram, psd_operator
 
 
 def quadrature_fisher(
@@ -47,4 +50,9 @@ class SampledFisher(AbstractMetric):
         if key is None:
             raise ValueError("SampledFisher draws items; pass key=.")
         x = jax.lax.stop_gradient(self.sample(params, self.draws, key))
-        return PullbackMetric(lambda at: self.log_prob(at, x), lambda _, tangent: tangent / self.draws).at(params)
+        flat, unravel = ravel_pytree(params)
+        _, push = jax.linearize(lambda at: self.log_prob(at, x), params)
+        # the scores of all draws, once: their matrix and all products then are those of a small matrix
+        scores = jax.vmap(lambda v: push(unravel(v)))(jnp.eye(flat.size, dtype=flat.dtype)) / np.sqrt(self.draws)
+        product = psd_operator(lambda v: unravel(scores @ (ravel_pytree(v)[0] @ scores)), params)
+        return Gram(product, jax.tree_util.Partial(lambda: scores))

@@ -186,7 +186,7 @@ def gibbs_vi(
     Raises:
         ValueError: a column has no two different values; batch is not from 1 to the number of rows.
     """
-    x, missing, _ = data.entries
+    x, missing, _ = map(np.asarray, data.entries)
     seen = np.where(missing, np.nan, x)
     never = missing.all(axis=0)
     deviation = np.where(never, 0, np.nanstd(np.where(never, 0, seen), axis=0))

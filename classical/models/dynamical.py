@@ -11,7 +11,7 @@ from qnat.inference.chunks import summed
 from qnat.inference.em import AbstractLatentModel
 
 from ..data.missing import Sequences
-from .factor import LinearParams, regression
+from .factor import LinearParams, changed, regression
 from .gaussian import LOG_2PI
 
 
@@ -42,10 +42,18 @@ def first_of(mean: Float[Array, " m"], second: Float[Array, "m m"]) -> Potential
 def move_of(matrix: Float[Array, "m m"], noise: Float[Array, "m m"]) -> tuple[Float[Array, ""], Float[Array, "2m 2m"]]:
     """(c, D) of z′ = matrix z + noise, given as a covariance."""
     factor = jnp.linalg.cholesky(noise)
-    root = jax.scipy.linalg.solve_triangular(
-        factor, jnp.concatenate([-matrix, jnp.eye(len(noise))], axis=1), lower=True
-    )
+    both = jnp.concatenate([-matrix, jnp.eye(len(noise), dtype=matrix.dtype)], axis=1)
+    root = jax.scipy.linalg.solve_triangular(factor, both, lower=True)
     return -jnp.sum(jnp.log(jnp.diagonal(factor))) - len(noise) * LOG_2PI / 2, -root.T @ root / 2
+
+
+def changed_dynamics(theta: DynamicalParams, change: Float[Array, "m m"]) -> DynamicalParams:
+    """The same system in other coordinates z̃ of the hidden vector, z = change z̃."""
+    (c, shift, half), (constant, move), emission = theta
+    volume = jnp.linalg.slogdet(change)[1]
+    both = jax.scipy.linalg.block_diag(change, change)
+    first = c + volume, change.T @ shift, change.T @ half @ change
+    return DynamicalParams(first, (constant + volume, both.T @ move @ both), changed(emission, change))
 
 
 class LinearDynamical(AbstractLatentModel):
@@ -66,6 +74,21 @@ class LinearDynamical(AbstractLatentModel):
         total = summed(_sequence, theta, (x, seen, jnp.asarray(data.lengths), jnp.asarray(data.weights)))
         return total / data.total - jnp.sum(self.prior * theta.emission.precision) / 2
 
+    def hidden_means(self, theta: DynamicalParams, data: Sequences) -> Float[Array, "S T m"]:
+        """E[z | x] of every row given its sequence, the smoother; behind its end 0.
+
+        It is the derivative of the likelihood in a slope that is added to the potential of each hidden vector.
+        """
+        x, seen = data.entries
+
+        def one(sequence: tuple[Array, Array, Array]) -> Float[Array, "T m"]:
+            x, seen, length = sequence
+            row = x, seen, length, jnp.ones((), x.dtype)
+            none = jnp.zeros((len(x), theta.first[1].size), x.dtype)
+            return jax.grad(lambda slopes: _sequence(theta, row, slopes))(none)
+
+        return jax.lax.map(one, (x, seen, jnp.asarray(data.lengths)))
+
     def maximise(self, eta: DynamicalParams) -> DynamicalParams:
         count, first, second = eta.first
         pairs, moments = eta.move
@@ -81,10 +104,16 @@ class LinearDynamical(AbstractLatentModel):
         )
 
 
+_Weighed = tuple[Float[Array, "T d"], Float[Array, "T d"], Int[Array, ""], Float[Array, ""]]
+
+
 def _sequence(
-    theta: DynamicalParams, sequence: tuple[Float[Array, "T d"], Float[Array, "T d"], Int[Array, ""], Float[Array, ""]]
+    theta: DynamicalParams, sequence: _Weighed, slopes: Float[Array, "T m"] | float = 0.0
 ) -> Float[Array, ""]:
-    """log p(x) of one sequence times its weight, by a filter of potentials; a missing entry is not `seen`."""
+    """log p(x) of one sequence times its weight, by a filter of potentials; a missing entry is not `seen`.
+
+    `slopes` are added to the potentials of the hidden vectors.
+    """
     x, seen, length, weight = sequence
     (c, shift, half), (constant, move), (square, cross, precision) = theta
     m, half, move = shift.size, (half + half.T) / 2, (move + move.T) / 2
@@ -92,7 +121,7 @@ def _sequence(
     slope = x @ cross
     rows = (
         slope[:, -1] - (x**2 @ precision + square[:, -1, -1]) / 2,
-        slope[:, :-1] - square[:, :-1, -1],
+        slope[:, :-1] - square[:, :-1, -1] + slopes,
         -square[:, :-1, :-1] / 2,
     )
 

@@ -13,6 +13,7 @@ maximisation stays one; and no weight and no covariance comes to nothing.
 """
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -49,6 +50,10 @@ class AbstractEmission(eqx.Module):
         """(log πₖ − A(θₖ), θₖ) of maximum likelihood for expected statistics; NaN where a component has none."""
 
     @abc.abstractmethod
+    def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
+        """The rows, with the conditional means of their missing entries, if components have these shares in a row."""
+
+    @abc.abstractmethod
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         """The log prior above, up to a constant."""
 
@@ -73,6 +78,12 @@ class AbstractEmission(eqx.Module):
 def finite_log(p: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """log p, a large negative number where p is 0: sums over paths of which none is possible have no derivative."""
     return jnp.log(jnp.maximum(p, jnp.finfo(p.dtype).tiny))
+
+
+def probabilities(logs: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """exp of what `finite_log` gave, 0 where that stands for log 0."""
+    p = jnp.exp(logs)
+    return jnp.where(p > 2 * jnp.finfo(p.dtype).tiny, p, 0)
 
 
 def _symmetric(a: Float[Array, "*b d d"]) -> Float[Array, "*b d d"]:
@@ -149,6 +160,7 @@ class FullGaussians(AbstractEmission):
         prior: ρ. variances: (d,) of the rows of the prior, whose mean is 0.
     """
 
+    family: ClassVar = Gaussian()
     tied: bool = eqx.field(static=True, default=False)
     prior: Float[Array, ""] | float = 0.0
     variances: Float[Array, " d"] | float = 1.0
@@ -173,7 +185,23 @@ class FullGaussians(AbstractEmission):
             squares = first[:, :, None] * first[:, None] / counts[:, None, None]
             within = jnp.sum(second - squares, axis=0) / jnp.sum(counts)
             second = squares + counts[:, None, None] * within
-        return MixtureFamily(Gaussian()).to_primal((counts, (first, second)))
+        return MixtureFamily(self.family).to_primal((counts, (first, second)))
+
+    def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
+        logits, (shift, half) = theta
+        missing = jnp.asarray(data.missing, shift.dtype)
+        _, (means, slopes, *_) = _marginals_forward(logits, shift, _symmetric(half), missing)
+
+        def chunk(
+            x: Float[Array, "C B d"], pattern: Int[Array, " C"], shares: Float[Array, "C B K"]
+        ) -> Float[Array, "C B d"]:
+            each = means[pattern][:, None] + jnp.einsum("ckij,cbj->cbki", slopes[pattern], x)
+            return jnp.einsum("cbk,cbki->cbi", shares, each)
+
+        placed = jnp.zeros((data.weights.size, len(logits)), shares.dtype).at[data.place].set(shares)
+        arranged = placed.reshape(*data.weights.shape, len(logits))
+        found = jax.lax.map(lambda each: chunk(*each), (data.x, data.pattern, arranged))
+        return found.reshape(-1, data.x.shape[-1])[data.place]
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         logits, (_, half) = theta
@@ -188,6 +216,7 @@ class DiagonalGaussians(AbstractEmission):
         prior, variances: as in `FullGaussians`.
     """
 
+    family: ClassVar = DiagonalGaussian()
     spherical: bool = eqx.field(static=True, default=False)
     prior: Float[Array, ""] | float = 0.0
     variances: Float[Array, " d"] | float = 1.0
@@ -210,11 +239,19 @@ class DiagonalGaussians(AbstractEmission):
             squares = first**2 / counts[:, None]
             within = jnp.mean(second - squares, axis=1, keepdims=True)
             second = squares + within
-        return MixtureFamily(DiagonalGaussian()).to_primal((counts, (first, second)))
+        return MixtureFamily(self.family).to_primal((counts, (first, second)))
+
+    def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
+        _, (shift, half) = theta
+        x, missing, _ = data.entries
+        return jnp.where(missing, shares @ (-shift / (2 * half)), x)
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         logits, (_, half) = theta
         return self.prior * (jnp.sum(logits) + jnp.sum(self.variances * half))
+
+
+Gaussians = FullGaussians | DiagonalGaussians
 
 
 class Symbols(AbstractEmission):
@@ -244,6 +281,13 @@ class Symbols(AbstractEmission):
         ends = np.cumsum(self.sizes)[:-1]
         columns = [finite_log(part / jnp.sum(part, axis=1, keepdims=True)) for part in jnp.split(sums, ends, axis=1)]
         return jnp.log(counts), jnp.concatenate(columns, axis=1)
+
+    def filled(self, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
+        """With the most probable symbols, as these have no mean."""
+        x, missing, _ = data.entries
+        columns = jnp.split(shares @ probabilities(theta[1]), np.cumsum(self.sizes)[:-1], axis=1)
+        best = jnp.stack([jnp.argmax(column, axis=1) for column in columns], axis=1)
+        return jnp.where(missing, best.astype(x.dtype), x)
 
     def penalty(self, theta: Joint) -> Float[Array, ""]:
         logits, logs = theta

@@ -53,6 +53,18 @@ def to_linear(params: LinearParams) -> Linear:
     return Linear(slopes[:, :-1], slopes[:, -1], 1 / params.precision)
 
 
+def changed(params: LinearParams, change: Float[Array, "m m"]) -> LinearParams:
+    """The same rows of other coordinates z̃ of the hidden vector, z = change z̃."""
+    whole = jax.scipy.linalg.block_diag(change, jnp.ones((1, 1), change.dtype))
+    return LinearParams(whole.T @ params.square @ whole, params.cross @ whole, params.precision)
+
+
+def filled(params: LinearParams, hidden: Float[Array, "N m"]) -> Float[Array, "N d"]:
+    """The means of the entries of rows, given those of their hidden vectors."""
+    loadings, bias, _ = to_linear(params)
+    return hidden @ loadings.T + bias
+
+
 def complete_log_prob(params: LinearParams, x: Float[Array, "N d"]) -> Float[Array, " N"]:
     """log p(x) of rows without missing entries, of normalised parameters, in nats, for the cost of two products."""
     loadings, bias, noise = to_linear(params)
@@ -114,6 +126,16 @@ class FactorAnalysis(AbstractLatentModel):
         found = jax.lax.map(lambda chunk: _chunk_logs(shared, *chunk), (data.x, data.pattern))
         return found.ravel()[data.place]
 
+    def hidden_means(self, theta: LinearParams, data: Rows) -> Float[Array, "N m"]:
+        """E[z | x] of every row, in their order."""
+        shared = self._shared(theta, data)
+
+        def chunk(x: Float[Array, "C B d"], pattern: Int[Array, " C"]) -> Float[Array, "C B m"]:
+            return jnp.einsum("ckj,cbk->cbj", shared[1][pattern], _whitened(shared, x @ theta.cross, pattern))
+
+        found = jax.lax.map(lambda each: chunk(*each), (data.x, data.pattern))
+        return found.reshape(-1, found.shape[-1])[data.place]
+
     def maximise(self, eta: LinearParams) -> LinearParams:
         return regression(eta, isotropic=self.isotropic)
 
@@ -121,7 +143,7 @@ class FactorAnalysis(AbstractLatentModel):
         """What rows of one pattern have in common."""
         there = jnp.asarray(~data.missing, theta.cross.dtype)
         square = jnp.einsum("pi,ijk->pjk", there, (theta.square + jnp.swapaxes(theta.square, 1, 2)) / 2)
-        inner = jnp.eye(square.shape[1] - 1) + square[:, :-1, :-1]
+        inner = jnp.eye(square.shape[1] - 1, dtype=square.dtype) + square[:, :-1, :-1]
         factors = jax.lax.map(jnp.linalg.cholesky, inner)
         logs = jnp.sum(jnp.log(jnp.diagonal(factors, axis1=1, axis2=2)), axis=1)
         roots = jax.lax.map(
@@ -138,7 +160,13 @@ def _chunk(shared: _Shared, rows: tuple[Array, Array, Array]) -> Float[Array, ""
 
 def _chunk_logs(shared: _Shared, x: Float[Array, "C B d"], pattern: Int[Array, " C"]) -> Float[Array, "C B"]:
     """log p(x) of the rows of a chunk; missing entries are 0 there."""
-    (_, cross, precision), roots, shifts, constants = shared
+    (_, cross, precision), _, _, constants = shared
     slope = x @ cross
-    hidden = jnp.einsum("cjk,cbk->cbj", roots[pattern], slope[..., :-1] - shifts[pattern][:, None])
-    return (jnp.sum(hidden**2, axis=-1) - x**2 @ precision) / 2 + slope[..., -1] + constants[pattern][:, None]
+    squares = jnp.sum(_whitened(shared, slope, pattern) ** 2, axis=-1)
+    return (squares - x**2 @ precision) / 2 + slope[..., -1] + constants[pattern][:, None]
+
+
+def _whitened(shared: _Shared, slope: Float[Array, "C B m+1"], pattern: Int[Array, " C"]) -> Float[Array, "C B m"]:
+    """The means of the hidden vectors, in units of their standard deviations."""
+    _, roots, shifts, _ = shared
+    return jnp.einsum("cjk,cbk->cbj", roots[pattern], slope[..., :-1] - shifts[pattern][:, None])

@@ -10,60 +10,74 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from qnat.geometry.charts import AbstractChart
-from qnat.geometry.families import Gaussian
 from qnat.geometry.joint import Joint
 
 from . import gaussian
+from .emissions import DiagonalGaussians, FullGaussians, Gaussians
 
 
 class MixtureCoordinates(NamedTuple):
-    """log_odds: log wₖ/w₀ (K − 1,). means: coordinates of the means (K, d). scales: of the covariances (K, d(d + 1)/2).
+    """log_odds: log wₖ/w₀ (K − 1,). means: coordinates of the means (K, d). scales: of the covariances.
 
-    A covariance is LLᵀ, its scales the lower triangle of L row by row with logarithms on the diagonal.
+    A covariance is LLᵀ, its scales the lower triangle of L row by row with logarithms on the diagonal: (K, d(d + 1)/2),
+    or one row where it is tied. Of a diagonal one they are the logarithms of the standard deviations: (K, d), or one
+    column where it is spherical.
     """
 
     log_odds: Float[Array, " K-1"]
     means: Float[Array, "K d"]
-    scales: Float[Array, "K triangle"]
+    scales: Float[Array, "#K s"]
 
 
 class GaussianMixtureChart(AbstractChart):
-    """Coordinates without bounds of a mixture of Gaussians; points are those of `Mixture(Gaussian())`, ψ = 0.
+    """Coordinates without bounds of a mixture of Gaussians; points are (a, θ) of its components, with ψ = 0.
 
     With a chart of squares for the means it is singular all the same where two means meet: covariances that are free do
     to first order what the square of a gap does.
 
     Attributes:
         means: w ↦ the chart of the means, such as `CentredMeans`, for the weights w (K,) of the point.
+        emission: the components, whose covariances are full, tied, diagonal or spherical.
     """
 
     means: Callable[[Float[Array, " K"]], AbstractChart] = eqx.field(static=True)
+    emission: Gaussians = FullGaussians()
 
     def to_point(self, coordinates: MixtureCoordinates) -> Joint:
         log_weights = jax.nn.log_softmax(jnp.pad(coordinates.log_odds, (1, 0)))
         means = self.means(jnp.exp(log_weights)).to_point(coordinates.means)
-        dim = means.shape[1]
-
-        def natural(pair: tuple[Array, Array]) -> gaussian.Pair:
-            mean, scale = pair
-            return gaussian.from_free((mean, jnp.zeros((dim, dim), scale.dtype).at[np.tril_indices(dim)].set(scale)))
-
-        parts = jax.lax.map(natural, (means, coordinates.scales))
-        return log_weights - jax.lax.map(Gaussian().potential, parts), parts
+        count, dim = means.shape
+        if isinstance(self.emission, DiagonalGaussians):
+            logs = jnp.broadcast_to(coordinates.scales, means.shape)
+            precisions = jnp.exp(-2 * logs)
+            parts = precisions * means, -precisions / 2
+        else:
+            roots = jnp.zeros((count, dim, dim), means.dtype).at[:, *np.tril_indices(dim)].set(coordinates.scales)
+            logs = jnp.diagonal(roots, axis1=1, axis2=2)
+            parts = jax.lax.map(gaussian.from_free, (means, roots))
+        return log_weights - _potentials(parts[0], means, logs), parts
 
     def from_point(self, point: Joint) -> MixtureCoordinates:
-        logits, parts = point
-        log_weights = jax.nn.log_softmax(logits + jax.lax.map(Gaussian().potential, parts))
-        dim = parts[0].shape[1]
-
-        def located(part: gaussian.Pair) -> tuple[Array, Array]:
-            mean, root = gaussian.to_free(part)
-            return mean, root[np.tril_indices(dim)]
-
-        means, scales = jax.lax.map(located, parts)
+        logits, (shifts, halves) = point
+        dim = shifts.shape[1]
+        if isinstance(self.emission, DiagonalGaussians):
+            means, logs = -shifts / (2 * halves), -jnp.log(-2 * halves) / 2
+            scales = logs[:, :1] if self.emission.spherical else logs
+        else:
+            means, roots = jax.lax.map(gaussian.to_free, (shifts, halves))
+            logs, scales = jnp.diagonal(roots, axis1=1, axis2=2), roots[:, *np.tril_indices(dim)]
+            scales = scales[:1] if self.emission.tied else scales
+        log_weights = jax.nn.log_softmax(logits + _potentials(shifts, means, logs))
         chart = self.means(jnp.exp(log_weights))
         return MixtureCoordinates(log_weights[1:] - log_weights[0], chart.from_point(means), scales)
 
     def project(self, coordinates: MixtureCoordinates) -> MixtureCoordinates:
         weights = jax.nn.softmax(jnp.pad(coordinates.log_odds, (1, 0)))
         return coordinates._replace(means=self.means(weights).project(coordinates.means))
+
+
+def _potentials(
+    shifts: Float[Array, "K d"], means: Float[Array, "K d"], logs: Float[Array, "K d"]
+) -> Float[Array, " K"]:
+    """A(θₖ) = (μᵀΛμ − log det Λ)/2, of Λμ, μ and the logarithms on the diagonal of the root of the covariance."""
+    return jnp.sum(shifts * means, axis=1) / 2 + jnp.sum(logs, axis=1)

@@ -45,9 +45,14 @@ def skew_moments(x: np.ndarray[Any, Any], covariance: np.ndarray[Any, Any]) -> M
     third central moments √(2/π)(4/π − 1) b³, and η = Ω⁻¹b/√(1 − bᵀΩ⁻¹b). A b too long for a density is made shorter.
     """
     mean = x.mean(axis=0)
-    b = np.cbrt(((x - mean) ** 3).mean(axis=0) / _THIRD)
+    return from_third(mean, covariance, ((x - mean) ** 3).mean(axis=0))
+
+
+def from_third(mean: np.ndarray[Any, Any], covariance: np.ndarray[Any, Any], third: np.ndarray[Any, Any]) -> Moments:
+    """As `skew_moments`, of the third central moments of the columns."""
+    b = np.cbrt(third / _THIRD)
     square = b @ np.linalg.solve(covariance, b)
-    b = b * np.sqrt(min(1.0, _MOST / (1 - 2 / np.pi * _MOST) / max(square, np.finfo(float).tiny)))
+    b = b * np.sqrt(min(1.0, _MOST / (1 - 2 / np.pi * _MOST) / max(float(square), float(np.finfo(float).tiny))))
     scale = covariance + 2 / np.pi * np.outer(b, b)
     direction = np.linalg.solve(scale, b)
     return Moments(mean - np.sqrt(2 / np.pi) * b, scale, direction / np.sqrt(1 - b @ direction))

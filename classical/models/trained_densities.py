@@ -14,7 +14,8 @@ from qnat.geometry.joint import Joint
 from ..data.missing import Rows, Sequences, rows, sequences
 from .chains import HiddenMarkov, HiddenMarkovParams
 from .dynamical import DynamicalParams, LinearDynamical
-from .factor import FactorAnalysis, LinearParams
+from .emissions import AbstractEmission
+from .factor import FactorAnalysis, LinearParams, filled
 from .mixture import IncompleteMixture
 from .surrogate import AbstractSurrogateDensity, Parameters
 
@@ -37,6 +38,12 @@ def _one(x: ArrayLike, centre: Float[Array, " d"]) -> Sequences:
     return jax.tree.map(jnp.asarray, sequences(found, np.zeros(len(found), int)))
 
 
+def _with(x: ArrayLike, means: Float[Array, "N d"], centre: Float[Array, " d"]) -> Float[Array, "N d"]:
+    """The rows as they were, with means less the centre where an entry is missing."""
+    found = np.asarray(x, float)
+    return jnp.asarray(np.where(np.isnan(found), np.asarray(means) + np.asarray(centre), found))
+
+
 class TrainedMixture(eqx.Module):
     """A mixture with its parameters.
 
@@ -56,10 +63,21 @@ class TrainedMixture(eqx.Module):
         """The probabilities of the components, given what is seen of each row."""
         return jax.nn.softmax(_scores(self, _sorted(x, self.centre)), axis=1)
 
+    def impute(self, x: Float[ArrayLike, "N d"]) -> Float[Array, "N d"]:
+        """The rows, with the conditional means of their missing entries, given what is seen of each."""
+        data = _sorted(x, self.centre)
+        shares = jax.nn.softmax(_scores(self, data), axis=1)
+        return _with(x, _filled(self.model.emission, self.theta, data, shares), self.centre)
+
 
 @eqx.filter_jit
 def _scores(trained: TrainedMixture, data: Rows) -> Float[Array, "N K"]:
     return trained.model.emission.scores(trained.theta, data)
+
+
+@eqx.filter_jit
+def _filled(emission: AbstractEmission, theta: Joint, data: Rows, shares: Float[Array, "N K"]) -> Float[Array, "N d"]:
+    return emission.filled(theta, data, shares)
 
 
 class TrainedMarkov(eqx.Module):
@@ -84,6 +102,12 @@ class TrainedMarkov(eqx.Module):
     def best_path(self, x: Float[ArrayLike, "T d"]) -> Int[Array, " T"]:
         """The most probable states 0, 1, … of all rows together."""
         return jnp.argmax(_paths(self, _one(x, self.centre), best=True)[1], axis=1)
+
+    def impute(self, x: Float[ArrayLike, "T d"]) -> Float[Array, "T d"]:
+        """The rows, with the conditional means of missing entries given the sequence; their most probable symbols."""
+        data = _one(x, self.centre)
+        shares = _paths(self, data, best=False)[1]
+        return _with(x, _filled(self.model.emission, self.theta[2], data.rows, shares), self.centre)
 
 
 @eqx.filter_jit
@@ -110,6 +134,14 @@ class TrainedFactors(eqx.Module):
         """log p of what is seen of each row, in nats; 0 where all is missing."""
         return eqx.filter_jit(self.model.log_prob)(self.theta, _sorted(x, self.centre))
 
+    def hidden_means(self, x: Float[ArrayLike, "N d"]) -> Float[Array, "N m"]:
+        """E[z | x] of every row, the hidden vector of the loadings of the run; 0 where all is missing."""
+        return eqx.filter_jit(self.model.hidden_means)(self.theta, _sorted(x, self.centre))
+
+    def impute(self, x: Float[ArrayLike, "N d"]) -> Float[Array, "N d"]:
+        """The rows, with the conditional means of their missing entries, given what is seen of each."""
+        return _with(x, jax.jit(filled)(self.theta, self.hidden_means(x)), self.centre)
+
 
 class TrainedDynamics(eqx.Module):
     """A linear dynamical system with its parameters; rows are those of one sequence.
@@ -127,6 +159,14 @@ class TrainedDynamics(eqx.Module):
         data = _one(x, self.centre)
         free = eqx.tree_at(lambda model: model.prior, self.model, 0.0)
         return eqx.filter_jit(free.clamped)(self.theta, data) * data.total
+
+    def hidden_means(self, x: Float[ArrayLike, "T d"]) -> Float[Array, "T m"]:
+        """E[z | x] of every row, given the whole sequence: the smoothed vector of the run's dynamics."""
+        return eqx.filter_jit(self.model.hidden_means)(self.theta, _one(x, self.centre))[0]
+
+    def impute(self, x: Float[ArrayLike, "T d"]) -> Float[Array, "T d"]:
+        """The rows, with the conditional means of their missing entries, given the whole sequence."""
+        return _with(x, jax.jit(filled)(self.theta.emission, self.hidden_means(x)), self.centre)
 
 
 class TrainedSurrogate(eqx.Module):

@@ -1,24 +1,23 @@
 """Mixtures and hidden Markov models with their data."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from qnat.experiment.measures import Artifact
 from qnat.geometry import AbstractMetric
 from qnat.geometry.charts import AbstractChart
-from qnat.geometry.families import Gaussian
 from qnat.geometry.joint import Joint
 
 from ..data.missing import Rows, Sequences
 from ..methods.density_fisher import SampledFisher, quadrature_fisher
 from ..models.chains import HiddenMarkov, HiddenMarkovParams
-from ..models.emissions import AbstractEmission, DiagonalGaussians, FullGaussians, Symbols
+from ..models.emissions import AbstractEmission, DiagonalGaussians, FullGaussians, Gaussians, Symbols, probabilities
 from ..models.gaussian_chart import GaussianMixtureChart
 from ..models.mixture import IncompleteMixture, Mixture
 from ..models.mixture_charts import CentredMeans, OrderedMeans, RelativeMeans, SquaredMeans, StandardMeans
@@ -64,14 +63,9 @@ def _components(
     along = {"component": range(1, len(theta[0]) + 1)}
     if isinstance(emission, Symbols):
         symbols = [f"{name}={s}" for name, size in zip(names, emission.sizes, strict=True) for s in range(size)]
-        probabilities = jnp.exp(theta[1])
-        return {"emission": Artifact(probabilities, ("component", "symbol"), along | {"symbol": symbols})}
+        return {"emission": Artifact(probabilities(theta[1]), ("component", "symbol"), along | {"symbol": symbols})}
     columns = along | {"column": names}
-    shift, half = theta[1]
-    if isinstance(emission, DiagonalGaussians):
-        means, covariances = -shift / (2 * half), jax.vmap(jnp.diag)(-1 / (2 * half))
-    else:
-        means, covariances = jax.lax.map(lambda pair: _mean_and_covariance(*pair), (shift, half))
+    means, covariances = _means_and_covariances(theta[1])
     spread = jnp.sqrt(jnp.diagonal(covariances, axis1=1, axis2=2))
     found = {
         "means": Artifact(means + centre, ("component", "column"), columns),
@@ -83,9 +77,14 @@ def _components(
     return found | ({} if view is None else view.described(means, covariances))
 
 
-def _mean_and_covariance(shift: Float[Array, " d"], half: Float[Array, "d d"]) -> tuple[Array, Array]:
-    covariance = jnp.linalg.inv(-(half + half.T))
-    return covariance @ shift, covariance
+def _means_and_covariances(
+    parts: tuple[Float[Array, "K d"], Float[Array, "K d *d"]],
+) -> tuple[Float[Array, "K d"], Float[Array, "K d d"]]:
+    shifts, halves = parts
+    if halves.ndim == 2:
+        return -shifts / (2 * halves), jax.vmap(jnp.diag)(-1 / (2 * halves))
+    covariances = jax.lax.map(lambda half: jnp.linalg.inv(-(half + half.T)), halves)
+    return jnp.einsum("kij,kj->ki", covariances, shifts), covariances
 
 
 def _emission_freedom(emission: AbstractEmission, count: int, dim: int) -> int:
@@ -122,13 +121,17 @@ class MixtureDensity(AbstractLatentDensity):
     axis: Float[Array, " d"]
     view: View | None
 
+    @property
+    def emission(self) -> Gaussians:
+        """The components."""
+        return cast(Gaussians, self.model.emission)
+
     def start(self, key: PRNGKeyArray) -> Joint:
         """Components of equal weight, numbered along the axis."""
-        emission = self.model.emission
-        return _maximised(emission, _spread(emission, self.data, self.components, key, self.axis))
+        return _maximised(self.emission, _spread(self.emission, self.data, self.components, key, self.axis))
 
     def chart(self, name: str) -> AbstractChart:
-        """Coordinates of full covariances: weights and scales without bounds, the means in the chart of that name."""
+        """Weights and scales without bounds, and the means in the chart of that name."""
         axis = self.axis
         charts: dict[str, Callable[[Array], AbstractChart]] = {
             "standard": lambda _: StandardMeans(),
@@ -137,53 +140,61 @@ class MixtureDensity(AbstractLatentDensity):
             "ordered": lambda weights: OrderedMeans(weights, axis),
             "squared": lambda weights: SquaredMeans(weights, axis),
         }
-        return GaussianMixtureChart(charts[name])
+        return GaussianMixtureChart(charts[name], self.emission)
 
-    def fisher(self, draws: int) -> AbstractMetric:
-        """Fisher's metric of whole rows: by quadrature of one column, else of so many draws from the mixture."""
+    def fisher(self, chart: AbstractChart, draws: int) -> AbstractMetric:
+        """Fisher's metric in a chart: by quadrature of one column, else of so many draws from the mixture.
+
+        It is that of whole rows, also where entries of the data are missing. Of what is then seen Fisher's information
+        is less, never more; steps are shorter for it and end where they would.
+        """
+
+        def log_prob(coordinates: PyTree[Array], x: Float[Array, "N d"]) -> Float[Array, " N"]:
+            return self._log_prob(chart.to_point(coordinates), x)
+
         if len(self.names) > 1:
-            return SampledFisher(self._log_prob, self._draw, draws)
+            return SampledFisher(log_prob, lambda at, count, key: self._draw(chart.to_point(at), count, key), draws)
         x = np.asarray(self.data.x).ravel()
         nodes = np.linspace(x.min() - 6 * x.std(), x.max() + 6 * x.std(), _NODES)
         widths = jnp.full(_NODES, nodes[1] - nodes[0])
-        return quadrature_fisher(lambda theta: self._log_prob(theta, jnp.asarray(nodes[:, None])), widths)
+        return quadrature_fisher(lambda coordinates: log_prob(coordinates, jnp.asarray(nodes[:, None])), widths)
 
     def _log_prob(self, theta: Joint, x: Float[Array, "N d"]) -> Float[Array, " N"]:
-        return jax.nn.logsumexp(Mixture(Gaussian()).scores(theta, x), axis=1)
+        return jax.nn.logsumexp(Mixture(self.emission.family).scores(theta, x), axis=1)
 
     def complete(self, theta: Joint, x: Float[Array, "N d"]) -> Float[Array, " N"]:
-        """log p of whole rows of full covariances, less their mean, with the log prior of a row, in nats."""
+        """log p of whole rows, less their mean, with the log prior of a row, in nats."""
         return self._log_prob(theta, x) + self.log_prior(theta)
 
     def _draw(self, theta: Joint, count: int, key: PRNGKeyArray) -> Float[Array, "count d"]:
         first, second = jax.random.split(key)
-        means, covariances = jax.lax.map(lambda part: _mean_and_covariance(*part), theta[1])
-        roots = jax.lax.map(jnp.linalg.cholesky, covariances)
+        means, covariances = _means_and_covariances(theta[1])
         weights = self.model.weights(theta, means.shape[1])
         labels = jax.random.choice(first, len(weights), (count,), p=weights)
         noise = jax.random.normal(second, (count, means.shape[1]), means.dtype)
-        return means[labels] + jnp.einsum("nij,nj->ni", roots[labels], noise)
+        roots = jax.lax.map(jnp.linalg.cholesky, covariances)
+        return means[labels] + jnp.einsum("kij,nj->kni", roots, noise)[labels, jnp.arange(count)]
 
     def log_prior(self, theta: Joint) -> Float[Array, ""]:
-        return self.model.emission.penalty(theta)
+        return self.emission.penalty(theta)
 
     def described(self, theta: Joint) -> dict[str, Artifact]:
         """The weights, means and covariances of the components."""
         weights = self.model.weights(theta, len(self.names))
         along = {"component": range(1, self.components + 1)}
         return {"weights": Artifact(weights, ("component",), along, long_name="weight")} | _components(
-            self.model.emission, theta, self.names, self.centre, self.view
+            self.emission, theta, self.names, self.centre, self.view
         )
 
     def trained(self, theta: Joint) -> TrainedMixture:
         return TrainedMixture(self.model, theta, self.centre)
 
     def failed(self, theta: Joint) -> str:
-        return _lost(self.model.emission, theta, "component")
+        return _lost(self.emission, theta, "component")
 
     @property
     def freedom(self) -> int:
-        return self.components - 1 + _emission_freedom(self.model.emission, self.components, len(self.names))
+        return self.components - 1 + _emission_freedom(self.emission, self.components, len(self.names))
 
 
 class MarkovDensity(AbstractLatentDensity):
@@ -210,8 +221,10 @@ class MarkovDensity(AbstractLatentDensity):
         start, move, emission = theta
         along = {"component": range(1, self.states + 1), "next_component": range(1, self.states + 1)}
         return {
-            "start": Artifact(jnp.exp(start), ("component",), {"component": along["component"]}),
-            "transitions": Artifact(jnp.exp(move), ("component", "next_component"), along, long_name="probability"),
+            "start": Artifact(probabilities(start), ("component",), {"component": along["component"]}),
+            "transitions": Artifact(
+                probabilities(move), ("component", "next_component"), along, long_name="probability"
+            ),
         } | _components(self.model.emission, emission, self.names, self.centre, self.view)
 
     def trained(self, theta: HiddenMarkovParams) -> TrainedMarkov:
@@ -227,7 +240,7 @@ class MarkovDensity(AbstractLatentDensity):
         return moves + _emission_freedom(self.model.emission, self.states, len(self.names))
 
 
-def _gaussians(data: Centred, covariance: str, prior: float) -> AbstractEmission:
+def _gaussians(data: Centred, covariance: str, prior: float) -> Gaussians:
     share, variances = jnp.asarray(prior / data.weight), jnp.asarray(data.variances)
     if covariance in ("full", "tied"):
         return FullGaussians(tied=covariance == "tied", prior=share, variances=variances)
@@ -245,11 +258,10 @@ def gaussian_mixture(data: Centred, components: int, covariance: str, prior: flo
         RefusedError: there are fewer rows than components.
     """
     data.check_items(components, "components")
-    model = IncompleteMixture(_gaussians(data, covariance, prior))
     found = data.rows
     axis = np.linalg.eigh(moments(found)[1])[1][:, -1]
     return MixtureDensity(
-        model=model,
+        model=IncompleteMixture(_gaussians(data, covariance, prior)),
         data=found,
         names=data.table.names,
         centre=jnp.asarray(data.centre),

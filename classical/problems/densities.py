@@ -47,10 +47,24 @@ class Centred(NamedTuple):
 
     @property
     def sequences(self) -> Sequences:
-        """Rows in their sequences; all in one where the table has none."""
+        """Rows in their sequences; all in one where the table has none.
+
+        Raises:
+            RefusedError: rows of a sequence differ in their weight.
+        """
         of = self.table.sequence
-        found = sequences(self.table.values, np.zeros(len(self.table.values), int) if of is None else of)
-        return _on_device(found)
+        of = np.zeros(len(self.table.values), int) if of is None else of
+        if (weights := self.table.weights) is not None:
+            firsts = np.unique(of, return_index=True)[1]
+            if (wrong := np.flatnonzero(weights != weights[firsts][of])).size:
+                row = wrong[0]
+                other = weights[firsts][of[row]]
+                raise RefusedError(
+                    f"Row {row + 1} has weight {weights[row]:g} and another of its sequence {other:g}; give all rows "
+                    "of a sequence the same weight."
+                )
+            weights = weights[firsts]
+        return _on_device(sequences(self.table.values, of, weights))
 
     @property
     def as_symbols(self) -> "Centred":
@@ -174,8 +188,8 @@ class AbstractLatentDensity(AbstractDensity):
 
 def moments(rows: Rows) -> tuple[Float[np.ndarray, "N d"], Float[np.ndarray, "d d"]]:
     """The rows, missing entries 0, which is the mean; and the covariance of the entries that are there."""
-    x, missing, _ = rows.entries
-    seen = (~missing).astype(float)
+    x, missing, _ = jax.tree.map(np.asarray, rows).entries
+    seen = 1.0 - missing
     covariance = x.T @ x / np.maximum(seen.T @ seen, 1)
     least = np.linalg.eigvalsh(covariance)[0]
     variances = np.diag(np.diag(covariance))

@@ -10,8 +10,16 @@ from qnat.experiment.errors import RefusedError
 from qnat.experiment.measures import Artifact
 
 from ..data.missing import Rows, Sequences
-from ..models.dynamical import DynamicalParams, LinearDynamical, first_of, move_of
-from ..models.factor import FactorAnalysis, Linear, LinearParams, complete_log_prob, from_linear, to_linear
+from ..models.dynamical import DynamicalParams, LinearDynamical, changed_dynamics, first_of, move_of
+from ..models.factor import (
+    FactorAnalysis,
+    Linear,
+    LinearParams,
+    changed,
+    complete_log_prob,
+    from_linear,
+    to_linear,
+)
 from ..models.factor_chart import FactorChart
 from ..models.trained_densities import TrainedDynamics, TrainedFactors
 from .densities import AbstractLatentDensity, Centred, generator_of, moments
@@ -38,7 +46,10 @@ class FactorDensity(AbstractLatentDensity):
 
     def start(self, key: PRNGKeyArray) -> LinearParams:
         """Random loadings that make half of each variance, noise the other half."""
-        return jax.jit(from_linear)(_random_linear(self.data, self.dimension, key))
+        linear = _random_linear(self.data, self.dimension, key)
+        if self.model.isotropic:  # elsewhere the first step could climb down
+            linear = linear._replace(noise=jnp.full_like(linear.noise, jnp.mean(linear.noise)))
+        return jax.jit(from_linear)(linear)
 
     def chart(self, name: str) -> FactorChart:
         """Loadings, bias and logarithms of the noise, the only coordinates."""
@@ -53,24 +64,19 @@ class FactorDensity(AbstractLatentDensity):
         return -jnp.sum(self.model.prior * theta.precision) / 2
 
     def described(self, theta: LinearParams) -> dict[str, Artifact]:
-        """Loadings, the mean and the standard deviations of the noise.
-
-        The hidden vector is turned so that WᵀΨ⁻¹W is diagonal and falls: nothing else distinguishes its coordinates.
-        """
-        loadings, bias, noise = to_linear(theta)
-        _, _, turn = jnp.linalg.svd(loadings / jnp.sqrt(noise)[:, None], full_matrices=False)
-        turned = loadings @ turn.T
-        sign = jnp.sign(jnp.take_along_axis(turned, jnp.argmax(jnp.abs(turned), axis=0)[None], axis=0))
+        """Loadings, the mean and the standard deviations of the noise, in the coordinates of `trained`."""
+        loadings, bias, noise = to_linear(_turned(theta))
         along = {"column": self.names, "factor": range(1, self.dimension + 1)}
         one = {"column": self.names}
         return {
-            "loadings": Artifact(turned * sign, ("column", "factor"), along),
+            "loadings": Artifact(loadings, ("column", "factor"), along),
             "means": Artifact(bias + self.centre, ("column",), one),
             "noise": Artifact(jnp.sqrt(noise), ("column",), one, long_name="standard deviation of the noise"),
         }
 
     def trained(self, theta: LinearParams) -> TrainedFactors:
-        return TrainedFactors(self.model, theta, self.centre)
+        """With a hidden vector turned so that WᵀΨ⁻¹W is diagonal and falls: nothing else tells its coordinates."""
+        return TrainedFactors(self.model, jax.jit(_turned)(theta), self.centre)
 
     def failed(self, theta: LinearParams) -> str:
         return _loose(self.names, 1 / theta.precision)
@@ -81,11 +87,31 @@ class FactorDensity(AbstractLatentDensity):
         return d + d * m - m * (m - 1) // 2 + (1 if self.model.isotropic else d)
 
 
+def _principal(loadings: Float[Array, "d m"], noise: Float[Array, " d"]) -> Float[Array, "m m"]:
+    """The rotation R for which RᵀWᵀΨ⁻¹WR is diagonal and falls; the largest entry of a column of WR is positive."""
+    turn = jnp.linalg.svd(loadings / jnp.sqrt(noise)[:, None], full_matrices=False)[2].T
+    turned = loadings @ turn
+    return turn * jnp.sign(jnp.take_along_axis(turned, jnp.argmax(jnp.abs(turned), axis=0)[None], axis=0))
+
+
+def _turned(theta: LinearParams) -> LinearParams:
+    loadings, _, noise = to_linear(theta)
+    return changed(theta, _principal(loadings, noise))
+
+
 def _random_linear(rows: Rows, dimension: int, key: PRNGKeyArray) -> Linear:
     variances = np.diag(moments(rows)[1])
     loadings = generator_of(key).normal(size=(len(variances), dimension))
     loadings *= np.sqrt(variances / (2 * dimension))[:, None]
     return Linear(jnp.asarray(loadings), jnp.zeros(len(variances)), jnp.asarray(variances / 2))
+
+
+def _stretched(theta: DynamicalParams) -> DynamicalParams:
+    loadings, _, noise = to_linear(theta.emission)
+    m = loadings.shape[1]
+    move = theta.move[1] + theta.move[1].T
+    root = jnp.linalg.cholesky(jnp.linalg.inv(-move[m:, m:]))
+    return changed_dynamics(theta, root @ _principal(loadings @ root, noise))
 
 
 _PERSISTENCE = 0.9
@@ -117,31 +143,26 @@ class DynamicalDensity(AbstractLatentDensity):
         return -jnp.sum(self.model.prior * theta.emission.precision) / 2
 
     def described(self, theta: DynamicalParams) -> dict[str, Artifact]:
-        """The eigenvalues of the dynamics, the observation matrix, its bias and the standard deviations of its noise.
+        """The dynamics, the observation matrix, its bias and the standard deviations of its noise.
 
-        The hidden vector is turned and stretched so that its noise is that of N(0, 1), and the observation matrix then
-        has orthogonal columns, the longest first.
+        They are in the coordinates of `trained`.
         """
         m = self.dimension
+        theta = _stretched(theta)
         loadings, bias, noise = to_linear(theta.emission)
-        move = theta.move[1] + theta.move[1].T
-        covariance = jnp.linalg.inv(-move[m:, m:])
-        matrix = covariance @ move[m:, :m]
-        root = jnp.linalg.cholesky(covariance)
-        _, _, turn = jnp.linalg.svd(loadings @ root / jnp.sqrt(noise)[:, None], full_matrices=False)
-        change = root @ turn.T
-        moved = jnp.linalg.solve(change, matrix @ change)
+        moved = theta.move[1][m:, :m] + theta.move[1][:m, m:].T
         along = {"column": self.names, "factor": range(1, m + 1), "next_factor": range(1, m + 1)}
         one = {"column": self.names}
         return {
             "dynamics": Artifact(moved, ("next_factor", "factor"), {k: along[k] for k in ("next_factor", "factor")}),
-            "loadings": Artifact(loadings @ change, ("column", "factor"), {k: along[k] for k in ("column", "factor")}),
+            "loadings": Artifact(loadings, ("column", "factor"), {k: along[k] for k in ("column", "factor")}),
             "means": Artifact(bias + self.centre, ("column",), one),
             "noise": Artifact(jnp.sqrt(noise), ("column",), one, long_name="standard deviation of the noise"),
         }
 
     def trained(self, theta: DynamicalParams) -> TrainedDynamics:
-        return TrainedDynamics(self.model, theta, self.centre)
+        """With a hidden vector that has the noise of N(0, 1), and is turned as that of factor analysis."""
+        return TrainedDynamics(self.model, jax.jit(_stretched)(theta), self.centre)
 
     def failed(self, theta: DynamicalParams) -> str:
         return _loose(self.names, 1 / theta.emission.precision)

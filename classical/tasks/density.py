@@ -9,7 +9,7 @@ from qnat.experiment.console import note
 from qnat.experiment.errors import RefusedError
 from qnat.experiment.words.flat import choices, fold
 from qnat.experiment.words.spec import RunSpec
-from qnat.experiment.words.values import COUNTS
+from qnat.experiment.words.values import COUNTS, Precision
 
 from ..data.headers import digest_of, table_source
 from . import densities, processes
@@ -48,14 +48,15 @@ class DensitySpec(RunSpec):
     task_name: ClassVar[str] = "density"
     titled = ("data", "density", "components", "states", "dimension", "covariance", "emission", "process")
     trains = "classical.problems.density:DensityTask"
+    added = ("precision",)
 
     data: str = Field(
         "iris",
-        description="iris, wine, diabetes, or the path of a text of one row an item, values apart by commas, tabs or "
-        "blanks, below a line of names or not, or of a .npy file",
+        description="iris, wine, diabetes, breast_cancer, or the path of a text of one row an item, values apart by "
+        "commas, tabs or blanks, below a line of names or not, or of a .npy file",
     )
     columns: str | None = Field(None, description="names or numbers of the columns to fit, with commas (default all)")
-    weight: str | None = Field(None, description="the column of weights of the rows")
+    weight: str | None = Field(None, description="the column of weights of the rows, or of their sequences")
     sequence: str | None = Field(
         None, description="the column that says to which sequence a row belongs, for hmm and lds (default one sequence)"
     )
@@ -75,6 +76,7 @@ class DensitySpec(RunSpec):
     process: processes.Em | processes.Natural | processes.Sngd | processes.Adam | processes.Bfgs | processes.Vgi = (
         processes.Em()
     )
+    precision: Precision = "double"
     steps: int = Field(200, ge=0, description="steps of the process")
     every: int = Field(10, ge=1, lt=COUNTS, description="steps between evaluations")
 
@@ -96,8 +98,6 @@ class DensitySpec(RunSpec):
             raise ValueError(
                 f"sequence is not used with density {self.density.name}; leave it out, or choose hmm or lds."
             )
-        if self.weight is not None and sequential:
-            raise ValueError(f"weight is of rows that are independent; leave it out with density {self.density.name}.")
         if self.batch is not None and sequential:
             raise ValueError(f"batch is of rows that are independent; leave it out with density {self.density.name}.")
         if self.process.name == "em":
@@ -112,8 +112,6 @@ class DensitySpec(RunSpec):
         density, process = self.density.name, self.process.name
         if process not in (wanted := _processes(density)):
             raise ValueError(f"process {process} is not one of density {density}; choose {' or '.join(wanted)}.")
-        if density == "gmm" and process != "em" and self.covariance != "full":
-            raise ValueError(f"process {process} fits full covariances; choose process em for {self.covariance} ones.")
         if density != "gmm" and self.chart not in (None, "standard"):
             raise ValueError(f"chart {self.chart} is one of the means of gmm; leave it out with density {density}.")
 
@@ -146,7 +144,8 @@ class DensitySpec(RunSpec):
     def _table(self) -> Any:
         from ..data.tables import table
 
-        return table(self.data, columns=self.columns, weight=self.weight, sequence=self.sequence)
+        given = {"columns": self.columns, "weight": self.weight, "sequence": self.sequence}
+        return table(self.data, **given, ordered=self.density.name in _SEQUENTIAL)
 
     def check_data(self) -> None:
         self._density_of_data()

@@ -38,7 +38,7 @@ class Em(Part):
 
 
 class Natural(Part):
-    """Natural gradient of gmm by the Fisher metric of draws, or exactly for one column."""
+    """Natural gradient of gmm by the Fisher metric of whole rows: of draws, or exact for one column."""
 
     cites = ("Amari1998",)
     name: Literal["natural"] = "natural"
@@ -47,13 +47,12 @@ class Natural(Part):
     draws: int = Field(1000, ge=1, le=MOST, description="of the model, for a metric of more than one column")
 
     def build(self, task: Any) -> Any:
-        from qnat.geometry.charts import pulled
         from qnat.optim import natural_gradient
 
         from ..methods.charted import charted_descent
 
         chart = task.density.chart(self.chart)
-        metric = pulled(task.density.fisher(self.draws), chart)
+        metric = task.density.fisher(chart, self.draws)
         return charted_descent(task.loss, chart, natural_gradient(self.learning_rate, metric))
 
 

@@ -67,3 +67,9 @@ class Panel(NamedTuple):
     artifact: str
     title: str = ""
     against: str = ""
+
+
+def error_name(labels: Mapping[str, Artifact], name: str) -> str:
+    """What the errors of an artifact are called: by a `long_name` of their own, or standard errors."""
+    own, its = (labels.get(each, Artifact(None)).long_name for each in (name + ERROR, name))
+    return own if own and own != its else "standard error"

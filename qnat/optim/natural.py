@@ -95,11 +95,10 @@ class _NaturalGradient(eqx.Module):
             # a fresh value may rise by as much as it was to fall: noise, and saddles where the metric is no curvature
             accepted = usable & acceptable(window, trial, (-1 if self.accept == "fresh" else 1e-4) * predicted)
             gain = (value - trial) / predicted
-            if factor is None:
-                following = _next_radius(radius, clip * jnp.sqrt(curvature), gain)
-                radius = jnp.where(usable, following, radius)
-            else:
-                factor = _next_factor(factor, gain)
+            following = _next_radius(radius, clip * jnp.sqrt(curvature), gain)
+            if factor is not None:
+                following, factor = jnp.maximum(following, self.trust), _next_factor(factor, gain)
+            radius = jnp.where(usable, following, radius)
             window = jnp.where(accepted, push(window, trial), window)
         change = select(accepted, change, jax.tree.map(jnp.zeros_like, change))
         passes = None if self.metric is None else self.metric.passes(batch)
@@ -162,8 +161,8 @@ def natural_gradient(
         box: largest change of one parameter in one step (0.8 rad keeps an angle within its local model); None for none.
         accept: "trust" tries steps. "fresh" is for losses and metrics that are drawn anew at every step: a trial is
             compared with the value of its own step, from which it may rise by as much as it was predicted to fall, and
-            damping follows the gain instead of the radius, as an estimated metric errs most in its small eigenvalues.
-            None always takes them. With both the radius stays as it is.
+            damping follows the gain, as an estimated metric errs most in its small eigenvalues; the radius grows too,
+            and never falls below `trust`. None always takes them, and the radius stays as it is.
         solver: a lineax solver; None takes the inverse of a structured operator, Cholesky for others, block by block,
             and least squares where such a block is singular.
         preconditioner: makes one from G + λ for an iterative solver, as `qnat.geometry.jacobi` does.

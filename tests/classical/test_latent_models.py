@@ -212,6 +212,15 @@ def test_rows_are_sorted_by_what_they_miss_and_found_again():
     np.testing.assert_array_equal(found.missing[patterns], np.isnan(x))
 
 
+def test_a_chunk_of_a_sorted_file_is_like_the_whole():
+    x = np.column_stack([np.arange(512.0), np.where(np.arange(512) % 2, 1, np.nan)])
+    found = rows(x, chunk=64)
+    heavy = found.weights / found.weights.sum(axis=(1, 2), keepdims=True)
+    means = np.sum(heavy * found.x[..., 0], axis=(1, 2))
+    np.testing.assert_allclose(means, 255.5, atol=60)  # three standard errors of 64 of them
+    assert all(len(np.unique(pattern)) == 2 for pattern in found.pattern)
+
+
 def chain(generator, states: int):
     return generator.dirichlet(np.ones(states)), generator.dirichlet(np.ones(states), size=states)
 

@@ -12,9 +12,7 @@ import pytest
 
 from classical.methods.density_fisher import quadrature_fisher
 from classical.methods.gradient_em import gradient_em
-from classical.models.gaussian_chart import GaussianMixtureChart
 from classical.models.known_weights import KnownWeights
-from classical.models.mixture import Mixture
 from classical.models.mixture_charts import (
     LEAST,
     CentredMeans,
@@ -24,7 +22,7 @@ from classical.models.mixture_charts import (
     StandardMeans,
 )
 from qnat.geometry import laws, pulled
-from qnat.geometry.families import Gaussian, Normal
+from qnat.geometry.families import Normal
 from qnat.inference import descend, em
 from qnat.optim import natural_gradient, projected
 
@@ -74,22 +72,6 @@ def test_the_fisher_metric_is_pulled_back(name):
     model, chart = KnownWeights(Normal(), weights), charts(weights, DIRECTION[1])[name]
     coordinates = eqx.filter_jit(chart.from_point)(np.array([[-1.0], [0.2], [1.5]]))
     laws.check_chart(chart, coordinates, in_chart=lambda to_point: fisher(lambda c: model.log_prob(to_point(c), GRID)))
-
-
-@pytest.mark.parametrize("name", ["centred", "squared"])
-def test_weights_and_covariances_may_be_coordinates_too(name):
-    chart = GaussianMixtureChart(lambda weights: charts(weights, DIRECTION[3])[name])
-    here = np.random.default_rng(0).normal(size=(3, 3, 3))
-
-    @jax.jit
-    def coordinates(w, m, roots):
-        covariances = roots @ roots.swapaxes(1, 2) + np.eye(3)
-        model = Mixture(Gaussian())
-        second = covariances + jnp.einsum("ki,kj->kij", m, m)
-        return chart.from_point(model.maximise((w, (w[:, None] * m, w[:, None, None] * second))))
-
-    means = MEANS[:3][np.argsort(MEANS[:3] @ DIRECTION[3])]
-    laws.check_chart(chart, coordinates(WEIGHTS[:3] / WEIGHTS[:3].sum(), means, here))
 
 
 @functools.cache

@@ -2,6 +2,8 @@
 
 import json
 
+import equinox as eqx
+import jax
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -22,6 +24,8 @@ TABLES = {
     "named.csv": "a,a\n1,2\n",
     "few.csv": "1 2\n3 5\n",
     "negative.csv": "a,w\n1,1\n2,-1\n3,1\n",
+    "heavy.csv": "a,w\n1,1e308\n2,1e308\n3,1\n",
+    "joined.csv": "a,b\n1,2\n3,1_0\n",
     "nothing.csv": "a,w\n1,0\n2,0\n3,0\n",
     "point.csv": "a\n" + "1\n" * 5 + "".join(f"{k}\n" for k in range(2, 8)),
     "counts.csv": "n\n3\n4.5\n9\n0\n",
@@ -41,7 +45,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--data nowhere.csv", "Unknown data 'nowhere.csv'; use iris, wine, diabetes, or the path"),
+        ("--data nowhere.csv", "Unknown data 'nowhere.csv'; use iris, wine, diabetes, breast_cancer, or the path"),
         ("--data constant.csv", "Column a is constant, and has no density; leave it out with columns"),
         ("--data empty.csv", "Column b of the data in empty.csv has no value at all; leave it out with columns"),
         ("--data infinite.csv", "Column b of the data in infinite.csv holds a value that is not finite"),
@@ -51,7 +55,10 @@ def folder(tmp_path, monkeypatch):
         ("--data few.csv --components 3", "The data have 2 rows, fewer than the 3 components"),
         ("--data plain.csv --columns length", "have no column 'length'; they have height, weight, who"),
         ("--data plain.csv --columns height,height", "Column height is asked for twice"),
-        ("--data negative.csv --weight w", "The weights in column w hold -1; weights are numbers of at least 0"),
+        ("--data negative.csv --weight w", "The weights in column w hold -1; weights are numbers from 0 to 1e+100"),
+        ("--data heavy.csv --weight w", "The weights in column w hold 1e+308; weights are numbers from 0 to 1e+100"),
+        ("--data joined.csv", "line 3: '1_0' in column b is not a number; NA marks what is missing"),
+        (f"--data plain.csv --columns {'9' * 5000}", "have no column '999"),
         ("--data nothing.csv --weight w", "The weights in column w sum to zero"),
         (
             "--data plain.csv --density skew_normal",
@@ -67,12 +74,10 @@ def folder(tmp_path, monkeypatch):
         ("--process sngd", "process sngd is not one of density gmm; choose em or natural or adam or bfgs or vgi"),
         ("--density fa --process vgi", "No entry of the data is missing, and vgi imputes such entries; choose"),
         ("--data plain.csv --columns 0,1 --density ppca --dimension 1 --process vgi --batch 9", "data have 5 rows"),
-        ("--process vgi --covariance tied", "process vgi fits full covariances; choose process em for tied ones"),
         ("--density fa --process adam", "process adam is not one of density fa; choose em or vgi"),
         ("--density skew_normal --process adam --chart squared", "chart squared is one of the means of gmm"),
-        ("--process natural --covariance diagonal", "process natural fits full covariances"),
         ("--sequence who", "sequence is not used with density gmm"),
-        ("--data plain.csv --density hmm --weight who", "weight is of rows that are independent"),
+        ("--data plain.csv --density hmm --weight who", "Row 3 has weight 1 and another of its sequence 0; give all"),
         ("--density lds --batch 10", "batch is of rows that are independent"),
         ("--rate 0.5", "rate and decay average over batches"),
         ("--density skew_normal --components 2", "components is not used with density skew_normal"),
@@ -94,11 +99,30 @@ def test_tables_have_names_weights_and_sequences(folder):
     assert found.names == ("height", "weight")
     assert found.dropped == 1
     np.testing.assert_array_equal(found.weights, [0, 0, 1, 1, 1])
-    found = table("plain.csv", columns="1", sequence="who")
+    found = table("plain.csv", columns="1", sequence="who", ordered=True)
     assert found.names == ("weight",)
     np.testing.assert_array_equal(found.sequence, [0, 0, 1, 1, 1, 1])  # a row of which nothing is known keeps its place
     np.save(folder / "array.npy", np.arange(6.0).reshape(3, 2))
     assert table("array.npy", columns="1").names == ("1",)
+
+
+@pytest.mark.parametrize("density", ["hmm", "lds"])
+def test_the_weight_of_a_sequence_is_so_many_of_it_and_a_row_of_nothing_is_a_step_in_time(density, folder):
+    x = np.random.default_rng(0).normal(size=(12, 2)).cumsum(axis=0)
+    x[4] = np.nan
+    once = np.column_stack([x, np.repeat([0, 1], 6), np.repeat([1, 2], 6)])
+    np.savetxt(folder / "weighed.csv", once, delimiter=",")
+    np.savetxt(folder / "twice.csv", np.concatenate([once, once[6:] + np.array([0, 0, 1, 0])]), delimiter=",")
+    words = {"density": density, "columns": "0,1", "sequence": "2", "steps": 3, "prior": 1}
+    words |= {"states": 2} if density == "hmm" else {"dimension": 1}
+    weighed, repeated = (
+        DensitySpec(data=f"{name}.csv", **words, **more).task()
+        for name, more in (("weighed", {"weight": "3"}), ("twice", {}))
+    )
+    start = weighed.init(jax.random.key(0))
+    loss = eqx.filter_jit(lambda task: task.loss(start))
+    np.testing.assert_allclose(loss(weighed), loss(repeated), rtol=1e-12)
+    assert table("weighed.csv", columns="0,1", ordered=True).dropped == 0
 
 
 def test_a_component_that_collapses_is_named(folder):
@@ -110,6 +134,11 @@ def test_a_prior_keeps_it_from_collapsing():
     run = DensitySpec(data="point.csv", components=2, steps=50, prior=1).run(progress=False)
     assert np.isfinite(run.final["log_likelihood"])
     assert np.all(np.diff(run.curves["loss"][0]) < 1e-12)
+
+
+def test_one_noise_of_columns_of_different_width_falls_from_the_start():
+    run = DensitySpec(data="wine", density="ppca", steps=10).run(progress=False)
+    assert np.all(np.diff(run.curves["loss"][0]) < 0)
 
 
 def test_a_component_that_nothing_needs_keeps_the_rows_of_the_prior(folder):
@@ -152,6 +181,59 @@ def test_missing_entries_are_fitted_and_a_row_of_which_nothing_is_known_is_left_
     printed = capsys.readouterr()
     assert "Rows left out because all their values are missing: 1" in printed.err
     assert json.loads(printed.out)["log_likelihood"] < 0
+
+
+SEQUENCES = {"data": "holes.csv", "columns": "a,b,c,d", "sequence": "id", "prior": 1}
+COUNTS = {"data": "more.csv"}
+PRECISIONS = {
+    "gmm": {"data": "holes.csv", "columns": "a,b,c,d", "components": 2, "prior": 1, "steps": 60},
+    "online": {"batch": 40, "components": 2, "prior": 1},
+    "hmm": SEQUENCES | {"density": "hmm", "states": 2, "steps": 60},
+    "lds": SEQUENCES | {"density": "lds", "dimension": 1, "steps": 60},
+    "tied": {"covariance": "tied"},
+    "diagonal": {"covariance": "diagonal"},
+    "spherical": {"covariance": "spherical"},
+    "fa": {"density": "fa"},
+    "ppca": {"density": "ppca", "data": "wine"},
+    "symbols": {"density": "hmm", "emission": "categorical", "states": 2, **COUNTS},
+    "negative_binomial": {"density": "negative_binomial", "steps": 20, **COUNTS},
+    "negative_binomial_mixture": {"density": "negative_binomial_mixture", "steps": 40, **COUNTS},
+    "skew_normal": {"density": "skew_normal"},
+    "skew_normal_mixture": {"density": "skew_normal_mixture"},
+    "skew_t": {"density": "skew_t", "columns": "0,1"},
+    "t_copula": {"density": "t_copula", "columns": "0,1,2", "steps": 60},
+    "natural": {"process": "natural", "components": 2, "columns": "2,3", "steps": 40},
+    "adam": {"process": "adam", "components": 2, "steps": 300},
+    "bfgs": {"process": "bfgs", "components": 2, "columns": "2,3", "steps": 60},
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("gmm", "hmm", "lds") else pytest.param(name, marks=pytest.mark.slow) for name in PRECISIONS],
+)
+def test_single_precision_has_the_losses_of_double(name, folder):
+    x, generator = load_iris().data, np.random.default_rng(0)
+    holes = np.column_stack([np.where(generator.random(x.shape) < 0.3, np.nan, x), np.arange(150) // 11])
+    np.savetxt(folder / "holes.csv", holes, delimiter=",", header="a,b,c,d,id", comments="")
+    np.savetxt(folder / "more.csv", generator.negative_binomial(np.where(np.arange(200) % 3, 3, 30), 0.3), fmt="%d")
+    double = DensitySpec(**PRECISIONS[name]).run(progress=False)
+    with jax.enable_x64(False):
+        single = DensitySpec(**PRECISIONS[name], precision="single").run(progress=False)
+    assert {leaf.dtype for leaf in jax.tree.leaves(single.params)} == {np.dtype("float32")}
+    assert np.isfinite(single.curves["loss"]).all()
+    np.testing.assert_allclose(single.final["loss"], double.final["loss"], rtol=1e-3)
+
+
+def test_what_cannot_be_has_no_probability(folder):
+    """Symbols that take turns: of a move to the same state, and of the other symbol, nothing is left."""
+    (folder / "turns.csv").write_text("0\n1\n" * 30)
+    words = {"data": "turns.csv", "density": "hmm", "emission": "categorical", "states": 2, "steps": 100}
+    run = DensitySpec(**words).run(progress=False)
+    for name in ("start", "transitions", "emission"):
+        found = np.ravel(run.artifacts[name])
+        np.testing.assert_allclose(np.sort(found), np.repeat([0.0, 1.0], found.size // 2))
+        assert found.min() == 0
 
 
 @pytest.mark.parametrize(

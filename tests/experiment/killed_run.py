@@ -5,18 +5,15 @@ import sys
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from classical.models.mixture import Mixture
+from classical.tasks.density import DensitySpec
 from qnat.experiment import Keep, Run, Task, run
 from qnat.experiment.loop import iterate as loop
 from qnat.experiment.loop import pace
-from qnat.geometry.families import Gaussian
-from qnat.inference import Process, descend, em, langevin
+from qnat.inference import Process, descend, langevin
 
 STEPS = 400
-ITEMS = np.random.default_rng(0).normal(size=(60, 2)) + 3 * (np.arange(60)[:, None] < 20)
 
 pace.TARGET_SECONDS = 0.02
 loop.CHECKPOINT_SECONDS = 0.0
@@ -37,29 +34,14 @@ class Noisy(Task):
         return {"norm": jnp.linalg.norm(params)}
 
 
-class Clusters(Task):
-    """A mixture of two Gaussians, in batches if it is fed."""
-
-    name = "clusters"
-    fed: bool
-
-    def init(self, key):
-        means = jax.random.normal(key, (2, 2)) + jnp.array([[0.0], [3.0]])
-        seconds = jnp.einsum("ki,kj->kij", means, means) + jnp.eye(2)
-        return Mixture(Gaussian()).maximise((jnp.full(2, 0.5), (means / 2, seconds / 2)))
-
-    def batches(self, key, start=0):
-        if not self.fed:
-            return None
-        seed = np.asarray(jax.random.key_data(key))
-        rows = (np.random.default_rng([*seed, i]).integers(0, 60, 20) for i in range(start, STEPS + 1))
-        return (ITEMS[each] for each in rows)
-
-    def value_and_grad(self, params, batch=None, key=None):
-        raise NotImplementedError
-
-    def evaluate(self, params):
-        return {"likelihood": Mixture(Gaussian()).clamped(params, jnp.asarray(ITEMS))}
+DENSITIES = {
+    "em": {"components": 2, "prior": 1},
+    "online em": {"components": 2, "prior": 1, "batch": 30},
+    "natural": {"process": "natural", "components": 2, "columns": "2", "chart": "squared"},
+    "sngd": {"density": "skew_normal", "columns": "0,1"},
+    "bfgs": {"density": "skew_normal", "columns": "0,1", "process": "bfgs"},
+}
+"""Words of `qnat run density`."""
 
 
 def slow(process: Process) -> Process:
@@ -75,14 +57,16 @@ def slow(process: Process) -> Process:
 
 
 def train(folder: pathlib.Path, name: str) -> Run:
-    task = Noisy() if name in ("descent", "chain") else Clusters(name == "online em")
-    model = Mixture(Gaussian())
-    process = {
-        "descent": lambda: descend(task.value_and_grad, optax.adam(0.01)),
-        "chain": lambda: langevin(task.value_and_grad, 0.05),
-        "em": lambda: em(model, data=jnp.asarray(ITEMS)),
-        "online em": lambda: em(model, rate=lambda step: (step + 2.0) ** -0.6),
-    }[name]()
+    if name in DENSITIES:
+        spec = DensitySpec(**DENSITIES[name])
+        task = spec.task()
+        process = spec.transform(task)
+    else:
+        task = Noisy()
+        process = {
+            "descent": lambda: descend(task.value_and_grad, optax.adam(0.01)),
+            "chain": lambda: langevin(task.value_and_grad, 0.05),
+        }[name]()
     keep = Keep(3, burn_in=20) if name == "chain" else None
     return run(task, slow(process), steps=STEPS, seed=0, every=7, keep=keep, out=folder, resume=True)
 

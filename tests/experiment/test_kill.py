@@ -81,7 +81,7 @@ def test_killed_once(script, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["descent", "chain", "em", "online em"])
+@pytest.mark.parametrize("name", ["descent", "chain", "em", "online em", "natural", "sngd", "bfgs"])
 def test_killed_often(script, tmp_path, name):
     _killed_often(script, tmp_path, name, kills=4 if name == "descent" else 2, seed=1)
 

@@ -13,6 +13,7 @@ from jaxtyping import Array
 
 from classical.methods.entropy_sgd import entropy_sgd
 from classical.models.mixture import Mixture
+from classical.tasks.density import DensitySpec
 from qnat.experiment import Keep, RefusedError, Run, Task, run
 from qnat.experiment.loop import in_python
 from qnat.experiment.loop import step as traced
@@ -72,6 +73,16 @@ class Well(Task):
         return {"size": jnp.sum(params["a"] ** 2)}
 
 
+DENSITIES = {
+    "density": {"components": 2, "prior": 1, "columns": "0,1"},
+    "density in batches": {"components": 2, "prior": 1, "batch": 30, "columns": "0,1"},
+    "sngd": {"density": "skew_normal", "columns": "0,1"},
+    "natural": {"process": "natural", "components": 2, "columns": "2", "chart": "squared"},
+    "bfgs": {"density": "skew_normal", "columns": "0,1", "process": "bfgs"},
+}
+"""Words of `qnat run density`."""
+
+
 def halve_in_numpy() -> Process:
     """A step that JAX cannot trace."""
 
@@ -89,6 +100,10 @@ def halve_in_numpy() -> Process:
 @functools.cache
 def made(name: str) -> tuple[Task, Process | optax.GradientTransformation, Keep | None]:
     """A problem, what iterates, what is kept; made once, because compiled loops know functions by their identity."""
+    if name in DENSITIES:
+        spec = DensitySpec(**DENSITIES[name])
+        task = spec.task()
+        return task, spec.transform(task), None
     well, clusters = Well(), Clusters(8 if name == "online em" else 0)
     return {
         "descent": lambda: (well, optax.adam(0.1), None),
@@ -100,7 +115,8 @@ def made(name: str) -> tuple[Task, Process | optax.GradientTransformation, Keep 
     }[name]()
 
 
-NAMES = ("descent", "em", "online em", "chain", "walk", "numpy")
+NAMES = ("descent", "em", "online em", "chain", "walk", "numpy", *DENSITIES)
+EVERY_NIGHT = ("em", "walk", "density", "natural", "bfgs")
 
 
 def assert_same_bits(one: Run, other: Run) -> None:
@@ -128,7 +144,7 @@ def stop_at(chunk: int, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ("em", "walk") else name for name in NAMES]
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in EVERY_NIGHT else name for name in NAMES]
 )
 def test_stopped_and_resumed_it_ends_in_the_same_bits(name, tmp_path, paced, monkeypatch):
     task, process, keep = made(name)

@@ -24,6 +24,7 @@ _OTHERS = (
 _COUNTS = json.dumps({"settings": {one: {"shots": 9, "counts": {"00": 4, "11": 5}} for one in ("XX", "ZZ")}}).encode()
 _TOML = b'n = 2\nbeta = 0.5\noptimizer = "adam"\nsteps = 3\nperiodic = true\n'
 _ROWS = b"0,1,1\n1,1,0\n0,0,1\n1,0,1\n" * 5
+_TABLE = b"a,b,n,w,id\n1.5,2,3,1,0\nNA,2.5,0,2,0\n3,?,9,0,0\n2,1,4,1,1\n,7,30,1,1\n-1,0.5,1,0.5,1\n1e-3,4,12,1,1\n"
 
 
 def _bytes(write: Callable[[io.BytesIO], object]) -> bytes:
@@ -80,6 +81,7 @@ _FILES = {
     "mnist/t10k-images-idx3-ubyte": st.just(_IDX),
     "mnist/t10k-labels-idx1-ubyte": st.just(_LABELS),
     "german.data-numeric": st.just(_GERMAN),
+    "t.csv": st.sampled_from((_TABLE, _TABLE.replace(b",", b";"), _TABLE.replace(b",", b"\t"), _NUMPY)),
 }
 _READERS = (
     ("run gibbs --hamiltonian h.txt", ("h.txt",)),
@@ -94,6 +96,11 @@ _READERS = (
     ("run helmholtz --data rows --batch 2", ("rows.train.data", "rows.test.data")),
     ("run network --data mnist --batch 2", tuple(name for name in _FILES if name.startswith("mnist"))),
     ("run network --data german.data-numeric --kind classify --batch 2", ("german.data-numeric",)),
+    ("run density --data t.csv --columns 0,1 --components 2", ("t.csv",)),
+    ("run density --data t.csv --columns 0,1 --weight 3 --density fa --dimension 1", ("t.csv",)),
+    ("run density --data t.csv --columns 1 --sequence 2 --density hmm --emission diagonal", ("t.csv",)),
+    ("run density --data t.csv --columns 2 --sequence id --density hmm --emission categorical", ("t.csv",)),
+    ("run density --data t.csv --columns 2 --density negative_binomial", ("t.csv",)),
 )
 
 

@@ -344,7 +344,7 @@ def test_a_sweep_of_both_ways_gives_strings_to_vectors_only():
 @pytest.mark.parametrize("n", [8, 10])
 def test_estimates_scatter_about_the_dense_values_as_their_errors_say(n):
     """z-scores of the means of 64 estimates on random points: value, gradients, both metrics."""
-    points, repeats = (50, 64) if n == 8 else (8, 64)
+    points, repeats = 50, 64
     model = LatentGibbs(real(n, 1), order=2)
     energies = random_local(n, 2, key=jax.random.key(5))
     rng = np.random.default_rng(6)

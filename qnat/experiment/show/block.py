@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..console import say
-from ..measures import ERROR, EXACT, Artifact
+from ..measures import ERROR, EXACT, Artifact, error_name
 from ..store.result import Result
 from .tables import NEVER, count, number
 
@@ -68,7 +68,7 @@ def print_estimates(run: Result, name: str) -> None:
     columns[label.long_name or name.replace("_", " ")] = [f"{each:.6g}" for each in mean]
     if error is not None and error.any():
         each = error.mean(axis=0) if run.seeds > 1 else error
-        columns["standard error"] = [f"{one:.2g}" for one in each]
+        columns[error_name(run.labels, name)] = [f"{one:.2g}" for one in each]
     if run.seeds > 1 and not np.allclose(values, mean, rtol=1e-9, atol=1e-12):  # or all seeds have the same data
         columns["over seeds"] = [f"±{one:.2g}" for one in values.std(axis=0, ddof=1)]
     if exact is not None:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ..measures import ERROR, EXACT, Artifact, Panel
+from ..measures import ERROR, EXACT, Artifact, Panel, error_name
 from ..store.result import Result
 from .curves import round_ticks, scale_of, set_scale
 from .style import COLOURS, GREY, figure_of, in_words, label_values, legend_above, size_of, title_of
@@ -101,14 +101,14 @@ def _alpha(seeds: int) -> float:
     return 1.0 if seeds == 1 else max(0.35, 0.9 - 0.05 * seeds)
 
 
-def _legend(axes: Axes, trained: np.ndarray, exact: np.ndarray | None = None, errors: np.ndarray | None = None) -> None:
-    """Seeds are the rows of the trained ones."""
+def _legend(axes: Axes, trained: np.ndarray, exact: np.ndarray | None = None, error: str = "") -> None:
+    """Seeds are the rows of the trained ones; `error` is what their bars are, if they have any."""
     seeds = len(trained)
     handles = [Line2D([], [], label="exact", **_RING)] if exact is not None and np.isfinite(exact).any() else []
     if np.isfinite(trained).any():
         handles.append(Line2D([], [], label="trained" if seeds == 1 else f"trained, {seeds} seeds", **_DOT))
-    if errors is not None:
-        handles.append(Line2D([], [], color=COLOURS[0], marker="|", ms=9, linestyle="none", label="standard error"))
+    if error:
+        handles.append(Line2D([], [], color=COLOURS[0], marker="|", ms=9, linestyle="none", label=error))
     legend_above(axes, handles)
 
 
@@ -118,6 +118,7 @@ def _draw_points(
     found: Float[np.ndarray, "seeds P"],
     errors: Float[np.ndarray, "seeds P"] | None = None,
     exact: Float[np.ndarray, " P"] | None = None,
+    error: str = "",
 ) -> None:
     """Estimates side by side, those of the seeds beside each other, with bars of one standard error."""
     seeds, count = found.shape
@@ -136,7 +137,7 @@ def _draw_points(
     axes.set_xticks(places[::every], names[::every], rotation=90 if lengthy else 0, fontsize=6.5)
     axes.set_xlim(-0.7, count - 0.3)
     axes.grid(visible=False, axis="x")
-    _legend(axes, found, exact, errors)
+    _legend(axes, found, exact, "" if errors is None else error)
 
 
 def _draw_estimates(axes: Axes, run: Result, panel: Panel) -> None:
@@ -146,7 +147,8 @@ def _draw_estimates(axes: Axes, run: Result, panel: Panel) -> None:
     fitting = {name: rows for name in known if (rows := _rows(run, name)).shape == found.shape}
     exact = fitting.get(EXACT + panel.artifact)
     names = [str(each) for each in label.coords.get("".join(label.dims), range(1, found.shape[1] + 1))]
-    _draw_points(axes, names, found, fitting.get(panel.artifact + ERROR), None if exact is None else exact[0])
+    bars, error = fitting.get(panel.artifact + ERROR), error_name(run.labels, panel.artifact)
+    _draw_points(axes, names, found, bars, None if exact is None else exact[0], error)
     axes.set_xlabel(in_words("".join(label.dims)))
     label_values(axes, _called(run, panel.artifact, title_of(panel)))
 

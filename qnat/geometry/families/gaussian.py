@@ -1,5 +1,6 @@
 """Normal variables: of unit variance, and multivariate with any covariance."""
 
+import abc
 from typing import ClassVar
 
 import jax
@@ -44,6 +45,15 @@ class AbstractGaussian(AbstractExponentialFamily):
 
     def mean_log_base(self, theta: tuple[Float[Array, "*s"], PyTree[Array]]) -> Float[Array, ""]:
         return -theta[0].size * jnp.log(2 * jnp.pi) / 2
+
+    @abc.abstractmethod
+    def from_noise(
+        self, theta: tuple[Float[Array, "*s"], PyTree[Array]], noise: Float[Array, "*s"]
+    ) -> Float[Array, "*s"]:
+        """The x that standard normal noise becomes, linear in it: that of −noise is the mirror image about the mean."""
+
+    def sample(self, theta: tuple[Float[Array, "*s"], PyTree[Array]], *, key: PRNGKeyArray) -> Float[Array, "*s"]:
+        return self.from_noise(theta, jax.random.normal(key, theta[0].shape, theta[0].dtype))
 
 
 Pair = tuple[Float[Array, " d"], Float[Array, "d d"]]
@@ -90,11 +100,10 @@ class Gaussian(AbstractGaussian):
     def statistic(self, x: Float[Array, " d"]) -> Pair:
         return x, jnp.outer(x, x)
 
-    def sample(self, theta: Pair, *, key: PRNGKeyArray) -> Float[Array, " d"]:
+    def from_noise(self, theta: Pair, noise: Float[Array, " d"]) -> Float[Array, " d"]:
         shift, half = theta
         factor = jnp.linalg.cholesky(-(half + half.T))
         mean = jax.scipy.linalg.cho_solve((factor, True), shift)
-        noise = jax.random.normal(key, shift.shape, shift.dtype)
         return mean + jax.scipy.linalg.solve_triangular(factor.T, noise, lower=False)
 
 

@@ -3,9 +3,8 @@
 import itertools
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float
 
 from .base import within
 from .gaussian import AbstractGaussian, Gaussian
@@ -41,9 +40,8 @@ class DiagonalGaussian(AbstractGaussian):
     def statistic(self, x: Float[Array, "*s"]) -> Entries:
         return x, x**2
 
-    def sample(self, theta: Entries, *, key: PRNGKeyArray) -> Float[Array, "*s"]:
+    def from_noise(self, theta: Entries, noise: Float[Array, "*s"]) -> Float[Array, "*s"]:
         precision = -2 * theta[1]
-        noise = jax.random.normal(key, precision.shape, precision.dtype)
         return theta[0] / precision + noise / jnp.sqrt(precision)
 
 
@@ -71,9 +69,8 @@ class IsotropicGaussian(AbstractGaussian):
     def statistic(self, x: Float[Array, " d"]) -> Isotropic:
         return x, x @ x
 
-    def sample(self, theta: Isotropic, *, key: PRNGKeyArray) -> Float[Array, " d"]:
+    def from_noise(self, theta: Isotropic, noise: Float[Array, " d"]) -> Float[Array, " d"]:
         precision = -2 * theta[1]
-        noise = jax.random.normal(key, theta[0].shape, precision.dtype)
         return theta[0] / precision + noise / jnp.sqrt(precision)
 
 
@@ -99,10 +96,9 @@ class BlockGaussian(AbstractGaussian):
     def statistic(self, x: Float[Array, " d"]) -> Blocks:
         return x, tuple(jnp.outer(part, part) for part in self._split(x))
 
-    def sample(self, theta: Blocks, *, key: PRNGKeyArray) -> Float[Array, " d"]:
-        keys = jax.random.split(key, len(self.sizes))
-        parts = zip(self._parts(theta), keys, strict=True)
-        return jnp.concatenate([Gaussian().sample(part, key=one) for part, one in parts])
+    def from_noise(self, theta: Blocks, noise: Float[Array, " d"]) -> Float[Array, " d"]:
+        parts = zip(self._parts(theta), self._split(noise), strict=True)
+        return jnp.concatenate([Gaussian().from_noise(part, one) for part, one in parts])
 
     def _split(self, x: Float[Array, " d"]) -> list[Float[Array, "..."]]:
         if x.shape != (sum(self.sizes),):

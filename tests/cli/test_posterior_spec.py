@@ -1,0 +1,182 @@
+"""PosteriorSpec: what is refused and with which sentence, runs of each process, what a trained posterior can do."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from classical.models.posterior import Posterior
+from classical.problems.posterior import PosteriorTask
+from classical.tasks.posterior import PosteriorSpec
+from qnat.cli import main
+from qnat.experiment import Run, run
+from qnat.experiment.errors import RefusedError
+
+TABLES = {
+    "labels.csv": "a,b,y\n1,2,0\n2,1,1\n3,4,2\n4,1,1\n",
+    "equal.csv": "a,b,c,y\n1,1,5,0\n2,2,1,1\n3,3,2,0\n4,4,2,1\n7,7,9,1\n",
+    "constant.csv": "a,b,y\n1,2,0\n1,1,1\n1,4,0\n",
+    "hole.csv": "a,b,y\n1,2,0\n,1,1\n1,4,0\n",
+    "counts.csv": "a,y\n1,2\n2,2.5\n3,1\n",
+    "apart.csv": "a,y\n1,0\n2,0\n3,1\n4,1\n",
+    "flat.csv": "r\n1\n1\n1\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Every command runs in a folder with these tables."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in TABLES.items():
+        (tmp_path / name).write_text(text)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 2))
+    labels = (x @ [1.0, -1.0] + rng.logistic(size=40) > 0).astype(int)
+    np.savetxt(tmp_path / "small.csv", np.column_stack([x, labels]), delimiter=",", header="a,b,y", comments="")
+    np.savetxt(tmp_path / "returns.csv", rng.standard_t(5, size=60), header="r", comments="")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--data nowhere.csv", "Unknown data 'nowhere.csv'; use iris, wine, diabetes, breast_cancer, or the path"),
+        ("--prior-deviation 0", "prior_deviation is '0'; it must be greater than 0"),
+        ("--prior flat --prior-deviation 1", "prior_deviation is not used with prior flat"),
+        ("--data equal.csv --prior flat", "Column b is a combination of those before it, which a flat prior leaves"),
+        ("--data apart.csv --prior flat", "A plane separates the two labels"),
+        ("--data labels.csv", "Column y holds 2, and labels of model logistic are 0 and 1; number them"),
+        ("--data counts.csv --model poisson", "Column y holds 2.5, and model poisson takes counts 0, 1, 2, …"),
+        ("--data constant.csv", "Column a is constant, as the intercept is; leave it out with columns"),
+        ("--data hole.csv", "Column a lacks a value in row 2; give whole rows, or leave the column out"),
+        ("--data labels.csv --columns y", "Column y is asked for twice, or is the target; name it once"),
+        ("--data labels.csv --target z", "have no column 'z'; they have a, b, y"),
+        ("--share 0", "share is '0'; it must be greater than 0"),
+        ("--share 1.5", "share is '1.5'; it must be at most 1"),
+        ("--samples 2", "samples is 2, and a leave-one-out baseline needs 4 antithetic draws or more; give more"),
+        ("--samples 1 --draws independent", "a leave-one-out baseline needs 2 independent draws or more"),
+        ("--samples 25", "samples is 25, and antithetic draws come in pairs; give an even number"),
+        ("--process sngd --samples 9", "samples is 9, and draws of process sngd come in pairs"),
+        ("--draws sobol", "samples is 2000, and Sobol points are a power of two"),
+        ("--process laplace --covariance diagonal", "covariance is not used with process laplace"),
+        (
+            "--process advi --covariance block",
+            "covariance block is not used with process advi; choose full or",
+        ),
+        ("--block-size 3", "block_size is not used with covariance full"),
+        ("--model garch", "A series is one column, and the data have 30; choose one with columns"),
+        ("--model garch --target r", "target is not used with model garch"),
+        ("--model garch --data flat.csv", "Column r is constant, and has no volatility"),
+    ],
+)
+def test_refusals_are_one_sentence_and_write_nothing(arguments, message, capsys, folder):
+    before = set(folder.iterdir())
+    assert main(["run", "posterior", *arguments.split(), "--out", "refused"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert message in printed.err
+    assert set(folder.iterdir()) == before
+
+
+def test_a_density_that_is_not_finite_at_the_start_names_the_parameter():
+    def log_joint(params, data):
+        return jnp.log(params["scale"]) - params["scale"] - params["mean"] ** 2
+
+    with pytest.raises(RefusedError, match="not finite at the start; parameter scale is 0; start where"):
+        PosteriorTask(Posterior(log_joint, {"mean": 0.0, "scale": 0.0}))
+    with pytest.raises(RefusedError, match=r"log_joint has the shape \(2,\); it must be one number"):
+        PosteriorTask(Posterior(lambda x, data: x, np.zeros(2)))
+    with pytest.raises(ValueError, match="1 names are given for 2 parameters"):
+        Posterior(lambda x, data: -x @ x, np.zeros(2), names=["a"])
+
+
+PROCESSES = {
+    "qbvi": {"steps": 60, "samples": 200, "share": 0.2},
+    "cvi": {"steps": 60, "samples": 20, "share": 0.2, "covariance": "block"},
+    "sngd": {"steps": 300, "samples": 40},
+    "laplace": {"steps": 20},
+    "advi": {"steps": 400, "covariance": "diagonal", "learning_rate": 0.05},
+    "nuts": {"steps": 200, "warm_up": 100, "chains": 2},
+}
+
+
+@pytest.mark.parametrize("process", list(PROCESSES))
+def test_processes_agree_on_a_small_posterior(process):
+    """With quadrature in NumPy over the two weights and the intercept."""
+    found = PosteriorSpec(data="small.csv", process=process, every=20, **PROCESSES[process]).run(progress=False)
+    table = np.loadtxt("small.csv", delimiter=",", skiprows=1)
+    x = np.column_stack([np.ones(40), (table[:, :2] - table[:, :2].mean(axis=0)) / table[:, :2].std(axis=0)])
+    grid = np.stack(np.meshgrid(*[np.linspace(-4, 4, 81)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    logits = grid @ x.T
+    log_joint = logits @ table[:, 2] - np.logaddexp(0, logits).sum(axis=1) - (grid**2).sum(axis=1) / 2
+    p = np.exp(log_joint - log_joint.max())
+    p /= p.sum()
+    mean = p @ grid
+    deviation = np.sqrt(p @ grid**2 - mean**2)
+    assert list(found.labels["parameters"].coords["parameter"]) == ["intercept", "a", "b"]
+    assert (np.abs(found.artifacts["parameters"] - mean) < 0.35 * deviation).all()
+    ratio = found.artifacts["parameters_error"] / deviation
+    assert (ratio > 0.6).all()
+    assert (ratio < 1.25).all()
+    if process == "nuts":
+        assert found.final["r_hat"] < 1.1
+        assert found.final["effective_sample_size"] > 30
+    else:
+        evidence = np.log(np.exp(log_joint - log_joint.max()).sum() * 0.1**3) + log_joint.max()
+        evidence -= 1.5 * np.log(2 * np.pi)
+        assert evidence - 0.5 < found.final["elbo"] < evidence + 4 * found.final["elbo_error"]
+
+
+@pytest.mark.parametrize("model", ["probit", "linear", "poisson"])
+def test_models_have_posteriors(model):
+    words = {"process": "cvi", "samples": 4, "steps": 30, "share": 0.3, "every": 30}
+    found = PosteriorSpec(data="small.csv", model=model, **words).run(progress=False)
+    assert np.isfinite(found.final["elbo"])
+    assert found.artifacts["parameters"][-2] > 0 > found.artifacts["parameters"][-1]
+
+
+def test_volatility_has_a_posterior():
+    found = PosteriorSpec(data="returns.csv", model="garch", process="laplace", steps=30).run(progress=False)
+    assert np.isfinite(found.final["elbo"])
+    assert list(found.labels["parameters"].coords["parameter"]) == ["log_variance", "news", "persistence"]
+
+
+def test_a_command_prints_a_table_and_its_model_predicts(capsys, folder):
+    words = ["--data", "small.csv", "--steps", "20", "--samples", "100", "--share", "0.3", "--out", "run", "--json"]
+    assert main(["run", "posterior", *words]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert np.isfinite(printed["elbo"]), printed
+    model = Run.load("run").model()
+    draws = model.sample(50, key=jax.random.key(1))
+    assert draws["weights"].shape == (50, 3)
+    mean, lower, upper = model.predict([[2.0, -2.0], [-2.0, 2.0]], level=0.8)
+    assert (np.asarray(lower) < mean).all()
+    assert (np.asarray(mean) < upper).all()
+    assert mean[0] > 0.5 > mean[1]
+    bound = model.elbo(samples=500)
+    assert abs(bound.value - Run.load("run").final["elbo"]) < 6 * bound.standard_error + 0.2
+    with pytest.raises(ValueError, match=r"Inputs are rows of 2 values; got an array of shape \(1, 3\)"):
+        model.predict([[1.0, 2.0, 3.0]])
+
+
+def test_a_joint_density_of_ones_own_has_a_posterior():
+    """A normal mean with a normal prior, by its exact posterior."""
+    data = np.array([1.0, 2.0, 4.0])
+
+    def log_joint(params, data):
+        return -jnp.sum((data - params["mean"]) ** 2) / 2 - params["mean"] ** 2 / 2
+
+    spec = PosteriorSpec(process="cvi", share=1.0, steps=5, samples=2, retraction="additive")
+    task = PosteriorTask(Posterior(log_joint, {"mean": 0.0}, data))
+    found = run(task, spec.transform(task), steps=5, seed=0, every=5, progress=False)
+    np.testing.assert_allclose(found.artifacts["parameters"], [7 / 4], atol=1e-10)
+    np.testing.assert_allclose(found.artifacts["parameters_error"], [0.5], atol=1e-10)
+    assert found.labels["parameters"].coords["parameter"] == ("mean",)
+    model = found.model()
+    interval = model.expect(lambda params: params["mean"] > 0, samples=50)
+    assert interval.mean == 1
+    with pytest.raises(ValueError, match="does not say what it predicts; use `expect`"):
+        model.predict([0.0])
