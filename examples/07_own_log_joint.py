@@ -25,7 +25,8 @@ def log_joint(params, counts):
     early, late = params["log_early"], params["log_late"]
     of_early, of_late = (counts * log_rate - jnp.exp(log_rate) for log_rate in (early, late))
     before = jnp.cumsum(of_early)
-    after = jnp.sum(of_late) - jnp.cumsum(of_late)
+    # not as a difference of sums: where they are large, what rounding leaves of it would be a density
+    after = jnp.append(jnp.cumsum(of_late[:0:-1])[::-1], 0.0)
     constant = jnp.sum(jax.scipy.special.gammaln(counts + 1)) + jnp.log(len(counts))
     prior = jax.scipy.stats.norm.logpdf(early) + jax.scipy.stats.norm.logpdf(late)
     return jax.nn.logsumexp(before + after) - constant + prior
