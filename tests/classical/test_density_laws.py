@@ -40,7 +40,8 @@ OTHERS = {
     },
 }
 DEAR = ("natural, draws", "natural, quadrature", "bfgs", "skew_normal_mixture, sngd", "skew_t, adam")
-both_precisions = pytest.mark.parametrize("dtype", ["float64", "float32"])
+# in double precision, which is harder to break, at night
+both_precisions = pytest.mark.parametrize("dtype", [pytest.param("float64", marks=pytest.mark.slow), "float32"])
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,7 @@ def test_expectation_maximisation_obeys_the_law(name, dtype, tables):
     check(tables, LATENT[name], dtype)
 
 
+@pytest.mark.slow
 @both_precisions
 @pytest.mark.parametrize("name", LATENT)
 def test_online_expectation_maximisation_obeys_the_law(name, dtype, tables):

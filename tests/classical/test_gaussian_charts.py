@@ -130,7 +130,9 @@ def table():
     return x
 
 
-@pytest.mark.parametrize("process", ["natural", "adam", "bfgs"])
+@pytest.mark.parametrize(
+    "process", ["natural", *(pytest.param(name, marks=pytest.mark.slow) for name in ("adam", "bfgs"))]
+)
 @pytest.mark.parametrize("kind", EMISSIONS)
 def test_every_process_finds_the_maximum_of_em(kind, process):
     density = mixture(kind, table())
