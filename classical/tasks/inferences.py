@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from qnat.experiment.words.parts import Only, Part
-from qnat.experiment.words.values import COUNTS, Rate
+from qnat.experiment.words.values import Rate
 
 MANY = 10_000_000
 Covariance = Annotated[
@@ -136,7 +136,7 @@ class Nuts(Inference):
     steps = 1000
     name: Literal["nuts"] = "nuts"
     chains: int = Field(4, ge=2, le=1000, description="that run side by side in a seed")
-    warm_up: int = Field(500, ge=20, lt=COUNTS, description="transitions that find the length of steps, not kept")
+    warm_up: int = Field(500, ge=20, le=MANY, description="transitions that find the length of steps, not kept")
 
     def approximation(self, posterior: Any) -> Any:
         from ..models.approximations import ChainApproximation

@@ -39,7 +39,15 @@ OTHERS = {
         for name, process in (("skew_t", "adam"), ("negative_binomial", "bfgs"))
     },
 }
-DEAR = ("natural, draws", "natural, quadrature", "bfgs", "skew_normal_mixture, sngd", "skew_t, adam")
+DEAR = (
+    "t_copula, sngd",
+    "negative_binomial, bfgs",
+    "natural, draws",
+    "natural, quadrature",
+    "bfgs",
+    "skew_normal_mixture, sngd",
+    "skew_t, adam",
+)
 # in double precision, which is harder to break, at night
 both_precisions = pytest.mark.parametrize("dtype", [pytest.param("float64", marks=pytest.mark.slow), "float32"])
 
