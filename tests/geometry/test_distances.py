@@ -170,7 +170,7 @@ SCALARS = {
 
 
 @pytest.mark.parametrize("name", SCALARS)
-@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.complex128, marks=pytest.mark.slow)])
 def test_second_derivatives_where_eigenvalues_coincide(hermitian, name, dtype):
     """jax.hessian, the tangent of a gradient and forward over forward, against differences of the gradient."""
     frame, other = np.linalg.eigh(hermitian(2, 3, 1.0, dtype))[1], hermitian(3, 3, 0.5, dtype)
