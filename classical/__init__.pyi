@@ -2,6 +2,7 @@ from qnat.geometry.restricted import RestrictedBoltzmannMachine as RestrictedBol
 from qnat.geometry.spin_families import BoltzmannMachine as BoltzmannMachine
 
 from .data.sets import load as load
+from .methods.advi import advi as advi
 from .methods.averaged import averaged_descent as averaged_descent
 from .methods.density_fisher import quadrature_fisher as quadrature_fisher
 from .methods.entropy_sgd import entropy_sgd as entropy_sgd
@@ -14,7 +15,6 @@ from .methods.gradient_em import gradient_em as gradient_em
 from .methods.kfac import kfac as kfac
 from .methods.kld_wrm import kld_wrm_q as kld_wrm_q
 from .methods.kld_wrm_linear import kld_wrm_so as kld_wrm_so
-from .methods.laplace import advi as advi
 from .methods.laplace import laplace as laplace
 from .methods.sngd import sngd as sngd
 from .methods.sngd import surrogate_descent as surrogate_descent

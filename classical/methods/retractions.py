@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from classical.models.gaussian_posterior import Theta, at, mean_of
 from qnat.geometry.families.gaussian import AbstractGaussian
+
+from ..models.gaussian_posterior import Theta, at, mean_of
 
 _HALVINGS = 60
 _LEAST = 1 / 16

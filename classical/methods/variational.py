@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from classical.models import gaussian_posterior as posterior
-from classical.models.gaussian_posterior import Theta
 from qnat.geometry.families.gaussian import AbstractGaussian
 from qnat.inference.expectation import AbstractEstimator, Pathwise, Score, free_energy
 from qnat.inference.process import Info, Process
 from qnat.optim.rate import Scalar, number
 
+from ..models import gaussian_posterior as posterior
+from ..models.gaussian_posterior import Theta
 from .retractions import RETRACTIONS
 
 Energy = Callable[[Float[Array, " d"]], Float[Array, ""]]

@@ -187,7 +187,7 @@ def factor_analysis(data: Centred, dimension: int, prior: float, *, isotropic: b
 
     Args:
         data: rows. dimension: of the hidden vector.
-        prior: rows of the variance of a column that its noise counts beside its own.
+        prior: how many rows' share of the variance of a column is added to its noise.
 
     Raises:
         RefusedError: the hidden vector is not smaller than a row; there are too few rows.

@@ -11,8 +11,8 @@ MANY = 10_000
 Prior = Field(
     0.0,
     ge=0,
-    description="rows of the mean and the variances of the data that a component or state, and of the variances that a "
-    "noise, counts beside its own: keeps them from zero",
+    description="rows of the mean and the variances of the data that a component or state counts beside its own, or by "
+    "how many rows' share of the variances a noise is larger: keeps them from zero",
 )
 
 

@@ -111,7 +111,7 @@ class Advi(Inference):
         return structured(self.covariance, posterior.size, 1)
 
     def build(self, task: Any) -> Any:
-        from ..methods.laplace import advi
+        from ..methods.advi import advi
 
         return advi(task.posterior.energy, task.approximation.family, self.learning_rate, samples=self.samples)
 

@@ -82,7 +82,7 @@ class PosteriorSpec(RunSpec):
         return regression_posterior(self.model.name, data, prior)
 
     def check_data(self) -> None:
-        self.task()
+        self.transform(self.task())
 
     def task(self, previous: Any = None) -> Any:
         """The model with its data, and what will stand for its posterior."""

@@ -38,7 +38,7 @@ class Em(Part):
 
 
 class Natural(Part):
-    """Natural gradient of gmm by the Fisher metric of whole rows: of draws, or exact for one column."""
+    """Natural gradient of gmm by the Fisher metric of whole rows: of draws, or by quadrature for one column."""
 
     cites = ("Amari1998",)
     name: Literal["natural"] = "natural"

@@ -1,5 +1,6 @@
 """The no-U-turn sampler of blackjax as a process of several chains."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -73,5 +74,6 @@ def nuts(energy: Callable[[Float[Array, " d"]], Float[Array, ""]], *, warm_up: i
 
     Reference: M. Hoffman, A. Gelman, J. Mach. Learn. Res. 15, 1593 (2014).
     """
+    importlib.import_module("blackjax")  # so that a package that is missing is told of before anything runs
     method = _Nuts(energy, warm_up)
     return Process(method.init, method.step, method.params)

@@ -17,10 +17,6 @@ from classical.models.surrogate import Parameters
 T = scipy.stats.t
 
 
-def numbers(values):
-    return np.array(values, float)
-
-
 def natural(mean, covariance):
     """θ of a Gaussian, in NumPy."""
     precision = np.linalg.inv(covariance)

@@ -30,7 +30,6 @@ GOLDEN = {
     name: json.loads((pathlib.Path(__file__).parents[1] / "golden" / f"sngd_{name}.json").read_text())
     for name in ("negbin", "skewnormal", "gaussian_identity")
 }
-T = scipy.stats.t
 
 
 def numbers(values):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from classical.methods.laplace import advi, laplace
+from classical.methods.advi import advi
+from classical.methods.laplace import laplace
 from classical.methods.retractions import RETRACTIONS
 from classical.methods.variational import cvi, qbvi
 from classical.models import gaussian_posterior as posterior
@@ -193,7 +194,11 @@ def test_no_step_leaves_the_cone(family, retraction):
     assert np.asarray(least(theta)).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES[:1], ids=lambda family: type(family).__name__)
+@pytest.mark.parametrize(
+    "family",
+    [FAMILIES[0], *(pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES[1:])],
+    ids=lambda family: type(family).__name__,
+)
 @pytest.mark.parametrize("method", [qbvi, cvi])
 def test_processes_keep_their_promises(family, method):
     theta, _ = start(family, MEAN, np.linalg.inv(SIGMA))

@@ -1,6 +1,7 @@
 """PosteriorSpec: what is refused and with which sentence, runs of each process, what a trained posterior can do."""
 
 import json
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -78,6 +79,13 @@ def test_refusals_are_one_sentence_and_write_nothing(arguments, message, capsys,
     assert printed.err.count("\n") == 1
     assert message in printed.err
     assert set(folder.iterdir()) == before
+
+
+def test_a_package_that_is_missing_is_told_of_before_a_run_begins(monkeypatch, capsys, folder):
+    monkeypatch.setitem(sys.modules, "blackjax", None)
+    assert main(["run", "posterior", "--data", "small.csv", "--process", "nuts", "--out", "refused"]) == 2
+    assert "blackjax" in capsys.readouterr().err
+    assert not (folder / "refused").exists()
 
 
 def test_a_density_that_is_not_finite_at_the_start_names_the_parameter():

@@ -297,10 +297,12 @@ def test_a_cloud_lies_under_its_ellipses():
 
 
 def test_long_names_below_a_matrix_stand_upright():
-    def axis(name):
-        label = Artifact(None, ("row", "column"), {"column": (name, "b", "c", "d")})
-        more = {"artifacts": {"m": np.eye(4)}, "labels": {"m": label}, "panels": (Panel("matrix", "m"),)}
+    def axis(name, size=4):
+        label = Artifact(None, ("row", "column"), {"column": (name, *"bcdef")[:size]})
+        more = {"artifacts": {"m": np.eye(size)}, "labels": {"m": label}, "panels": (Panel("matrix", "m"),)}
         return draw_run(stored({"loss": np.ones(3)}, **more)).axes[1]
 
     for name, angle in (("short", 0.0), ("a name of many letters", 90.0)):
         assert {text.get_rotation() for text in axis(name).get_xticklabels()} == {angle}
+        assert len(axis(name).texts) == 4  # the ones, which are written as there is room
+    assert not axis("a name of many letters", 5).texts

@@ -17,6 +17,8 @@ _ACROSS = 8
 _AXES = {"levels": 1, "points": 1, "images": 3, "matrix": 2, "cloud": 2}
 _WRITTEN = 12
 """Rows of the largest matrix whose numbers are written into it."""
+_BESIDE = 4
+"""The same where names stand upright below it, and take of its height."""
 _NAME = 6.5
 """Height of names along a matrix, in points."""
 _LETTER = 8.5
@@ -177,15 +179,11 @@ def _draw_matrix(axes: Axes, run: Result, panel: Panel) -> None:
     signed = bool((matrix < 0).any())
     ends: Any = {"cmap": "RdBu_r", "vmin": -largest} if signed else {"cmap": "Blues", "vmin": 0.0}
     image = axes.imshow(matrix, vmax=largest, interpolation="nearest", **ends)
-    if max(matrix.shape) <= _WRITTEN:
-        _write(axes, matrix, largest)
-    else:
-        bar = figure_of(axes).colorbar(image, cax=axes.inset_axes((1.03, 0, 0.045, 1)))
-        bar.ax.tick_params(labelsize=6.5)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     width, height = size_of(axes)
     cell = min(width / matrix.shape[1], height / matrix.shape[0])
+    crowded = False
     for axis, size, dim in zip((axes.yaxis, axes.xaxis), matrix.shape, label.dims or ("", ""), strict=True):
         every = 1 if size <= _WRITTEN else -(-size // 8)
         names = [str(name) for name in label.coords.get(dim, range(size))][::every]
@@ -193,6 +191,11 @@ def _draw_matrix(axes: Axes, run: Result, panel: Panel) -> None:
         crowded = axis is axes.xaxis and max(map(len, names)) * 0.6 * _NAME > every * cell
         axis.set_ticks(range(0, size, every), names, fontsize=_NAME, rotation=90 if crowded else 0)
         axis.set_tick_params(length=0)
+    if max(matrix.shape) <= (_BESIDE if crowded else _WRITTEN):
+        _write(axes, matrix, largest)
+    else:
+        bar = figure_of(axes).colorbar(image, cax=axes.inset_axes((1.03, 0, 0.045, 1)))
+        bar.ax.tick_params(labelsize=6.5)
     axes.set_title(title_of(panel) + (f" ({label.unit})" if label.unit else ""))
 
 
