@@ -1,28 +1,41 @@
-"""Posteriors of a logistic regression by every process of `qnat run posterior`, and of a volatility, against chains.
+"""Posteriors of a logistic regression by every process of `qnat run posterior`, and of volatilities, against chains.
 
-scikit-learn's breast cancers (569 rows, 30 inputs), and a simulated GARCH(1,1) series. Writes
-benchmarks/results/posteriors.json and the table of docs/posteriors.md; about ten minutes on two cores.
+scikit-learn's breast cancers (569 rows, 30 inputs); small tables whose posteriors are skew or have heavy tails; a
+simulated GARCH(1,1) series; and HAR on a file of daily prices, columns Open, High, Low, Close, where one is given.
+
+    python benchmarks/posteriors.py [logistic] [skew] [heavy] [garch] [har] [cone] [--prices sp500.csv.gz]
+
+Writes benchmarks/results/posteriors.json, the tables of docs/posteriors.md and its figure; about fifteen minutes on two
+cores.
 """
 
+import argparse
 import json
 import os
 import pathlib
 import platform
-import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import matplotlib as mpl
 import numpy as np
+import scipy.stats
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from classical.data.volatility import har as load_har
 from classical.tasks.posterior import PosteriorSpec
 from qnat.experiment import Run
+from qnat.experiment.show.style import COLOURS, STYLE, WIDTH, legend_below, save_figure
 
 jax.config.update("jax_enable_x64", True)
 
 ROOT = pathlib.Path(__file__).parents[1]
 OUT = ROOT / "benchmarks" / "results" / "posteriors.json"
 DRAWS = 20_000
+PALE = "#cccccc"
 RUNS: dict[str, dict[str, Any]] = {
     "QBVI": {"process": "qbvi"},
     "QBVI, additive": {"process": "qbvi", "retraction": "additive"},
@@ -32,11 +45,23 @@ RUNS: dict[str, dict[str, Any]] = {
     "QBVI, 400 draws, b = 0.01": {"process": "qbvi", "samples": 400, "share": 0.01, "steps": 1500},
     "QBVI, no baseline": {"process": "qbvi", "baseline": "none"},
     "CVI": {"process": "cvi"},
+    "SNGD, skew-normal": {"process": "sngd"},
+    "SNGD, two Gaussians": {"process": "sngd", "shape": "normal", "components": 2},
     "ADVI": {"process": "advi"},
+    "ADVI, rate 0.02, 10 draws, 2500 steps": {"process": "advi", "learning_rate": 0.02, "samples": 10, "steps": 2500},
     "Laplace": {"process": "laplace"},
     "QBVI, diagonal": {"process": "qbvi", "covariance": "diagonal"},
     "CVI, diagonal": {"process": "cvi", "covariance": "diagonal"},
     "ADVI, diagonal": {"process": "advi", "covariance": "diagonal"},
+}
+SHAPES: dict[str, dict[str, Any]] = {
+    "the best Gaussian (CVI)": {"process": "cvi", "samples": 200, "steps": 1000, "share": 0.05},
+    "the same by SNGD": {"process": "sngd", "shape": "normal", "steps": 1000, "share": 0.05},
+    "SNGD, skew-normal": {"process": "sngd", "steps": 1000, "share": 0.05},
+    "SNGD, Student's t": {"process": "sngd", "shape": "student_t", "steps": 1000, "share": 0.05},
+    "SNGD, two Gaussians": {"process": "sngd", "shape": "normal", "components": 2, "steps": 1000, "share": 0.05},
+    "SNGD, two skew-normals": {"process": "sngd", "components": 2, "steps": 1000, "share": 0.05},
+    "Laplace": {"process": "laplace"},
 }
 CHAINS = {"process": "nuts", "steps": 4000, "warm_up": 1000}
 
@@ -57,11 +82,11 @@ def infer(words: dict[str, Any]) -> Run:
     return spec.replaced(every=max(1, spec.steps)).run(progress=False)
 
 
-def compared(run: Run, reference: Run) -> dict[str, float]:
+def compared(run: Run, reference: Run, draws: int) -> dict[str, float]:
     """Means and deviations beside those of chains, and the bound of many draws."""
     mean, deviation = (run.artifacts[name] for name in ("parameters", "parameters_error"))
     exact, spread = (reference.artifacts[name] for name in ("parameters", "parameters_error"))
-    bound = run.model().elbo(samples=DRAWS)
+    bound = run.model().elbo(samples=draws)
     return {
         "elbo": float(bound.value),
         "elbo_error": float(bound.standard_error),
@@ -73,7 +98,7 @@ def compared(run: Run, reference: Run) -> dict[str, float]:
     }
 
 
-def study(data: dict[str, Any], runs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def study(data: dict[str, Any], runs: dict[str, dict[str, Any]], draws: int = DRAWS) -> dict[str, Any]:
     """All runs on some data beside the chains."""
     chains = infer(data | CHAINS)
     found: dict[str, Any] = {
@@ -86,7 +111,7 @@ def study(data: dict[str, Any], runs: dict[str, dict[str, Any]]) -> dict[str, An
     }
     for name, words in runs.items():
         try:
-            found["rows"][name] = compared(infer(data | words), chains)
+            found["rows"][name] = compared(infer(data | words), chains, draws)
         except ArithmeticError as error:
             found["rows"][name] = {"failed": str(error)}
         print(name, found["rows"][name], flush=True)
@@ -98,10 +123,64 @@ def volatility() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "returns.csv")
         np.savetxt(path, returns())
-        few = {name: RUNS[name] for name in ("QBVI", "CVI", "ADVI", "Laplace")}
+        few = {name: RUNS[name] for name in ("QBVI", "CVI", "SNGD, skew-normal", "ADVI", "Laplace")}
         data = {"data": str(path), "model": "garch", "prior_deviation": 3.0}
         small = {"samples": 100, "share": 0.1}
         return study(data, few | {"QBVI": few["QBVI"] | small, "CVI": few["CVI"]})
+
+
+def few(*, told: bool) -> np.ndarray:
+    """Twelve rows of two inputs and a label: which these tell, or of which there is either at each of six places."""
+    rng = np.random.default_rng(5)
+    if told:
+        x = rng.normal(size=(12, 2))
+        label = x.sum(axis=1) * np.sqrt(2) + rng.logistic(size=12) > 0
+        return np.column_stack([x, label])
+    x = np.repeat(rng.normal(size=(6, 2)), 2, axis=0)
+    return np.column_stack([x, np.tile([0, 1], 6)])
+
+
+def small(*, told: bool) -> dict[str, Any]:
+    """Logistic regression of few rows, by bent Gaussians; of the skew one a figure too."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "few.csv")
+        np.savetxt(path, few(told=told), delimiter=",", header="first,second,label", comments="")
+        data = {"data": str(path), "prior_deviation": 10.0}
+        if told:
+            draw_marginals(data)
+        return study(data, SHAPES, draws=400_000)
+
+
+def draw_marginals(data: dict[str, Any]) -> None:
+    """Of every parameter: draws of chains, and three stand-ins over them, by a kernel over their draws."""
+    shown = {"Laplace": "Laplace", "the best Gaussian (CVI)": "Gaussian", "SNGD, skew-normal": "skew-normal"}
+    chains, key = infer(data | CHAINS), jax.random.key(2)
+    names = list(chains.labels["parameters"].coords["parameter"])
+    exact = np.asarray(chains.model().sample(20_000, key=key)["weights"])
+    found = {name: infer(data | SHAPES[words]).model().sample(20_000, key=key) for words, name in shown.items()}
+    looks = dict(zip(found, zip(COLOURS, (":", "--", "-"), strict=False), strict=True))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 2.4), layout="constrained")
+        for i, (axes, name) in enumerate(zip(figure.subplots(1, len(names)), names, strict=True)):
+            low, high = np.quantile(exact[:, i], [0.001, 0.999])
+            axes.hist(exact[:, i], bins=30, range=(low, high), density=True, color=PALE)
+            x = np.linspace(low, high, 200)
+            for each, (colour, style) in looks.items():
+                marginal = scipy.stats.gaussian_kde(np.asarray(found[each]["weights"])[:, i])
+                axes.plot(x, marginal(x), color=colour, linestyle=style)
+            axes.set(xlabel=name, yticks=[], ylabel="" if i else "posterior density")
+            axes.grid(visible=False)
+        handles = [Line2D([], [], color=colour, ls=style, label=name) for name, (colour, style) in looks.items()]
+        legend_below(figure, [Line2D([], [], color=PALE, lw=6, label="chains (NUTS)"), *handles])
+        save_figure(figure, ROOT / "docs" / "_static" / "posteriors.png")
+
+
+def har(prices: str) -> dict[str, Any]:
+    """Daily variances of a price, 5 parameters; a linear regression, which QBVI takes as well."""
+    few = {name: RUNS[name] for name in ("QBVI", "CVI", "ADVI", "Laplace")}
+    small = {"samples": 200, "share": 0.1}
+    days = {"days": len(load_har(prices).y)}
+    return days | study({"data": prices, "model": "har"}, few | {"QBVI": few["QBVI"] | small})
 
 
 def cone() -> dict[str, Any]:
@@ -117,7 +196,13 @@ def cone() -> dict[str, Any]:
     return found
 
 
-PARTS = {"logistic": lambda: study({}, RUNS), "garch": volatility, "cone": cone}
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "logistic": lambda: study({}, RUNS),
+    "skew": lambda: small(told=True),
+    "heavy": lambda: small(told=False),
+    "garch": volatility,
+    "cone": cone,
+}
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -133,7 +218,8 @@ def lines(sentence: str, found: dict[str, Any]) -> list[str]:
         if "failed" in row:
             table.append(f"| {name} | diverged | | | |")
             continue
-        bound = f"{number(row['elbo'])} ± {number(row['elbo_error'])}"
+        digits = 3 if row["elbo_error"] > 5e-4 else 4
+        bound = f"{number(row['elbo'], digits)} ± {number(row['elbo_error'], digits)}"
         ratios = f"{number(row['least_ratio'], 2)} – {number(row['greatest_ratio'], 2)}"
         table.append(f"| {name} | {bound} | {number(row['mean_error'])} | {ratios} | {number(row['seconds'], 1)} |")
     chains = found["chains"]
@@ -147,13 +233,16 @@ def lines(sentence: str, found: dict[str, Any]) -> list[str]:
 
 SENTENCES = {
     "logistic": "Breast cancers, logistic regression, 31 parameters, a normal prior of deviation 1.",
+    "skew": "Logistic regression of twelve rows, two inputs that tell the label, a normal prior of deviation 10.",
+    "heavy": "The same where each of six inputs is seen with either label: no skewness, tails longer than normal ones.",
     "garch": "GARCH(1,1) on 1500 simulated returns, 3 parameters, a normal prior of deviation 3; QBVI with 100 draws.",
+    "har": "HAR on the Garman–Klass variances of {days} days of prices, 5 parameters, a normal prior of deviation 1.",
 }
 
 
 def page(document: dict[str, Any]) -> str:
     """The tables as markdown."""
-    known = {name: sentence for name, sentence in SENTENCES.items() if name in document}
+    known = {name: sentence.format(**document[name]) for name, sentence in SENTENCES.items() if name in document}
     found = [line for name, sentence in known.items() for line in lines(sentence, document[name])]
     if "cone" in document:
         one = document["cone"]
@@ -169,10 +258,15 @@ def page(document: dict[str, Any]) -> str:
 
 def main() -> None:
     """Makes the parts that the command line names, or all, and writes the results and the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", help="which to make anew; none for all")
+    parser.add_argument("--prices", help="a table of daily prices for har")
+    words = parser.parse_args()
+    parts = PARTS | ({"har": lambda: har(words.prices)} if words.prices else {})
     document = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
     document["machine"] = f"jax {jax.__version__}, {platform.machine()}, {os.cpu_count()} threads"
-    for name in sys.argv[1:] or PARTS:
-        document[name] = PARTS[name]()
+    for name in words.parts or parts:
+        document[name] = parts[name]()
         OUT.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (ROOT / "docs" / "_generated" / "posteriors.md").write_text(page(document), encoding="utf-8")
     print(page(document))

@@ -18,6 +18,7 @@ from .methods.kld_wrm_linear import kld_wrm_so as kld_wrm_so
 from .methods.laplace import laplace as laplace
 from .methods.sngd import sngd as sngd
 from .methods.sngd import surrogate_descent as surrogate_descent
+from .methods.surrogate_vi import surrogate_vi as surrogate_vi
 from .methods.tridiagonal import TridiagonalFisher as TridiagonalFisher
 from .methods.variational import cvi as cvi
 from .methods.variational import qbvi as qbvi
@@ -43,6 +44,10 @@ from .models.mixture_charts import StandardMeans as StandardMeans
 from .models.network import Layer as Layer
 from .models.network import Network as Network
 from .models.posterior import Posterior as Posterior
+from .models.shaped_approximation import ShapedApproximation as ShapedApproximation
+from .models.shapes import NormalShape as NormalShape
+from .models.shapes import SkewShape as SkewShape
+from .models.shapes import StudentShape as StudentShape
 from .models.skew import SkewNormal as SkewNormal
 from .models.skew import SkewNormalMixture as SkewNormalMixture
 from .models.skew import SkewT as SkewT

@@ -2,12 +2,14 @@
 
 A file is a text of one row an item, its values apart by commas, semicolons, tabs or blanks, below a line of names or
 not, or a .npy file of two axes; both also gzipped. What is empty, NA, NaN or ? is missing. Columns without names are
-called 0, 1, …
+called 0, 1, … A column that begins with a date is left out.
 """
 
 import csv
 import functools
+import itertools
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -23,6 +25,7 @@ _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-nan"})
 _DELIMITERS = (",", ";", "\t")
 _LARGEST = 1e100
 _NUMPY = b"\x93NUMPY"
+_DATE = re.compile(r"\d{1,4}([-/])\d{1,2}\1\d{1,4}([T ].*)?")
 
 
 class Table(NamedTuple):
@@ -176,16 +179,18 @@ def _text(path: pathlib.Path) -> tuple[tuple[str, ...], Float[np.ndarray, "N d"]
         head = next(cells, None)
         if head is None:
             raise ValueError("it has no rows")
-        _, first = head
-        named = any(_number(word) is None for word in first)
-        names = tuple(shown(word, 60) for word in first) if named else tuple(map(str, range(len(first))))
+        named = any(_number(word) is None and not _DATE.fullmatch(word) for word in head[1])
+        names = tuple(shown(word, 60) for word in head[1]) if named else tuple(map(str, range(len(head[1]))))
         if len(set(names)) < len(names):
             raise ValueError(f"two columns are called {next(n for n in names if names.count(n) > 1)}")
-        rows = [] if named else [_row(head, names)]
-        rows.extend(_row(pair, names) for pair in cells)
+        first = next(cells, None) if named else head
+        dated = [place for place, word in enumerate(first[1]) if _DATE.fullmatch(word)] if first else []
+        rows = [_row(pair, names, dated) for pair in itertools.chain([first] if first else [], cells)]
     if not rows:
         raise ValueError("it has names of columns and no rows")
-    return names, np.array(rows)
+    if len(dated) == len(names):
+        raise ValueError("it has dates only")
+    return tuple(name for place, name in enumerate(names) if place not in dated), np.array(rows)
 
 
 def _cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
@@ -212,12 +217,13 @@ def _number(word: str) -> float | None:
         return None
 
 
-def _row(pair: tuple[int, list[str]], names: Sequence[str]) -> list[float]:
+def _row(pair: tuple[int, list[str]], names: Sequence[str], dated: Sequence[int]) -> list[float]:
     number, words = pair
     if len(words) != len(names):
         raise ValueError(f"line {number} has {len(words)} values, and the first one {len(names)}")
-    values = [_number(word) for word in words]
-    for name, word, value in zip(names, words, values, strict=True):
+    values = [_number(word) for place, word in enumerate(words) if place not in dated]
+    kept = [(name, word) for place, (name, word) in enumerate(zip(names, words, strict=True)) if place not in dated]
+    for (name, word), value in zip(kept, values, strict=True):
         if value is None:
             raise ValueError(
                 f"line {number}: '{shown(word, 40)}' in column {name} is not a number; NA marks what is missing"

@@ -67,7 +67,7 @@ class _Advi(eqx.Module):
 
 
 def advi(
-    energy: Energy, family: Gaussian | DiagonalGaussian, rate: float | Scalar = 0.02, *, samples: int = 10
+    energy: Energy, family: Gaussian | DiagonalGaussian, rate: float | Scalar = 0.003, *, samples: int = 50
 ) -> Process:
     """Automatic differentiation variational inference: Adam on the mean and the root of the covariance of a Gaussian.
 

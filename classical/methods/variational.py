@@ -6,7 +6,7 @@ from typing import Any, Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from qnat.geometry.families.gaussian import AbstractGaussian
 from qnat.inference.expectation import AbstractEstimator, Pathwise, Score, free_energy
@@ -22,30 +22,48 @@ Energy = Callable[[Float[Array, " d"]], Float[Array, ""]]
 Retraction = Literal["second_order", "multiplicative", "additive"]
 
 
+_GROSS = 10.0
+"""Nats by which F may rise in a step, estimated by the same draws: above what a good step and noise do."""
+_HALVINGS = 20
+
+
 class _Natural(eqx.Module):
     slope: Callable[..., tuple[Scalar, Theta]]
     family: AbstractGaussian
     rate: Scalar
     retraction: Retraction = eqx.field(static=True)
+    judge: Callable[[Theta, PRNGKeyArray], Scalar] | None
 
     def init(self, params: Theta, *, key: PRNGKeyArray | None = None) -> Theta:
         return params
 
     def step(self, state: Theta, batch: Any = None, *, key: PRNGKeyArray) -> tuple[Theta, Info]:
         value, slope = self.slope(state, key)
-        step = jax.tree.map(lambda g: -self.rate * g, slope)
-        return RETRACTIONS[self.retraction](self.family, state, step), Info(value, {})
+
+        def moved(length: Scalar) -> Theta:
+            step = jax.tree.map(lambda g: -length * self.rate * g, slope)
+            return RETRACTIONS[self.retraction](self.family, state, step)
+
+        if self.judge is None:
+            return moved(jnp.ones(())), Info(value, {})
+        judge = self.judge
+
+        def worse(count: Scalar) -> Bool[Array, ""]:
+            return ~(judge(moved(0.5**count), key) <= value + _GROSS) & (count < _HALVINGS)
+
+        count = jax.lax.while_loop(worse, lambda count: count + 1, jnp.zeros(()))
+        return moved(0.5**count), Info(value, {})
 
     def params(self, state: Theta) -> Theta:
         return state
 
 
-def _process(slope: Any, family: AbstractGaussian, rate: float, retraction: Retraction) -> Process:
+def _process(slope: Any, family: AbstractGaussian, rate: float, retraction: Retraction, judge: Any = None) -> Process:
     if retraction not in RETRACTIONS:
         raise ValueError(f"Retractions are {', '.join(RETRACTIONS)}; got {retraction!r}.")
     if not 0 < rate <= 1:
         raise ValueError(f"The rate of a natural gradient of a posterior is in (0, 1]; got {rate}.")
-    method = _Natural(slope, family, number(rate), retraction)
+    method = _Natural(slope, family, number(rate), retraction, judge)
     return Process(method.init, method.step, method.params)
 
 
@@ -107,6 +125,10 @@ class _ByDerivatives(eqx.Module):
 
         return value - self.family.entropy(theta), posterior.by_means(self.family, theta, linear)[1]
 
+    def value(self, theta: Theta, key: PRNGKeyArray | None) -> Scalar:
+        points = self.estimator.points(self.family, theta, key)
+        return points.weights @ jax.vmap(self.energy)(points.x) - self.family.entropy(theta)
+
 
 def cvi(
     energy: Energy,
@@ -119,7 +141,8 @@ def cvi(
     """Conjugate-computation variational inference: the step of `qbvi` with gradients and Hessians of the energy.
 
     By the theorems of Bonnet and Price ∂⟨E⟩/∂μ = ⟨∇E⟩ and ∂⟨E⟩/∂Σ = ⟨∇²E⟩/2, averaged over draws; the entropy is
-    exact.
+    exact. A step after which F would be more than ten nats higher, by the same draws, is halved until it is not: where
+    the energy is not convex, its curvature says nothing of how far a step may go.
 
     Args:
         energy, family, rate, retraction: as of `qbvi`; the energy is differentiated twice.
@@ -128,4 +151,5 @@ def cvi(
     Reference: M. E. Khan, W. Lin, arXiv:1703.04265; M. E. Khan, H. Rue, arXiv:2107.04562.
     """
     used = Pathwise(50, antithetic=True) if estimator is None else estimator
-    return _process(_ByDerivatives(energy, family, used), family, rate, retraction)
+    found = _ByDerivatives(energy, family, used)
+    return _process(found, family, rate, retraction, found.value)

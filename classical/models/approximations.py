@@ -34,7 +34,22 @@ class AbstractApproximation(eqx.Module):
         """Draws of the parameters of the model."""
 
 
-class GaussianApproximation(AbstractApproximation):
+class AbstractDensityApproximation(AbstractApproximation):
+    """A stand-in with a density, and so with an evidence lower bound."""
+
+    @abc.abstractmethod
+    def log_prob(self, params: PyTree[Array], x: Float[Array, "N d"]) -> Float[Array, " N"]:
+        """log q of every row, in nats."""
+
+    def log_weights(
+        self, posterior: Posterior, params: PyTree[Array], key: PRNGKeyArray, count: int
+    ) -> Float[Array, " count"]:
+        """log p(x, data) − log q(x) of fresh draws, whose mean is the evidence lower bound; final."""
+        x = self.draws(params, key, count)
+        return -jax.vmap(posterior.energy)(x) - self.log_prob(params, x)
+
+
+class GaussianApproximation(AbstractDensityApproximation):
     """A Gaussian; its parameters are natural ones.
 
     Attributes:
@@ -53,11 +68,8 @@ class GaussianApproximation(AbstractApproximation):
     def draws(self, params: Theta, key: PRNGKeyArray, count: int) -> Float[Array, "count d"]:
         return jax.vmap(lambda each: self.family.sample(params, key=each))(jax.random.split(key, count))
 
-    def log_weights(self, posterior: Posterior, params: Theta, key: PRNGKeyArray, count: int) -> Float[Array, " count"]:
-        """log p(x, data) − log q(x) of fresh draws, whose mean is the evidence lower bound."""
-        x = self.draws(params, key, count)
-        log_q = jax.vmap(lambda one: self.family.log_prob(params, one))(x)
-        return -jax.vmap(posterior.energy)(x) - log_q
+    def log_prob(self, params: Theta, x: Float[Array, "N d"]) -> Float[Array, " N"]:
+        return jax.vmap(lambda one: self.family.log_prob(params, one))(x)
 
 
 def structured(covariance: str, size: int, block: int) -> GaussianApproximation:

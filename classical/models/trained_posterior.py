@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from qnat.inference.estimate import Estimate
 
-from .approximations import AbstractApproximation, GaussianApproximation
+from .approximations import AbstractApproximation, AbstractDensityApproximation
 from .posterior import Posterior
 
 
@@ -71,7 +71,7 @@ class TrainedPosterior(eqx.Module):
 
     def elbo(self, *, samples: int = 10_000, key: PRNGKeyArray | None = None) -> Estimate:
         """The evidence lower bound in nats, from fresh draws, with its standard error."""
-        if not isinstance(self.approximation, GaussianApproximation):
+        if not isinstance(self.approximation, AbstractDensityApproximation):
             raise ValueError("Draws of chains have no density, and no evidence lower bound; use another process.")
         return _elbo(self, jax.random.key(0) if key is None else key, samples)
 
@@ -79,6 +79,6 @@ class TrainedPosterior(eqx.Module):
 @eqx.filter_jit
 def _elbo(trained: TrainedPosterior, key: PRNGKeyArray, samples: int) -> Estimate:
     kind = trained.approximation
-    assert isinstance(kind, GaussianApproximation)
+    assert isinstance(kind, AbstractDensityApproximation)
     values = kind.log_weights(trained.posterior, trained.params, key, samples)
     return Estimate(jnp.mean(values), jnp.std(values) / samples**0.5)

@@ -14,7 +14,7 @@ from qnat.experiment.task import Task
 from qnat.geometry.families import Gaussian
 from qnat.inference.chains import effective_sample_size, split_r_hat
 
-from ..models.approximations import AbstractApproximation, GaussianApproximation
+from ..models.approximations import AbstractApproximation, AbstractDensityApproximation, GaussianApproximation
 from ..models.posterior import Posterior
 from ..models.trained_posterior import TrainedPosterior
 
@@ -64,7 +64,7 @@ class PosteriorTask(Task):
     def evaluate(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
         """Of a Gaussian the evidence lower bound and its standard error; of chains the worst R-hat and size."""
         kind = self.approximation
-        if not isinstance(kind, GaussianApproximation):
+        if not isinstance(kind, AbstractDensityApproximation):
             worst = jnp.max(split_r_hat(params)), jnp.min(effective_sample_size(params))
             return dict(zip(("r_hat", "effective_sample_size"), worst, strict=True))
         values = kind.log_weights(self.posterior, params, jax.random.key(_KEY), _DRAWS)

@@ -95,15 +95,47 @@ class Cvi(Structured):
         return cvi(task.posterior.energy, family, self.share, estimator=estimator, retraction=self.retraction)
 
 
+class Sngd(Inference):
+    """Natural gradients of Gaussians that stand for skew, heavy-tailed or mixed densities."""
+
+    cites = ("So2024", "Lin2019", "Lin2020", "Kingma2015")
+    steps = 600
+    name: Literal["sngd"] = "sngd"
+    shape: Literal["normal", "skew_normal", "student_t"] = Field(
+        "skew_normal", description="of the density, or of every component of a mixture"
+    )
+    components: int = Field(1, ge=1, le=MANY, description="densities of the mixture")
+    share: Share = 0.1
+    auxiliary_rate: Rate = Field(0.05, description="of Adam, for what bends a Gaussian")
+    samples: Samples = 200
+
+    def approximation(self, posterior: Any) -> Any:
+        from ..models.shaped_approximation import ShapedApproximation
+        from ..models.shapes import SHAPES
+
+        return ShapedApproximation(SHAPES[self.shape](), self.components)
+
+    def build(self, task: Any) -> Any:
+        from ..methods.surrogate_vi import surrogate_vi
+
+        return surrogate_vi(
+            task.posterior.energy,
+            task.approximation,
+            self.share,
+            auxiliary_rate=self.auxiliary_rate,
+            samples=self.samples,
+        )
+
+
 class Advi(Inference):
     """Adam on the mean and the root of the covariance."""
 
     cites = ("Kucukelbir2017", "Kingma2015")
-    steps = 2500
+    steps = 5000
     name: Literal["advi"] = "advi"
     covariance: Literal["full", "diagonal"] = Field("full", description="of the Gaussian")
-    learning_rate: Rate = 0.02
-    samples: Samples = 10
+    learning_rate: Rate = 0.003
+    samples: Samples = 50
 
     def approximation(self, posterior: Any) -> Any:
         from ..models.approximations import structured

@@ -38,6 +38,13 @@ class Garch(Part):
     name: Literal["garch"] = "garch"
 
 
+class Har(Part):
+    """Daily log variances of a price, from its open, high, low and close, linear in those of day, week and month."""
+
+    cites = ("Corsi2009", "Garman1980")
+    name: Literal["har"] = "har"
+
+
 class Normal(Part):
     """Independent and normal."""
 

@@ -10,12 +10,15 @@ from qnat.experiment.words.values import COUNTS
 from ..data.headers import digest_of, table_source
 from . import inferences, likelihoods
 
+_SERIES = {"garch": "the column of returns", "har": "those of open, high, low, close"}
+"""Models of a series, and its columns."""
+
 
 class PosteriorSpec(RunSpec):
-    """Infer the parameters of a regression or a volatility from data: a Gaussian, or draws of chains.
+    """Infer the parameters of a regression or a volatility from data: a density, or draws of chains.
 
-    Inputs have mean 0 and variance 1, and so have responses of model linear and returns of model garch; parameters are
-    in these units. ELBO and loss are in nats.
+    Inputs have mean 0 and variance 1, and so have responses of models linear and har and returns of model garch;
+    parameters are in these units. ELBO and loss are in nats.
     """
 
     task_name: ClassVar[str] = "posterior"
@@ -29,23 +32,37 @@ class PosteriorSpec(RunSpec):
     )
     target: str | None = Field(None, description="name or number of the column of the response (default the last one)")
     columns: str | None = Field(
-        None, description="names or numbers of the inputs, or of the returns of garch, with commas (default all others)"
+        None,
+        description="names or numbers of the inputs, or of the returns of garch, with commas (default all others); of "
+        "har those of open, high, low, close (default what is called so)",
     )
-    model: likelihoods.Logistic | likelihoods.Probit | likelihoods.Poisson | likelihoods.Linear | likelihoods.Garch = (
-        likelihoods.Logistic()
-    )
+    model: (
+        likelihoods.Logistic
+        | likelihoods.Probit
+        | likelihoods.Poisson
+        | likelihoods.Linear
+        | likelihoods.Garch
+        | likelihoods.Har
+    ) = likelihoods.Logistic()
     prior: likelihoods.Normal | likelihoods.Flat = likelihoods.Normal()
-    process: inferences.Qbvi | inferences.Cvi | inferences.Advi | inferences.Laplace | inferences.Nuts = (
-        inferences.Qbvi()
-    )
+    process: (
+        inferences.Qbvi | inferences.Cvi | inferences.Sngd | inferences.Advi | inferences.Laplace | inferences.Nuts
+    ) = inferences.Qbvi()
     steps: int = Field(300, ge=0, description="steps of the process (300 of qbvi, others have their own)")
     every: int = Field(10, ge=1, lt=COUNTS, description="steps between evaluations")
 
     @model_validator(mode="after")
     def _posterior(self) -> Self:
         table_source(self.data)
-        if self.model.name == "garch" and self.target is not None:
-            raise ValueError("target is not used with model garch; give the column of returns with columns.")
+        if self.target is not None and self.model.name in _SERIES:
+            raise ValueError(
+                f"target is not used with model {self.model.name}; give {_SERIES[self.model.name]} with columns."
+            )
+        if self.shape == "student_t" and self.model.name not in ("logistic", "probit"):
+            raise ValueError(
+                f"shape student_t has an infinite loss with model {self.model.name}, whose likelihood falls faster "
+                "than the tails of Student's t; choose another shape."
+            )
         if self.covariance == "block" and self.block_size is None:
             self._set(block_size=2)
         if self.process.name == "qbvi":
@@ -73,11 +90,14 @@ class PosteriorSpec(RunSpec):
     def _made(self) -> tuple[Any, Any]:
         """The posterior, and what makes inputs of it of a user's."""
         from ..data.responses import responses, series
+        from ..data.volatility import har
         from ..problems.regressions import garch_posterior, regression_posterior
 
         prior = self.prior.build()
         if self.model.name == "garch":
             return garch_posterior(*series(self.data, self.columns), prior), None
+        if self.model.name == "har":
+            return regression_posterior("linear", har(self.data, self.columns), prior)
         data = responses(self.data, target=self.target, columns=self.columns)
         return regression_posterior(self.model.name, data, prior)
 

@@ -156,6 +156,27 @@ def test_values_and_derivatives_give_the_same_step(family):
     np.testing.assert_allclose(first.value, second.value, rtol=1e-10)
 
 
+def test_a_far_start_where_the_energy_is_not_convex_leads_to_the_mode():
+    """Weight and log noise of a regression on 5000 rows, correlated by 0.8: the first curvature is indefinite."""
+
+    def energy(x):
+        log_noise, weight = x
+        return 5000 * (jnp.exp(-2 * log_noise) * (1 - 1.6 * weight + weight**2) / 2 + log_noise)
+
+    process = cvi(energy, Gaussian(), 0.2)
+    theta = np.zeros(2), -50 * np.eye(2)
+
+    @jax.jit
+    def end(theta):
+        step = lambda theta, key: (process.step(theta, key=key)[0], None)  # noqa: E731
+        theta, _ = jax.lax.scan(step, theta, jax.random.split(jax.random.key(0), 60))
+        return posterior.mean_of(Gaussian(), theta), posterior.covariance_of(Gaussian(), theta)
+
+    mean, covariance = map(np.asarray, end(theta))
+    np.testing.assert_allclose(mean, [np.log(0.6), 0.8], atol=0.01)
+    np.testing.assert_allclose(np.diag(covariance), [1 / 10_000, 0.36 / 5000], rtol=0.1)
+
+
 @pytest.mark.parametrize("method", [qbvi, cvi])
 def test_one_whole_step_lands_on_a_conjugate_posterior(method):
     precision, shift = X.T @ X / 0.3 + np.eye(3) / 5, X.T @ Y / 0.3

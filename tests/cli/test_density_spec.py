@@ -12,7 +12,7 @@ from classical.data.tables import table
 from classical.tasks.density import DensitySpec
 from qnat.cli import main
 from qnat.experiment import Run
-from qnat.experiment.errors import NonFiniteError
+from qnat.experiment.errors import NonFiniteError, RefusedError
 
 TABLES = {
     "plain.csv": "height,weight,who\n1.5,60,0\n1.7,,0\nNA,70,1\n1.6,65,1\n1.8,80,1\n,,1\n",
@@ -104,6 +104,21 @@ def test_tables_have_names_weights_and_sequences(folder):
     np.testing.assert_array_equal(found.sequence, [0, 0, 1, 1, 1, 1])  # a row of which nothing is known keeps its place
     np.save(folder / "array.npy", np.arange(6.0).reshape(3, 2))
     assert table("array.npy", columns="1").names == ("1",)
+
+
+def test_a_column_of_dates_is_left_out(folder):
+    (folder / "named.csv").write_text("day,price,2\n1/4/1999,2,3\n1/5/1999,4,5\n")
+    (folder / "bare.csv").write_text("7;1999-01-04T10:00;2\n8;1999-01-05;3\n")
+    assert table("named.csv").names == ("price", "2")
+    np.testing.assert_array_equal(table("named.csv").values, [[2, 3], [4, 5]])
+    assert table("bare.csv").names == ("0", "2")
+    np.testing.assert_array_equal(table("bare.csv").values, [[7, 2], [8, 3]])
+    (folder / "late.csv").write_text("day,price\n7,2\n1/5/1999,4\n")
+    with pytest.raises(RefusedError, match="line 3: '1/5/1999' in column day is not a number"):
+        table("late.csv")
+    (folder / "only.csv").write_text("1999-01-04\n")
+    with pytest.raises(RefusedError, match="it has dates only"):
+        table("only.csv")
 
 
 @pytest.mark.parametrize("density", ["hmm", "lds"])

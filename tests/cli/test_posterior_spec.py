@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from classical.models.posterior import Posterior
 from classical.problems.posterior import PosteriorTask
@@ -23,7 +24,21 @@ TABLES = {
     "counts.csv": "a,y\n1,2\n2,2.5\n3,1\n",
     "apart.csv": "a,y\n1,0\n2,0\n3,1\n4,1\n",
     "flat.csv": "r\n1\n1\n1\n",
+    "short.csv": "Date,Open,High,Low,Close\n1/4/1999,2,3,1,2\n",
+    "still.csv": "Date,Open,High,Low,Close\n" + "1/4/1999,2,3,1,2\n" * 2 + "1/5/1999,2,2,2,2\n" * 30,
 }
+
+
+def prices():
+    """Eighty days, of volatility that comes and goes, behind their dates."""
+    rng, lines, level, log_variance = np.random.default_rng(2), ["Date,Open,High,Low,Close"], 4.0, 0.0
+    for day in range(80):
+        log_variance = 0.9 * log_variance + 0.4 * rng.normal()
+        path = level + np.cumsum(rng.normal(size=50)) * 0.001 * np.exp(log_variance / 2)
+        ends = path[[0, np.argmax(path), np.argmin(path), -1]]
+        lines.append(f"1/{day + 1}/1999," + ",".join(f"{np.exp(each):.12g}" for each in ends))
+        level = path[-1]
+    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +52,7 @@ def folder(tmp_path, monkeypatch):
     labels = (x @ [1.0, -1.0] + rng.logistic(size=40) > 0).astype(int)
     np.savetxt(tmp_path / "small.csv", np.column_stack([x, labels]), delimiter=",", header="a,b,y", comments="")
     np.savetxt(tmp_path / "returns.csv", rng.standard_t(5, size=60), header="r", comments="")
+    (tmp_path / "prices.csv").write_text(prices())
     return tmp_path
 
 
@@ -69,6 +85,15 @@ def folder(tmp_path, monkeypatch):
         ("--model garch", "A series is one column, and the data have 30; choose one with columns"),
         ("--model garch --target r", "target is not used with model garch"),
         ("--model garch --data flat.csv", "Column r is constant, and has no volatility"),
+        ("--model har --target r", "target is not used with model har; give those of open, high, low, close"),
+        ("--model har --data flat.csv", "The data have no column open; name those of open, high, low, close"),
+        ("--model har --data prices.csv --columns Open,High", "takes columns of open, high, low and close; got 2"),
+        ("--model har --data short.csv", "Model har takes 24 days or more; the data have 1"),
+        ("--model har --data still.csv", "Row 3 has open, high, low, close 2, 2, 2, 2; a day has a low above 0, below"),
+        ("--process sngd --shape round", "shape is 'round'; it must be one of 'normal', 'skew_normal', 'student_t'"),
+        ("--process sngd --components 0", "components is '0'; it must be at least 1"),
+        ("--process sngd --shape student_t --model poisson", "shape student_t has an infinite loss with model poisson"),
+        ("--components 2", "components is not used with process qbvi; leave it out, or choose process sngd"),
     ],
 )
 def test_refusals_are_one_sentence_and_write_nothing(arguments, message, capsys, folder):
@@ -103,6 +128,7 @@ def test_a_density_that_is_not_finite_at_the_start_names_the_parameter():
 PROCESSES = {
     "qbvi": {"steps": 60, "samples": 200, "share": 0.2},
     "cvi": {"steps": 60, "samples": 20, "share": 0.2, "covariance": "block"},
+    "sngd": {"steps": 40, "samples": 40},
     "laplace": {"steps": 20},
     "advi": {"steps": 400, "covariance": "diagonal", "learning_rate": 0.05},
     "nuts": {"steps": 200, "warm_up": 100, "chains": 2},
@@ -148,6 +174,44 @@ def test_volatility_has_a_posterior():
     found = PosteriorSpec(data="returns.csv", model="garch", process="laplace", steps=30).run(progress=False)
     assert np.isfinite(found.final["elbo"])
     assert list(found.labels["parameters"].coords["parameter"]) == ["log_variance", "news", "persistence"]
+
+
+def test_har_has_the_posterior_of_a_regression():
+    """Given the noise it is normal, by NumPy; the noise on a grid."""
+    found = PosteriorSpec(data="prices.csv", model="har", process="cvi", every=200).run(progress=False)
+    opened, high, low, closed = np.loadtxt("prices.csv", delimiter=",", skiprows=1, usecols=(1, 2, 3, 4)).T
+    variance = np.log(high / low) ** 2 / 2 - (2 * np.log(2) - 1) * np.log(closed / opened) ** 2
+    days = range(22, 80)
+    x = np.log([[variance[day - lag : day].mean() for lag in (1, 5, 22)] for day in days])
+    x, y = (x - x.mean(axis=0)) / x.std(axis=0), np.log(variance[22:])
+    x, y = np.column_stack([np.ones(58), x]), (y - y.mean()) / y.std()
+    logs, means, seconds, weights = np.linspace(-1.5, 1, 501), [], [], []
+    for log_noise in logs:
+        noise = np.exp(2 * log_noise)
+        precision = np.eye(4) + x.T @ x / noise
+        mean = np.linalg.solve(precision, x.T @ y / noise)
+        evidence = scipy.stats.multivariate_normal(np.zeros(58), noise * np.eye(58) + x @ x.T).logpdf(y)
+        weights.append(evidence + scipy.stats.norm.logpdf(log_noise))
+        means.append([log_noise, *mean])
+        seconds.append([log_noise**2, *(np.diag(np.linalg.inv(precision)) + mean**2)])
+    p = np.exp(np.array(weights) - max(weights))
+    evidence = max(weights) + np.log(p.sum() * (logs[1] - logs[0]))
+    p /= p.sum()
+    mean = p @ np.array(means)
+    deviation = np.sqrt(p @ np.array(seconds) - mean**2)
+    assert list(found.labels["parameters"].coords["parameter"]) == ["log_noise", "intercept", "day", "week", "month"]
+    np.testing.assert_array_less(np.abs(found.artifacts["parameters"] - mean), 0.1 * deviation)
+    np.testing.assert_allclose(found.artifacts["parameters_error"], deviation, rtol=0.1)
+    assert evidence - 0.05 < found.final["elbo"] < evidence + 4 * found.final["elbo_error"]
+
+
+@pytest.mark.slow
+def test_a_mixture_and_a_heavy_tail_are_words(folder):
+    for name, words in {"mixed": {"components": 2, "shape": "normal"}, "heavy": {"shape": "student_t"}}.items():
+        few = {"process": "sngd", "steps": 3, "every": 3, "samples": 4}
+        found = PosteriorSpec(data="small.csv", **few, **words).run(progress=False, out=folder / name)
+        assert np.isfinite(found.final["elbo"])
+        assert abs(found.model().elbo(samples=500).value - found.final["elbo"]) < 0.3
 
 
 def test_a_command_prints_a_table_and_its_model_predicts(capsys, folder):
