@@ -79,12 +79,15 @@ class _SurrogateVi(eqx.Module):
 
         q is held in log q: the mean of its own derivative is 0, and gradients have no noise where q is the posterior.
         """
+        of_noise, key = jax.random.split(key)
+        half = jax.random.normal(of_noise, (-(-self.samples // 2), part[0].size))
+        noise = jnp.concatenate([half, -half])[: self.samples]  # in pairs about the centre
 
         def values(x: Float[Array, "S d"]) -> Float[Array, " S"]:
             return jax.vmap(self.energy)(x) + self.kind.log_prob(params, x)
 
         def draws(part: Pair, shape: PyTree[Array]) -> Float[Array, "S d"]:
-            return self.kind.component_draws(part, shape, key, self.samples)
+            return self.kind.component_draws(part, shape, key, noise)
 
         found, pulled = jax.vjp(values, draws(part, shape))
         (by_x,) = pulled(jnp.full(self.samples, 1 / self.samples))

@@ -61,11 +61,11 @@ class ShapedApproximation(AbstractDensityApproximation):
         return Parameters((jnp.full(count, -np.log(count)), parts), shapes)
 
     def component_draws(
-        self, part: Pair, shape: PyTree[Array], key: PRNGKeyArray, count: int
-    ) -> Float[Array, "count d"]:
-        """Draws of one component, whose derivatives by its parameters are pathwise."""
+        self, part: Pair, shape: PyTree[Array], key: PRNGKeyArray, noise: Float[Array, "N d"]
+    ) -> Float[Array, "N d"]:
+        """Draws of one component, made of standard normal noise; their derivatives by its parameters are pathwise."""
         mean, root = gaussian.mean_and_root(part)
-        w = self.shape.draws(shape, key, count, mean.size)
+        w = self.shape.draws(shape, key, noise)
         return mean + jax.scipy.linalg.solve_triangular(root.T, w.T, lower=False).T
 
     # One component at a time: batched factorisations of one program may wait for each other for ever (jaxlib 0.10).
@@ -93,10 +93,8 @@ class ShapedApproximation(AbstractDensityApproximation):
         return mean, jnp.tensordot(weights, covariances, axes=1) + apart.T @ (weights[:, None] * apart)
 
     def draws(self, params: Parameters, key: PRNGKeyArray, count: int) -> Float[Array, "count d"]:
-        of, key = jax.random.split(key)
+        of, key, noise_key = jax.random.split(key, 3)
         log_weights, parts = params.surrogate
-        keys = jax.random.split(key, self.components)
-        each = jax.lax.map(
-            lambda one: self.component_draws(one[0], one[1], one[2], count), (parts, params.auxiliary, keys)
-        )
+        noise = jax.random.normal(noise_key, (count, parts[0].shape[1]))  # of the component that a draw is of
+        each = jax.lax.map(lambda one: self.component_draws(one[0], one[1], key, noise), (parts, params.auxiliary))
         return each[jax.random.categorical(of, log_weights, shape=(count,)), jnp.arange(count)]

@@ -38,8 +38,8 @@ class AbstractShape(eqx.Module):
         """In nats."""
 
     @abc.abstractmethod
-    def draws(self, shape: PyTree[Array], key: PRNGKeyArray, count: int, size: int) -> Float[Array, "count d"]:
-        """Draws of w, whose derivatives by λ are pathwise; those of the second half mirror noise of the first."""
+    def draws(self, shape: PyTree[Array], key: PRNGKeyArray, noise: Float[Array, "N d"]) -> Float[Array, "N d"]:
+        """Draws of w, made of standard normal noise and of more by the key; their derivatives by λ are pathwise."""
 
     @abc.abstractmethod
     def moments(self, shape: PyTree[Array], size: int) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
@@ -55,9 +55,8 @@ class NormalShape(AbstractShape):
     def log_prob(self, shape: PyTree[Array], w: Float[Array, "N d"]) -> Float[Array, " N"]:
         return -jnp.sum(w**2 + LOG_2PI, axis=1) / 2
 
-    def draws(self, shape: PyTree[Array], key: PRNGKeyArray, count: int, size: int) -> Float[Array, "count d"]:
-        noise = jax.random.normal(key, (-(-count // 2), size))
-        return jnp.concatenate([noise, -noise])[:count]
+    def draws(self, shape: PyTree[Array], key: PRNGKeyArray, noise: Float[Array, "N d"]) -> Float[Array, "N d"]:
+        return noise
 
     def moments(self, shape: PyTree[Array], size: int) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
         return jnp.zeros(size), jnp.eye(size)
@@ -83,11 +82,10 @@ class SkewShape(AbstractShape):
     def log_prob(self, shape: Float[Array, " d"], w: Float[Array, "N d"]) -> Float[Array, " N"]:
         return jnp.log(2.0) + _NORMAL.log_prob((), w) + log_ndtr(w @ shape)
 
-    def draws(self, shape: Float[Array, " d"], key: PRNGKeyArray, count: int, size: int) -> Float[Array, "count d"]:
-        along, across = jax.random.split(key)
-        u = _twice(jnp.abs(jax.random.normal(along, (-(-count // 2),))), count)
+    def draws(self, shape: Float[Array, " d"], key: PRNGKeyArray, noise: Float[Array, "N d"]) -> Float[Array, "N d"]:
+        u = jnp.abs(jax.random.normal(key, noise.shape[:1]))
         left = 1 / jnp.sqrt(1 + shape @ shape)  # √(1 − |a|²)
-        a, noise = shape * left, _NORMAL.draws((), across, count, size)
+        a = shape * left
         return u[:, None] * a + noise - jnp.outer(noise @ a, a) / (1 + left)
 
     def moments(self, shape: Float[Array, " d"], size: int) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
@@ -108,18 +106,13 @@ class StudentShape(AbstractShape):
     def log_prob(self, shape: Float[Array, ""], w: Float[Array, "N d"]) -> Float[Array, " N"]:
         return log_t(jnp.sum(w**2, axis=1), _NU + jnp.exp(shape), w.shape[1])
 
-    def draws(self, shape: Float[Array, ""], key: PRNGKeyArray, count: int, size: int) -> Float[Array, "count d"]:
-        length, direction = jax.random.split(key)
+    def draws(self, shape: Float[Array, ""], key: PRNGKeyArray, noise: Float[Array, "N d"]) -> Float[Array, "N d"]:
         half = (_NU + jnp.exp(shape)) / 2
-        ratio = jax.random.gamma(length, jnp.full(-(-count // 2), half)) / half  # χ²_ν/ν
-        return _NORMAL.draws((), direction, count, size) / jnp.sqrt(_twice(ratio, count))[:, None]
+        ratio = jax.random.gamma(key, jnp.full(len(noise), half)) / half  # χ²_ν/ν
+        return noise / jnp.sqrt(ratio)[:, None]
 
     def moments(self, shape: Float[Array, ""], size: int) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
         return jnp.zeros(size), jnp.eye(size) * (1 + _NU * jnp.exp(-shape))
-
-
-def _twice(each: Float[Array, " half"], count: int) -> Float[Array, " count"]:
-    return jnp.concatenate([each, each])[:count]
 
 
 SHAPES: Mapping[str, type[AbstractShape]] = {

@@ -22,7 +22,7 @@ class PosteriorSpec(RunSpec):
     """
 
     task_name: ClassVar[str] = "posterior"
-    titled = ("data", "model", "prior", "process", "covariance")
+    titled = ("data", "model", "prior", "process", "covariance", "shape")
     trains = "classical.problems.posterior:PosteriorTask"
 
     data: str = Field(
