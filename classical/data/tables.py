@@ -9,7 +9,7 @@ import csv
 import functools
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,7 +32,7 @@ class Table(NamedTuple):
         values: (N, d), NaN where an entry is missing. names: of the columns.
         weights: (N,) of the rows, not negative; None if they count alike.
         sequence: (N,) the number 0, 1, … of the sequence that a row belongs to; None if rows are independent.
-        dropped: how many rows were left out because nothing is known of them.
+        dropped: how many rows were left out because nothing is known of them, or they have weight 0.
     """
 
     values: Float[np.ndarray, "N d"]
@@ -56,11 +56,11 @@ def table(
         name: iris, wine, diabetes, breast_cancer, or a path. columns: names or numbers of columns, with commas between
             them; None takes all but the two others. weight: the column of weights. sequence: the column that says to
             which sequence a row belongs. ordered: whether rows follow each other in time: they stay also where nothing
-            is known of them.
+            is known of them, and have the weight of their sequence.
 
     Raises:
         RefusedError: there is no such file or column; a value is no number, too large or not finite; a column has no
-            value; weights are negative, missing or sum to zero.
+            value; weights are negative, missing, sum to zero, or differ in a sequence.
     """
     found = table_source(name)
     names, values = _read(found, found.stamps())
@@ -73,22 +73,20 @@ def table(
         raise RefusedError(f"Column {twice[0]} is asked for twice; name it once.")
     if not chosen:
         raise RefusedError(f"The data in {shown(name, 4096)} have no column left; name other columns.")
-    kept, weights = (
-        values[:, chosen],
-        None if weight is None else _weights(values[:, given[weight]], names[given[weight]]),
-    )
-    _check(kept, [names[i] for i in chosen], name)
+    kept = values[:, chosen]
+    weights = None if weight is None else _weights(values[:, given[weight]], names[given[weight]])
     of = None if sequence is None else _sequence(values[:, given[sequence]], names[given[sequence]])
+    if ordered and weights is not None:
+        _check_alike(weights, np.zeros(len(kept), int) if of is None else of)
     there = np.ones(len(kept), bool) if ordered else ~np.isnan(kept).all(axis=1)
     if weights is not None:
+        there &= weights > 0
         weights = weights[there]
-        if not weights.sum() > 0:
-            raise RefusedError(
-                f"The weights in column {names[given[str(weight)]]} sum to zero; give some row a weight."
-            )
-    of = None if of is None else of[there]
     kept = kept[there]
+    _check(kept, [names[i] for i in chosen], name)
     kept.setflags(write=False)
+    # sequences are counted once those of weight 0 are left out
+    of = None if of is None else _numbered(of[there])
     return Table(kept, tuple(names[i] for i in chosen), weights, of, int((~there).sum()))
 
 
@@ -127,13 +125,29 @@ def _weights(column: Float[np.ndarray, " N"], name: str) -> Float[np.ndarray, " 
         raise RefusedError(
             f"The weights in column {name} hold {wrong[0]:g}; weights are numbers from 0 to {_LARGEST:.0e}."
         )
+    if not column.sum() > 0:
+        raise RefusedError(f"The weights in column {name} sum to zero; give some row a weight.")
     return column
 
 
+def _check_alike(weights: Float[np.ndarray, " N"], of: Int[np.ndarray, " N"]) -> None:
+    first = weights[np.unique(of, return_index=True)[1]][of]
+    if (wrong := np.flatnonzero(weights != first)).size:
+        row = wrong[0]
+        raise RefusedError(
+            f"Row {row + 1} has weight {weights[row]:g} and another of its sequence {first[row]:g}; give all rows of a "
+            "sequence the same weight."
+        )
+
+
 def _sequence(column: Float[np.ndarray, " N"], name: str) -> Int[np.ndarray, " N"]:
-    """Sequences in the order in which they begin."""
     if not np.isfinite(column).all():
         raise RefusedError(f"Column {name}, of sequences, lacks a value; say of every row which sequence it is of.")
+    return _numbered(column)
+
+
+def _numbered(column: np.ndarray[Any, Any]) -> Int[np.ndarray, " N"]:
+    """Sequences in the order in which they begin."""
     _, first, of = np.unique(column, return_index=True, return_inverse=True)
     order = np.empty(len(first), int)
     order[np.argsort(first)] = np.arange(len(first))
@@ -177,7 +191,7 @@ def _text(path: pathlib.Path) -> tuple[tuple[str, ...], Float[np.ndarray, "N d"]
         if head is None:
             raise ValueError("it has no rows")
         _, first = head
-        named = any(_number(word) is None for word in first)
+        named = _named(first)
         names = tuple(shown(word, 60) for word in first) if named else tuple(map(str, range(len(first))))
         if len(set(names)) < len(names):
             raise ValueError(f"two columns are called {next(n for n in names if names.count(n) > 1)}")
@@ -188,17 +202,36 @@ def _text(path: pathlib.Path) -> tuple[tuple[str, ...], Float[np.ndarray, "N d"]
     return names, np.array(rows)
 
 
+def _named(first: list[str]) -> bool:
+    """Whether the values of the first line are names. Numbers among them are, as years, where they are whole."""
+    numbers = [_number(word) for word in first]
+    if None not in numbers:
+        return False
+    if broken := [word for word, number in zip(first, numbers, strict=True) if number is not None and number % 1 > 0]:
+        word = first[numbers.index(None)]
+        raise ValueError(
+            f"the first line has the number {shown(broken[0], 40)} and '{shown(word, 40)}', which is none; mend it, or "
+            "put a line of names above"
+        )
+    return True
+
+
 def _cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     """The number of a line and its values; comments behind # and empty lines left out."""
     delimiter: str | None = None
+    empty = 0
     for number, line in enumerate(lines, start=1):
         if not (text := line.partition("#")[0].strip("\r\n ")):
+            empty = number if delimiter and "#" not in line else empty
             continue
         if delimiter is None:
             delimiter = next((each for each in _DELIMITERS if each in text), " ")
         if delimiter == " ":
             text = " ".join(text.split())
-        yield number, [word.strip() for word in next(csv.reader([text], delimiter=delimiter))]
+        words = [word.strip() for word in next(csv.reader([text], delimiter=delimiter))]
+        if empty and len(words) == 1:  # of which an empty one may be one that is missing
+            raise ValueError(f"line {empty} is empty; write NA for a value that is missing, or take the line out")
+        yield number, words
 
 
 def _number(word: str) -> float | None:

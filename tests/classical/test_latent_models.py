@@ -388,6 +388,26 @@ def test_probabilistic_principal_components_have_a_closed_form():
     assert np.all(np.diff(losses) < 1e-12)
 
 
+@pytest.mark.parametrize("isotropic", [False, True])
+def test_a_prior_of_noise_is_rows_of_noise(isotropic):
+    """Without loadings, which then stay 0, the maximum is that of the rows with those of the prior."""
+    x, v, count = factors(50), np.arange(1.0, 9), 3.0
+    model = FactorAnalysis(isotropic, count / len(x), v)
+
+    @jax.jit
+    def fit():
+        start = from_linear(Linear(jnp.zeros((8, 2)), jnp.zeros(8), jnp.ones(8)))
+        process = em(model, data=rows(x + 1, chunk=16))
+        return to_linear(process.params(process.step(process.init(start))[0]))
+
+    found, total = fit(), len(x) + count
+    bias = (x + 1).sum(axis=0) / total
+    noise = (np.sum((x + 1) ** 2, axis=0) + count * v) / total - bias**2
+    np.testing.assert_allclose(found.loadings, 0, atol=1e-14)
+    np.testing.assert_allclose(found.bias, bias, rtol=1e-12)
+    np.testing.assert_allclose(found.noise, np.full(8, noise.mean()) if isotropic else noise, rtol=1e-12)
+
+
 def test_factors_of_incomplete_rows_are_those_of_what_is_seen():
     x = factors(80, share=0.3)
     linear, losses, value = learnt(FactorAnalysis(), x, 30)
