@@ -35,7 +35,7 @@ def spread(
     from sklearn.cluster import kmeans_plusplus
 
     x, covariance = moments(rows)
-    unit, shares = np.sqrt(np.diag(covariance)), np.asarray(rows.entries[2])
+    unit, (_, _, shares) = np.sqrt(np.diag(covariance)), jax.tree.map(np.asarray, rows).entries
     drawn = kmeans_plusplus(x / unit, count, sample_weight=shares, random_state=int(generator.integers(2**31)))
     centres = drawn[0] * unit
     if axis is not None:

@@ -155,7 +155,7 @@ def test_every_process_finds_the_maximum_of_em(kind, process):
     task = DensityTask(density)
     part, steps = {
         "natural": (processes.Natural(draws=200, chart="centred"), 40),
-        "adam": (processes.Adam(), 1500),
+        "adam": (processes.Adam(), 3000),
         "bfgs": (processes.Bfgs(chart="squared"), 60),
     }[process]
 
