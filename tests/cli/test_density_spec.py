@@ -52,7 +52,7 @@ def folder(tmp_path, monkeypatch):
         ("--data constant.csv", "Column a is constant, and has no density; leave it out with columns"),
         ("--data empty.csv", "Column b of the data in empty.csv has no value at all; leave it out with columns"),
         ("--data infinite.csv", "Column b of the data in infinite.csv holds a value that is not finite"),
-        ("--data words.csv", "line 3: 'four' in column b is not a number; NA marks what is missing"),
+        ("--data words.csv", "Line 3 of the data in words.csv: 'four' in column b is not a number; NA marks what"),
         ("--data ragged.csv", "line 3 has 1 values, and the first one 2"),
         ("--data named.csv", "two columns are called a"),
         ("--data few.csv --components 3", "The data have 2 rows, fewer than the 3 components"),
@@ -60,7 +60,7 @@ def folder(tmp_path, monkeypatch):
         ("--data plain.csv --columns height,height", "Column height is asked for twice"),
         ("--data negative.csv --weight w", "The weights in column w hold -1; weights are numbers from 0 to 1e+100"),
         ("--data heavy.csv --weight w", "The weights in column w hold 1e+308; weights are numbers from 0 to 1e+100"),
-        ("--data joined.csv", "line 3: '1_0' in column b is not a number; NA marks what is missing"),
+        ("--data joined.csv", "Line 3 of the data in joined.csv: '1_0' in column b is not a number; NA marks"),
         (f"--data plain.csv --columns {'9' * 5000}", "have no column '999"),
         ("--data nothing.csv --weight w", "The weights in column w sum to zero"),
         ("--data gap.csv --density hmm", "line 3 is empty; write NA for a value that is missing, or take the line out"),
@@ -112,6 +112,9 @@ def test_tables_have_names_weights_and_sequences(folder):
     found = table("plain.csv", columns="1", sequence="who", ordered=True)
     assert found.names == ("weight",)
     np.testing.assert_array_equal(found.sequence, [0, 0, 1, 1, 1, 1])  # a row of which nothing is known keeps its place
+    (folder / "named.csv").write_text("who,a,note\nBo,1,x\nAl,2,\nBo,4,y\n")
+    found = table("named.csv", columns="a", sequence="who", ordered=True)
+    np.testing.assert_array_equal(found.sequence, [0, 1, 0])
     np.save(folder / "array.npy", np.arange(6.0).reshape(3, 2))
     assert table("array.npy", columns="1").names == ("1",)
 
