@@ -76,11 +76,12 @@ def exact_fisher(here, kind, nodes, width):
 @pytest.mark.parametrize(
     ("kind", "means"),
     [
-        ("full", "centred"),
         ("full", "squared"),
-        ("tied", "standard"),
-        ("diagonal", "squared"),
         ("spherical", "ordered"),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (("full", "centred"), ("tied", "standard"), ("diagonal", "squared"))
+        ),
     ],
 )
 def test_coordinates_obey_the_law(kind, means, dtype):
@@ -149,7 +150,9 @@ def table():
 @pytest.mark.parametrize(
     "process", ["natural", *(pytest.param(name, marks=pytest.mark.slow) for name in ("adam", "bfgs"))]
 )
-@pytest.mark.parametrize("kind", EMISSIONS)
+@pytest.mark.parametrize(
+    "kind", ["tied", "spherical", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("full", "diagonal"))]
+)
 def test_every_process_finds_the_maximum_of_em(kind, process):
     density = mixture(kind, table())
     task = DensityTask(density)

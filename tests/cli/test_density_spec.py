@@ -274,7 +274,7 @@ PRECISIONS = {
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in ("gmm", "hmm", "lds") else pytest.param(name, marks=pytest.mark.slow) for name in PRECISIONS],
+    [name if name in ("gmm", "lds") else pytest.param(name, marks=pytest.mark.slow) for name in PRECISIONS],
 )
 def test_single_precision_has_the_losses_of_double(name, folder):
     x, generator = load_iris().data, np.random.default_rng(0)
@@ -304,7 +304,7 @@ def test_what_cannot_be_has_no_probability(folder):
     "words",
     [
         {"density": "fa"},
-        {"density": "hmm", "emission": "diagonal"},
+        pytest.param({"density": "hmm", "emission": "diagonal"}, marks=pytest.mark.slow),
         {"batch": 50, "components": 2, "seeds": 2},
         pytest.param(
             {"process": "natural", "chart": "squared", "components": 2, "columns": "2", "draws": 50},
@@ -334,7 +334,7 @@ def test_every_process_climbs(words, tmp_path):
     "options",
     [
         {"density": "fa", "batch": 20},
-        {"density": "gmm", "conditionals": "network"},
+        pytest.param({"density": "gmm", "conditionals": "network"}, marks=pytest.mark.slow),
         *(
             pytest.param({"density": "gmm", "covariance": kind, "steps": 300}, marks=pytest.mark.slow)
             for kind in ("tied", "diagonal", "spherical")
