@@ -261,7 +261,10 @@ def test_the_plateau_is_that_of_em(name, least, most):
     assert least <= np.argmax(below) <= most
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("standard", "squared") else pytest.param(name, marks=pytest.mark.slow) for name in CHARTS],
+)
 def test_natural_gradients_in_every_chart_find_the_maximum_of_em(name):
     """Three components in a plane, of which the first two start close together."""
     weights, direction = np.array([0.3, 0.3, 0.4]), np.array([0.8, -0.6])
