@@ -241,7 +241,7 @@ every_family = pytest.mark.parametrize("name", FAMILIES)
 SHARED = {"inverse gamma", "beta", "block gaussian"}
 """Families with the charts of another, whose laws wait for the night."""
 OTHERS = SHARED | {"normal", "isotropic gaussian", "exponential", "dirichlet", "wishart", "von mises"}
-"""Families whose charts are tried every day, and their draws and steps at night."""
+"""Families whose charts are tried every day, and their draws and most steps at night."""
 
 
 def all_but(names):
@@ -263,7 +263,7 @@ def test_families_are_families(name):
     laws.check_family(family, theta, key=jax.random.key(1))
 
 
-@all_but(OTHERS)
+@all_but(OTHERS - {"dirichlet", "von mises"})  # theirs are seen to have derivatives
 def test_mirror_steps_learn_and_infer(name):
     row = FAMILIES[name]
     check_mirror_steps(row.family, row.theta, row.other, key=jax.random.key(2), steps=row.steps)
