@@ -88,7 +88,7 @@ def iterations(method: str, chart_name: str, rate, damping, weights, truth, star
         process = gradient_em(model, lambda c: model.joint(chart.to_point(c)), rate, steps=INNER, data=data)
         first = chart.from_point(start)
     else:
-        metric = quadrature_fisher(lambda means: model.log_prob(means, GRID), jnp.full(len(GRID), STEP))
+        metric = quadrature_fisher(model.log_prob, lambda _: (GRID, jnp.full(len(GRID), STEP)))
         there = pulled(metric, chart)
         inner = {
             "gradient descent": with_rate(optax.identity(), rate),
@@ -162,7 +162,8 @@ def fitted(column: int) -> dict:
         scale = jnp.full((2, 1), jnp.log(jnp.std(x)))
         point = GaussianMixtureChart(lambda _: StandardMeans()).to_point(MixtureCoordinates(jnp.zeros(1), means, scale))
         metric = quadrature_fisher(
-            lambda theta: jax.nn.logsumexp(model.scores(theta, nodes), axis=1), jnp.full(len(nodes), 0.05)
+            lambda theta, x: jax.nn.logsumexp(model.scores(theta, x), axis=1),
+            lambda _: (nodes, jnp.full(len(nodes), 0.05)),
         )
 
         def loss(coordinates, _batch, _key):

@@ -48,7 +48,7 @@ def divergence(chart: AbstractChart, coordinates: jax.Array) -> jax.Array:
 
 def metric():
     """Fisher, of the means."""
-    return quadrature_fisher(lambda means: MODEL.log_prob(means, GRID), jnp.full(len(GRID), STEP))
+    return quadrature_fisher(MODEL.log_prob, lambda _: (GRID, jnp.full(len(GRID), STEP)))
 
 
 def field(chart: AbstractChart, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -236,8 +236,8 @@ SENTENCES = {
     "skew": "Logistic regression of twelve rows, two inputs that tell the label, a normal prior of deviation 10.",
     "heavy": "The same where each of six inputs is seen with either label: no skewness, tails longer than normal ones.",
     "garch": "GARCH(1,1) on 1500 simulated returns, 3 parameters, a normal prior of deviation 3; QBVI with 100 draws.",
-    "har": "HAR on the Garman–Klass variances of {days} days of prices, 5 parameters, a normal prior of deviation 1; QBVI with "
-    "200 draws.",
+    "har": "HAR on the Garman–Klass variances of {days} days of prices, 5 parameters, a normal prior of deviation 1; "
+    "QBVI with 200 draws.",
 }
 
 

@@ -1,5 +1,6 @@
 """What every test runs under: float64, typed keys, programs that compile fast, and a count of them."""
 
+import gc
 import importlib.metadata
 import os
 import pathlib
@@ -19,6 +20,8 @@ import jax
 import matplotlib as mpl
 import pytest
 
+# what is traced is many small objects, most of which stay: looking for garbage every 700 of them costs a twentieth
+gc.set_threshold(50_000)
 mpl.use("Agg")
 jax.config.update("jax_enable_x64", True)
 # a raw uint32 key, the old style, is an error: keys are typed and consumed once

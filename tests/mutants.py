@@ -89,9 +89,30 @@ MUTANTS = (
     ),
     Mutant(
         "draws of a mixture are all from one component",
-        "classical/problems/components.py",
+        "classical/problems/mixtures.py",
         "return means[labels] + jnp.einsum",
         "return means[0] + jnp.einsum",
+        "tests/classical/test_gaussian_charts.py",
+    ),
+    Mutant(
+        "a chunk counts by the weight that it has",
+        "classical/problems/density.py",
+        "weights = count * weights",
+        "weights = weights / weights.sum(axis=(1, 2), keepdims=True)",
+        "tests/cli/test_density_spec.py",
+    ),
+    Mutant(
+        "rows of a prior have no width of their own",
+        "classical/models/factor.py",
+        "params.square[:, -1, -1] + variances",
+        "variances",
+        "tests/classical/test_latent_models.py",
+    ),
+    Mutant(
+        "panels are as wide for all components",
+        "classical/methods/density_fisher.py",
+        "deviations[:, None] * steps",
+        "deviations.max() * steps",
         "tests/classical/test_gaussian_charts.py",
     ),
     Mutant(

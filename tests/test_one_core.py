@@ -34,7 +34,7 @@ def diagonal_family(machine):
     return GibbsFamily(PauliSum.from_strings(strings))
 
 
-@pytest.fixture(scope="module", params=MACHINES)
+@pytest.fixture(scope="module", params=[pytest.param("pairs", marks=pytest.mark.slow), "triples", "restricted"])
 def twins(request):
     """(machine, its quantum twin, θ)."""
     machine = MACHINES[request.param]

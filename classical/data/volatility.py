@@ -5,8 +5,10 @@ from jaxtyping import Float
 
 from qnat.experiment.errors import RefusedError
 
+from .headers import table_source
 from .responses import Responses
-from .tables import Columns, table
+from .table_files import read
+from .tables import table
 
 PRICES = ("open", "high", "low", "close")
 LAGS = DAY, WEEK, MONTH = 1, 5, 22
@@ -36,20 +38,17 @@ def har(name: str, columns: str | None = None) -> Responses:
 
     Reference: F. Corsi, J. Financial Econometrics 7, 174 (2009).
     """
-    found = table(name, ordered=True)
-    called = {each.lower(): each for each in found.names}
     if columns is None:
+        found = table_source(name)
+        called = {each.lower(): each for each in read(found, found.stamps()).names}
         if lacking := [each for each in PRICES if each not in called]:
             raise RefusedError(
-                f"The data have no column {lacking[0]}; name those of open, high, low, close by columns."
+                f"The data have no column {lacking[0]}; name those of open, high, low, close with columns."
             )
-        asked = [called[each] for each in PRICES]
-    else:
-        asked = [each.strip() for each in columns.split(",")]
-    if len(asked) != len(PRICES):
-        raise RefusedError(f"Model har takes columns of open, high, low and close; got {len(asked)} of them.")
-    known = Columns(name, found.names)
-    prices = found.values[:, [known.place(each) for each in asked]]
+        columns = ",".join(called[each] for each in PRICES)
+    prices = table(name, columns=columns, ordered=True).values
+    if prices.shape[1] != len(PRICES):
+        raise RefusedError(f"Model har takes columns of open, high, low and close; got {prices.shape[1]} of them.")
     if len(prices) < MONTH + 2:
         raise RefusedError(f"Model har takes {MONTH + 2} days or more; the data have {len(prices)}.")
     opened, high, low, closed = prices.T

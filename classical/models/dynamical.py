@@ -11,7 +11,7 @@ from qnat.inference.chunks import summed
 from qnat.inference.em import AbstractLatentModel
 
 from ..data.missing import Sequences
-from .factor import LinearParams, changed, regression
+from .factor import LinearParams, changed, log_prior, regression
 from .gaussian import LOG_2PI
 
 
@@ -60,19 +60,24 @@ class LinearDynamical(AbstractLatentModel):
     """z₁ ~ N(m, P), z′ = Az + N(0, Q), x = Cz + μ + N(0, R), R diagonal, of sequences of rows with missing entries.
 
     Attributes:
-        prior: λ (d,) of a prior exp(−λᵢ/(2Rᵢᵢ)) a row, in the units of second moments.
+        prior, variances: as of `FactorAnalysis`.
 
     Reference: R. Shumway, D. Stoffer, J. Time Ser. Anal. 3, 253 (1982); Z. Ghahramani, G. Hinton, Parameter estimation
     for linear dynamical systems (1996).
     """
 
-    prior: Float[Array, " d"] | float = 0.0
+    prior: Float[Array, ""] | float = 0.0
+    variances: Float[Array, " d"] | float = 1.0
 
     def clamped(self, theta: DynamicalParams, data: Sequences) -> Float[Array, ""]:
         """The mean over rows of log p(x) of the sequences, with the log prior, in nats."""
         x, seen = data.entries
         total = summed(_sequence, theta, (x, seen, jnp.asarray(data.lengths), jnp.asarray(data.weights)))
-        return total / data.total - jnp.sum(self.prior * theta.emission.precision) / 2
+        return total / data.total + self.penalty(theta)
+
+    def penalty(self, theta: DynamicalParams) -> Float[Array, ""]:
+        """The log prior, for a row of the data, up to a constant."""
+        return self.prior * log_prior(theta.emission, self.variances)
 
     def hidden_means(self, theta: DynamicalParams, data: Sequences) -> Float[Array, "S T m"]:
         """E[z | x] of every row given its sequence, the smoother; behind its end 0.

@@ -76,6 +76,11 @@ def complete_log_prob(params: LinearParams, x: Float[Array, "N d"]) -> Float[Arr
     return -(squares + logs + len(bias) * LOG_2PI) / 2
 
 
+def log_prior(params: LinearParams, variances: Float[Array, " d"] | float) -> Float[Array, ""]:
+    """The expected log-density of a row of that variance, mean 0 and hidden vector 0: linear, as of every row."""
+    return -jnp.sum(params.square[:, -1, -1] + variances * params.precision) / 2
+
+
 def regression(eta: LinearParams, *, isotropic: bool) -> LinearParams:
     """The parameters of maximum likelihood for expected statistics, the regression of every entry on the hidden vector.
 
@@ -106,19 +111,24 @@ class FactorAnalysis(AbstractLatentModel):
 
     Attributes:
         isotropic: whether all entries have the same noise: probabilistic principal component analysis.
-        prior: λ (d,) of a prior exp(−λᵢ/(2ψᵢ)) a row, in the units of second moments: keeps noise from vanishing.
+        prior: ρ, rows of the prior a row of the data: keeps noise from vanishing. variances: (d,) of the rows of the
+            prior, whose mean and hidden vector are 0.
 
     Reference: D. Rubin, D. Thayer, Psychometrika 47, 69 (1982); M. Tipping, C. Bishop, J. R. Stat. Soc. B 61, 611
     (1999).
     """
 
     isotropic: bool = eqx.field(static=True, default=False)
-    prior: Float[Array, " d"] | float = 0.0
+    prior: Float[Array, ""] | float = 0.0
+    variances: Float[Array, " d"] | float = 1.0
 
     def clamped(self, theta: LinearParams, data: Rows) -> Float[Array, ""]:
-        """The weighted mean of log p(x) over rows, with the log prior, in nats."""
-        total = summed(_chunk, self._shared(theta, data), data.chunks)
-        return total / jnp.sum(data.weights) - jnp.sum(self.prior * theta.precision) / 2
+        """The weighted mean of log p(x) over rows, of which a batch is an estimate, with the log prior, in nats."""
+        return summed(_chunk, self._shared(theta, data), data.chunks) + self.penalty(theta)
+
+    def penalty(self, theta: LinearParams) -> Float[Array, ""]:
+        """The log prior, for a row of the data, up to a constant."""
+        return self.prior * log_prior(theta, self.variances)
 
     def log_prob(self, theta: LinearParams, data: Rows) -> Float[Array, " N"]:
         """log p(x) of every row, in their order, in nats."""

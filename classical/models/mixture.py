@@ -64,7 +64,7 @@ class IncompleteMixture(AbstractLatentModel):
     emission: AbstractEmission
 
     def clamped(self, theta: Joint, data: Rows) -> Float[Array, ""]:
-        """The weighted mean of log p(x) over rows, with the log prior, in nats."""
+        """The weighted mean of log p(x) over rows, of which a batch is an estimate, with the log prior, in nats."""
 
         def chunk(coefficients: Array, rows: tuple[Array, Array, Array]) -> Float[Array, ""]:
             x, weights, pattern = rows
@@ -72,8 +72,7 @@ class IncompleteMixture(AbstractLatentModel):
             return jnp.vdot(weights, jax.nn.logsumexp(scores, axis=-1))
 
         coefficients = self.emission.coefficients(theta, jnp.asarray(data.missing))
-        total = summed(chunk, coefficients, data.chunks)
-        return total / jnp.sum(data.weights) + self.emission.penalty(theta)
+        return summed(chunk, coefficients, data.chunks) + self.emission.penalty(theta)
 
     def maximise(self, eta: Joint) -> Joint:
         total = jnp.sum(eta[0])  # of the rows and those of the prior

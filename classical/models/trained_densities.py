@@ -14,10 +14,11 @@ from qnat.geometry.joint import Joint
 from ..data.missing import Rows, Sequences, rows, sequences
 from .chains import HiddenMarkov, HiddenMarkovParams
 from .dynamical import DynamicalParams, LinearDynamical
-from .emissions import AbstractEmission
+from .emissions import AbstractEmission, Symbols
 from .factor import FactorAnalysis, LinearParams, filled
 from .mixture import IncompleteMixture
 from .surrogate import AbstractSurrogateDensity, Parameters
+from .unit import Unit
 
 
 def _checked(x: ArrayLike, centre: Float[Array, " d"]) -> Float[np.ndarray, "N d"]:
@@ -33,9 +34,23 @@ def _sorted(x: ArrayLike, centre: Float[Array, " d"]) -> Rows:
     return jax.tree.map(jnp.asarray, rows(_checked(x, centre)))
 
 
-def _one(x: ArrayLike, centre: Float[Array, " d"]) -> Sequences:
+def _one(x: ArrayLike, centre: Float[Array, " d"], emission: AbstractEmission | None = None) -> Sequences:
     found = _checked(x, centre)
+    _check_symbols(found, emission)
     return jax.tree.map(jnp.asarray, sequences(found, np.zeros(len(found), int)))
+
+
+def _check_symbols(z: Float[np.ndarray, "N d"], emission: AbstractEmission | None) -> None:
+    """Refuses what is no symbol of its column."""
+    if not isinstance(emission, Symbols):
+        return
+    sizes = np.array(emission.sizes)
+    known = np.isnan(z) | ((z % 1 == 0) & (z >= 0) & (z < sizes))
+    if not known.all():
+        row, column = np.argwhere(~known)[0]
+        raise ValueError(
+            f"Column {column} of row {row} holds {z[row, column]:g}; its symbols are 0 to {sizes[column] - 1}."
+        )
 
 
 def _with(x: ArrayLike, means: Float[Array, "N d"], centre: Float[Array, " d"]) -> Float[Array, "N d"]:
@@ -93,19 +108,19 @@ class TrainedMarkov(eqx.Module):
 
     def log_prob(self, x: Float[ArrayLike, "T d"]) -> Float[Array, ""]:
         """log p of the sequence, in nats."""
-        return _paths(self, _one(x, self.centre), best=False)[0]
+        return _paths(self, _one(x, self.centre, self.model.emission), best=False)[0]
 
     def states(self, x: Float[ArrayLike, "T d"]) -> Float[Array, "T K"]:
         """The probabilities of the states, given the whole sequence."""
-        return _paths(self, _one(x, self.centre), best=False)[1]
+        return _paths(self, _one(x, self.centre, self.model.emission), best=False)[1]
 
     def best_path(self, x: Float[ArrayLike, "T d"]) -> Int[Array, " T"]:
         """The most probable states 0, 1, … of all rows together."""
-        return jnp.argmax(_paths(self, _one(x, self.centre), best=True)[1], axis=1)
+        return jnp.argmax(_paths(self, _one(x, self.centre, self.model.emission), best=True)[1], axis=1)
 
     def impute(self, x: Float[ArrayLike, "T d"]) -> Float[Array, "T d"]:
         """The rows, with the conditional means of missing entries given the sequence; their most probable symbols."""
-        data = _one(x, self.centre)
+        data = _one(x, self.centre, self.model.emission)
         shares = _paths(self, data, best=False)[1]
         return _with(x, _filled(self.model.emission, self.theta[2], data.rows, shares), self.centre)
 
@@ -173,12 +188,15 @@ class TrainedSurrogate(eqx.Module):
     """A density with a surrogate, with its parameters.
 
     Attributes:
-        density: the density. params: its parameters.
+        density: the density. params: its parameters. unit: of the columns; of counts and ranks 1.
     """
 
     density: AbstractSurrogateDensity
     params: Parameters
+    unit: Unit
 
     def log_prob(self, x: Float[ArrayLike, "N ..."]) -> Float[Array, " N"]:
         """log p of every row or count, in nats; of a copula, of ranks divided by one more than the rows."""
-        return eqx.filter_jit(self.density.log_prob)(self.params, jnp.asarray(x))
+        found = jnp.asarray(x)
+        found = self.unit.of(found) if found.ndim > 1 else found  # counts are one column
+        return eqx.filter_jit(self.density.log_prob)(self.params, found) - self.unit.volume

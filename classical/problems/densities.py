@@ -47,23 +47,11 @@ class Centred(NamedTuple):
 
     @property
     def sequences(self) -> Sequences:
-        """Rows in their sequences; all in one where the table has none.
-
-        Raises:
-            RefusedError: rows of a sequence differ in their weight.
-        """
+        """Rows in their sequences, which have the weight of their first one; all in one where the table has none."""
         of = self.table.sequence
         of = np.zeros(len(self.table.values), int) if of is None else of
-        if (weights := self.table.weights) is not None:
-            firsts = np.unique(of, return_index=True)[1]
-            if (wrong := np.flatnonzero(weights != weights[firsts][of])).size:
-                row = wrong[0]
-                other = weights[firsts][of[row]]
-                raise RefusedError(
-                    f"Row {row + 1} has weight {weights[row]:g} and another of its sequence {other:g}; give all rows "
-                    "of a sequence the same weight."
-                )
-            weights = weights[firsts]
+        weights = self.table.weights
+        weights = None if weights is None else weights[np.unique(of, return_index=True)[1]]
         return _on_device(sequences(self.table.values, of, weights))
 
     @property
@@ -119,11 +107,13 @@ class AbstractDensity(eqx.Module):
     """A density and its data, as `DensityTask` fits it.
 
     Attributes:
-        data: what every step sees, where there are no batches. names: of the columns.
+        data: what every step sees, where there are no batches. names: of the columns. items: how many rows there are,
+            each counted by its weight.
     """
 
     data: eqx.AbstractVar[Any]
     names: eqx.AbstractVar[tuple[str, ...]]
+    items: eqx.AbstractVar[float]
 
     @abc.abstractmethod
     def start(self, key: PRNGKeyArray) -> PyTree[Array]:
@@ -149,11 +139,6 @@ class AbstractDensity(eqx.Module):
     @abc.abstractmethod
     def freedom(self) -> int:
         """How many numbers are fitted."""
-
-    @property
-    @abc.abstractmethod
-    def items(self) -> int:
-        """How many rows there are."""
 
     def watched(self, params: PyTree[Array]) -> dict[str, Float[Array, ""]]:
         """Further scalars worth a curve."""
@@ -181,20 +166,17 @@ class AbstractLatentDensity(AbstractDensity):
     def loss(self, params: PyTree[Array], data: Rows | Sequences) -> Float[Array, ""]:
         return -self.model.clamped(params, data)
 
-    @property
-    def items(self) -> int:
-        return len((self.data if isinstance(self.data, Rows) else self.data.rows).place)
-
 
 def moments(rows: Rows) -> tuple[Float[np.ndarray, "N d"], Float[np.ndarray, "d d"]]:
     """The rows, missing entries 0, which is the mean; and the covariance of the entries that are there."""
-    x, missing, _ = jax.tree.map(np.asarray, rows).entries
+    x, missing, weights = jax.tree.map(np.asarray, rows).entries
     seen = 1.0 - missing
-    covariance = x.T @ x / np.maximum(seen.T @ seen, 1)
-    least = np.linalg.eigvalsh(covariance)[0]
-    variances = np.diag(np.diag(covariance))
+    pairs = seen.T @ (weights[:, None] * seen)
+    covariance = x.T @ (weights[:, None] * x) / np.where(pairs > 0, pairs, 1)
+    variances = np.diag(covariance)
+    least = np.linalg.eigvalsh(covariance / np.sqrt(np.outer(variances, variances)))[0]
     # covariances of pairs need not be those of one distribution: then the columns are taken for independent
-    return x, covariance if least > 1e-6 * variances.max() * len(x) ** -0.5 else variances
+    return x, covariance if least > 1e-6 * len(x) ** -0.5 else np.diag(variances)
 
 
 def generator_of(key: PRNGKeyArray) -> np.random.Generator:

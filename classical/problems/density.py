@@ -100,11 +100,12 @@ def _chunks(data: Rows, key: PRNGKeyArray, start: int) -> Iterator[Rows]:
     """The chunks of rows, one by one, in a new order every epoch."""
     count = len(data.x)
     nothing = np.zeros(0, int)
-    arrays = [np.asarray(each) for each in data.chunks]
+    x, weights, pattern = (np.asarray(each) for each in data.chunks)
+    weights = count * weights  # a mean over chunks is one over rows, whatever these weigh
     epoch, place = divmod(start, count)
     while True:
         seed = np.asarray(jax.random.key_data(jax.random.fold_in(key, epoch)))
         for chunk in np.random.default_rng(seed).permutation(count)[place:]:
-            x, weights, pattern = (each[chunk : chunk + 1] for each in arrays)
-            yield Rows(x, weights, pattern, np.asarray(data.missing), nothing)
+            one = slice(chunk, chunk + 1)
+            yield Rows(x[one], weights[one], pattern[one], np.asarray(data.missing), nothing)
         epoch, place = epoch + 1, 0

@@ -41,6 +41,7 @@ class FactorDensity(AbstractLatentDensity):
     model: FactorAnalysis
     data: Rows
     names: tuple[str, ...] = eqx.field(static=True)
+    items: float = eqx.field(static=True)
     centre: Float[Array, " d"]
     dimension: int = eqx.field(static=True)
 
@@ -61,7 +62,7 @@ class FactorDensity(AbstractLatentDensity):
         return complete_log_prob(theta, x) + self.log_prior(theta)
 
     def log_prior(self, theta: LinearParams) -> Float[Array, ""]:
-        return -jnp.sum(self.model.prior * theta.precision) / 2
+        return self.model.penalty(theta)
 
     def described(self, theta: LinearParams) -> dict[str, Artifact]:
         """Loadings, the mean and the standard deviations of the noise, in the coordinates of `trained`."""
@@ -84,7 +85,8 @@ class FactorDensity(AbstractLatentDensity):
     @property
     def freedom(self) -> int:
         d, m = len(self.names), self.dimension
-        return d + d * m - m * (m - 1) // 2 + (1 if self.model.isotropic else d)
+        # never more than a normal distribution has: beyond, different noises and loadings say the same
+        return min(d + d * m - m * (m - 1) // 2 + (1 if self.model.isotropic else d), d * (d + 3) // 2)
 
 
 def _principal(loadings: Float[Array, "d m"], noise: Float[Array, " d"]) -> Float[Array, "m m"]:
@@ -132,6 +134,7 @@ class DynamicalDensity(AbstractLatentDensity):
     model: LinearDynamical
     data: Sequences
     names: tuple[str, ...] = eqx.field(static=True)
+    items: float = eqx.field(static=True)
     centre: Float[Array, " d"]
     dimension: int = eqx.field(static=True)
 
@@ -140,7 +143,7 @@ class DynamicalDensity(AbstractLatentDensity):
         return _at_rest(_random_linear(self.data.rows, self.dimension, key))
 
     def log_prior(self, theta: DynamicalParams) -> Float[Array, ""]:
-        return -jnp.sum(self.model.prior * theta.emission.precision) / 2
+        return self.model.penalty(theta)
 
     def described(self, theta: DynamicalParams) -> dict[str, Artifact]:
         """The dynamics, the observation matrix, its bias and the standard deviations of its noise.
@@ -187,17 +190,18 @@ def factor_analysis(data: Centred, dimension: int, prior: float, *, isotropic: b
 
     Args:
         data: rows. dimension: of the hidden vector.
-        prior: how many rows' share of the variance of a column is added to its noise.
+        prior: rows of the mean and the variances of the data, all of it noise, that are counted beside the data.
 
     Raises:
         RefusedError: the hidden vector is not smaller than a row; there are too few rows.
     """
     _check_dimension(data, dimension, below=True)
-    model = FactorAnalysis(isotropic, jnp.asarray(prior * data.variances / data.weight))
+    model = FactorAnalysis(isotropic, jnp.asarray(prior / data.weight), jnp.asarray(data.variances))
     return FactorDensity(
         model=model,
         data=data.rows,
         names=data.table.names,
+        items=data.weight,
         centre=jnp.asarray(data.centre),
         dimension=dimension,
     )
@@ -210,14 +214,17 @@ def linear_dynamical(data: Centred, dimension: int, prior: float) -> DynamicalDe
         data: rows in sequences. dimension: of the hidden vector. prior: as of `factor_analysis`.
 
     Raises:
-        RefusedError: the hidden vector is larger than a row; there are too few rows.
+        RefusedError: the hidden vector is larger than a row; there are too few rows, or none follows another.
     """
     _check_dimension(data, dimension, below=False)
-    model = LinearDynamical(jnp.asarray(prior * data.variances / data.weight))
+    if data.table.sequence is not None and len(np.unique(data.table.sequence)) == len(data.table.values):
+        raise RefusedError("No row follows another in its sequence; give longer sequences, or choose density fa.")
+    model = LinearDynamical(jnp.asarray(prior / data.weight), jnp.asarray(data.variances))
     return DynamicalDensity(
         model=model,
         data=data.sequences,
         names=data.table.names,
+        items=data.weight,
         centre=jnp.asarray(data.centre),
         dimension=dimension,
     )

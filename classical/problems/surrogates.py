@@ -20,6 +20,7 @@ from ..models.counts import NegativeBinomial, NegativeBinomialMixture
 from ..models.skew import SkewNormal, SkewNormalMixture, SkewT, at_saddle
 from ..models.surrogate import AbstractSurrogateDensity, Parameters, log_weights
 from ..models.trained_densities import TrainedSurrogate
+from ..models.unit import Unit
 from .densities import AbstractDensity, Centred
 
 
@@ -27,26 +28,28 @@ class SurrogateDensity(AbstractDensity):
     """A density with a surrogate, and rows without missing entries, or counts.
 
     Attributes:
-        target: the density. data: (N, d), or (N,) counts. fitted: how many numbers.
+        target: the density. data: (N, d) in `unit`, or (N,) counts. fitted: how many numbers. unit: of the columns.
     """
 
     target: AbstractSurrogateDensity
     data: Float[Array, "N ..."]
     names: tuple[str, ...] = eqx.field(static=True)
+    items: float = eqx.field(static=True)
     fitted: int = eqx.field(static=True)
+    unit: Unit
 
     def start(self, key: PRNGKeyArray) -> Parameters:
         return self.target.start(np.asarray(self.data), key=key)
 
     def loss(self, params: Parameters, data: Float[Array, "N ..."]) -> Float[Array, ""]:
-        return self.target.loss(params, data)
+        return self.target.loss(params, data) + self.unit.volume
 
     def described(self, params: Parameters) -> Mapping[str, Artifact]:
         """Locations and scales, skewnesses, degrees of freedom, correlations: what the density has."""
-        return _DESCRIBED[type(self.target)](self.target, params, self.names)
+        return _DESCRIBED[type(self.target)](self.target, params, self.names, self.unit)
 
     def trained(self, params: Parameters) -> TrainedSurrogate:
-        return TrainedSurrogate(self.target, params)
+        return TrainedSurrogate(self.target, params, self.unit)
 
     def failed(self, params: Parameters) -> str:
         return "The parameters have left the domain of the density; choose a smaller rate, or another seed."
@@ -65,16 +68,12 @@ class SurrogateDensity(AbstractDensity):
     def freedom(self) -> int:
         return self.fitted
 
-    @property
-    def items(self) -> int:
-        return len(self.data)
 
-
-Described = Callable[[Any, Parameters, tuple[str, ...]], Mapping[str, Artifact]]
+Described = Callable[[Any, Parameters, tuple[str, ...], Unit], Mapping[str, Artifact]]
 
 
 def _counts(
-    target: NegativeBinomial | NegativeBinomialMixture, params: Parameters, _names: tuple[str, ...]
+    target: NegativeBinomial | NegativeBinomialMixture, params: Parameters, _names: tuple[str, ...], _unit: Unit
 ) -> dict[str, Artifact]:
     free = target.to_free(params)
     each = free[1] if isinstance(target, NegativeBinomialMixture) else free[None]
@@ -86,40 +85,42 @@ def _counts(
     return {name: Artifact(value, ("component",), along) for name, value in found.items()}
 
 
-def _place(params: Parameters, names: tuple[str, ...], eta: Float[Array, " d"]) -> dict[str, Artifact]:
+def _place(params: Parameters, names: tuple[str, ...], eta: Float[Array, " d"], unit: Unit) -> dict[str, Artifact]:
     location, root = gaussian.mean_and_root(params.surrogate)
-    inverse = gaussian.inverse(root)
+    inverse = gaussian.inverse(root) * unit.scale
     columns = {"column": names}
     square = {"column": names, "other_column": names}
     return {
-        "location": Artifact(location, ("column",), columns),
+        "location": Artifact(unit.back(location), ("column",), columns),
         "scale_matrix": Artifact(inverse.T @ inverse, ("column", "other_column"), square),
-        "skewness": Artifact(eta, ("column",), columns, long_name="η"),
+        "skewness": Artifact(eta / unit.scale, ("column",), columns, long_name="η"),
     }
 
 
-def _skew(_target: SkewNormal, params: Parameters, names: tuple[str, ...]) -> dict[str, Artifact]:
-    return _place(params, names, params.auxiliary)
+def _skew(_target: SkewNormal, params: Parameters, names: tuple[str, ...], unit: Unit) -> dict[str, Artifact]:
+    return _place(params, names, params.auxiliary, unit)
 
 
-def _skew_t(target: SkewT, params: Parameters, names: tuple[str, ...]) -> dict[str, Artifact]:
-    return _place(params, names, params.auxiliary[0]) | {"degrees_of_freedom": Artifact(target.nu(params))}
+def _skew_t(target: SkewT, params: Parameters, names: tuple[str, ...], unit: Unit) -> dict[str, Artifact]:
+    return _place(params, names, params.auxiliary[0], unit) | {"degrees_of_freedom": Artifact(target.nu(params))}
 
 
-def _copula(target: TCopula, params: Parameters, names: tuple[str, ...]) -> dict[str, Artifact]:
+def _copula(target: TCopula, params: Parameters, names: tuple[str, ...], _unit: Unit) -> dict[str, Artifact]:
     square = {"column": names, "other_column": names}
     found = Artifact(target.correlations(params), ("column", "other_column"), square)
     return {"correlations": found, "degrees_of_freedom": Artifact(target.nu(params))}
 
 
-def _skew_mixture(target: SkewNormalMixture, params: Parameters, names: tuple[str, ...]) -> dict[str, Artifact]:
+def _skew_mixture(
+    target: SkewNormalMixture, params: Parameters, names: tuple[str, ...], unit: Unit
+) -> dict[str, Artifact]:
     along = {"component": range(1, target.components + 1)}
     columns = along | {"column": names}
     location = jax.lax.map(lambda part: gaussian.mean_and_root(part)[0], params.surrogate[1])
     return {
         "weights": Artifact(jnp.exp(log_weights(target.surrogate, params.surrogate)), ("component",), along),
-        "means": Artifact(location, ("component", "column"), columns, long_name="location"),
-        "eta": Artifact(params.auxiliary, ("component", "column"), columns, long_name="η"),
+        "means": Artifact(unit.back(location), ("component", "column"), columns, long_name="location"),
+        "eta": Artifact(params.auxiliary / unit.scale, ("component", "column"), columns, long_name="η"),
     }
 
 
@@ -152,7 +153,10 @@ def surrogate_density(
         )
     if table.weights is not None:
         raise RefusedError("Rows have weights, and this density has none; leave weight out.")
-    values = table.values + data.centre
+    centre, scale = data.centre, np.sqrt(data.variances)
+    values = table.values / scale
+    if kind != "rows":
+        centre, scale, values = np.zeros(len(centre)), np.ones(len(centre)), table.values + data.centre
     if kind == "counts":
         if values.shape[1] != 1:
             raise RefusedError(f"Counts are one column, and the data have {values.shape[1]}; choose one with columns.")
@@ -166,7 +170,14 @@ def surrogate_density(
     except ValueError as error:
         raise RefusedError(str(error)) from None
     fitted = _freedom(target, start, len(table.names))
-    return SurrogateDensity(target=target, data=jnp.asarray(values), names=table.names, fitted=fitted)
+    return SurrogateDensity(
+        target=target,
+        data=jnp.asarray(values),
+        names=table.names,
+        items=float(len(values)),
+        fitted=fitted,
+        unit=Unit(jnp.asarray(centre), jnp.asarray(scale)),
+    )
 
 
 def _freedom(target: AbstractSurrogateDensity, params: Parameters, columns: int) -> int:

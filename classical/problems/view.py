@@ -46,8 +46,10 @@ class View(eqx.Module):
         few = np.random.default_rng(0).permutation(len(whole))[:_MOST]
         return cls(jnp.asarray(whole[np.sort(few)] @ axes + origin), jnp.asarray(axes), jnp.asarray(origin), names)
 
-    def described(self, means: Float[Array, "K d"], covariances: Float[Array, "K d d"]) -> dict[str, Artifact]:
-        """The rows, and an ellipse [centre, root of the covariance] (K, 2, 3) for every distribution."""
+    def described(
+        self, means: Float[Array, "K d"], covariances: Float[Array, "K d d"], what: str
+    ) -> dict[str, Artifact]:
+        """The rows, and an ellipse [centre, root of the covariance] (K, 2, 3) for every component, or state."""
         roots = jax.lax.map(lambda each: jnp.linalg.cholesky(self.axes.T @ each @ self.axes), covariances)
         centres = means @ self.axes + self.origin
         along = {"axis": self.names}
@@ -55,7 +57,7 @@ class View(eqx.Module):
             "rows": Artifact(self.rows, ("row", "axis"), along),
             "ellipses": Artifact(
                 jnp.concatenate([centres[..., None], roots], axis=-1),
-                ("component", "axis", "corner"),
-                along | {"component": range(1, len(means) + 1)},
+                (what, "axis", "corner"),
+                along | {what: range(1, len(means) + 1)},
             ),
         }

@@ -11,8 +11,9 @@ MANY = 10_000
 Prior = Field(
     0.0,
     ge=0,
-    description="rows of the mean and the variances of the data that a component or state counts beside its own, or by "
-    "how many rows' share of the variances a noise is larger: keeps them from zero",
+    le=1e6,
+    description="rows of the mean and the variances of the data that a component, a state or the noise counts beside "
+    "its own: keeps them from zero",
 )
 
 
@@ -28,7 +29,7 @@ class GaussianMixture(Part):
     prior: float = Prior
 
     def build(self, data: Any) -> Any:
-        from ..problems.components import gaussian_mixture
+        from ..problems.mixtures import gaussian_mixture
 
         return gaussian_mixture(data, self.components, self.covariance, self.prior)
 
@@ -68,7 +69,7 @@ class HiddenMarkov(Part):
     prior: float = Prior
 
     def build(self, data: Any) -> Any:
-        from ..problems.components import hidden_markov
+        from ..problems.markov import hidden_markov
 
         return hidden_markov(data, self.states, self.emission, self.prior)
 

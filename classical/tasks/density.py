@@ -42,7 +42,7 @@ def _completed(values: Any) -> Any:
 class DensitySpec(RunSpec):
     """Fit a density to rows of numbers, some of which may be missing, by maximum likelihood.
 
-    Log-likelihoods are in nats, means over rows. Entries are missing at random where they are empty, NA or NaN.
+    Log-likelihoods are in nats, means over rows. Entries are missing at random where they are empty, NA, NaN or ?.
     """
 
     task_name: ClassVar[str] = "density"
@@ -53,7 +53,7 @@ class DensitySpec(RunSpec):
     data: str = Field(
         "iris",
         description="iris, wine, diabetes, breast_cancer, or the path of a text of one row an item, values apart by "
-        "commas, tabs or blanks, below a line of names or not, or of a .npy file",
+        "commas, semicolons, tabs or blanks, below a line of names or not, or of a .npy file",
     )
     columns: str | None = Field(None, description="names or numbers of the columns to fit, with commas (default all)")
     weight: str | None = Field(None, description="the column of weights of the rows, or of their sequences")
@@ -138,8 +138,8 @@ class DensitySpec(RunSpec):
     def _check_holes(self, density: Any) -> None:
         if not density.data.missing.any():
             raise RefusedError("No entry of the data is missing, and vgi imputes such entries; choose process em.")
-        if self.batch is not None and self.batch > density.items:
-            raise RefusedError(f"batch is {self.batch}, and the data have {density.items} rows; choose fewer.")
+        if self.batch is not None and self.batch > (count := len(density.data.place)):
+            raise RefusedError(f"batch is {self.batch}, and the data have {count} rows; choose fewer.")
 
     def _table(self) -> Any:
         from ..data.tables import table
@@ -150,7 +150,7 @@ class DensitySpec(RunSpec):
     def check_data(self) -> None:
         self._density_of_data()
         if dropped := self._table().dropped:
-            note(f"Rows left out because all their values are missing: {dropped}.")
+            note(f"Rows left out because all their values are missing or their weight is 0: {dropped}.")
 
     def task(self, previous: Any = None) -> Any:
         """The log-likelihood of the density on the data."""

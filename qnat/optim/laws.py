@@ -97,10 +97,12 @@ def _learned(
 
     def descend(loss: Callable[[PyTree[Array]], Array], mirror: Any, at: PyTree[Array], count: int) -> PyTree[Array]:
         transform = mirror_descent(1.0, mirror, accept=None)
-        for _ in range(count):
+
+        def step(_: Array, at: PyTree[Array]) -> PyTree[Array]:
             change, _ = transform.update(jax.grad(loss)(at), transform.init(at), at)
-            at = optax.apply_updates(at, change)
-        return at
+            return optax.apply_updates(at, change)
+
+        return jax.lax.fori_loop(0, count, step, at)
 
     learned = family.to_dual(descend(likelihood, family, start, 1))
     inferred = descend(variational, Dual(family), family.to_dual(start), steps)

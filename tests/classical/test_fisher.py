@@ -71,7 +71,7 @@ def test_exact_natural_gradient_golden(found):
     np.testing.assert_allclose(-flat(found["natural"]), GOLDEN["exact_damped_natgrad"], rtol=1e-11)
 
 
-@pytest.mark.parametrize("network", [NETWORK, CONVOLUTION])
+@pytest.mark.parametrize("network", [pytest.param(NETWORK, marks=pytest.mark.slow), CONVOLUTION])
 def test_metrics_obey_the_laws(network):
     x = X if network is NETWORK else PICTURES
     params = network.init(jax.random.key(2))

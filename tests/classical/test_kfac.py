@@ -169,7 +169,9 @@ def pictures():
     return draw()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name", [name if name in ("kfac", "kld_wrm qe") else pytest.param(name, marks=pytest.mark.slow) for name in METHODS]
+)
 def test_every_method_trains_an_autoencoder(name, pictures):
     transform = METHODS[name]()
 

@@ -26,6 +26,7 @@ from qnat.inference import em
 from qnat.inference.chunks import summed
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "hmm.json"
+PRINCIPAL = GOLDEN.with_name("linear_vae_ppca.json")
 K, D = 3, 4
 EMISSIONS = {
     "full": FullGaussians(),
@@ -386,6 +387,43 @@ def test_probabilistic_principal_components_have_a_closed_form():
     # whose variances divide by N − 1
     np.testing.assert_allclose(value, PCA(2).fit(x).score(x), rtol=1e-5)
     assert np.all(np.diff(losses) < 1e-12)
+
+
+@pytest.mark.parametrize("isotropic", [False, True])
+def test_a_prior_of_noise_is_rows_of_noise(isotropic):
+    """Without loadings, which then stay 0, the maximum is that of the rows with those of the prior."""
+    x, v, count = factors(50), np.arange(1.0, 9), 3.0
+    model = FactorAnalysis(isotropic, count / len(x), v)
+
+    @jax.jit
+    def fit():
+        start = from_linear(Linear(jnp.zeros((8, 2)), jnp.zeros(8), jnp.ones(8)))
+        process = em(model, data=rows(x + 1, chunk=16))
+        return to_linear(process.params(process.step(process.init(start))[0]))
+
+    found, total = fit(), len(x) + count
+    bias = (x + 1).sum(axis=0) / total
+    noise = (np.sum((x + 1) ** 2, axis=0) + count * v) / total - bias**2
+    np.testing.assert_allclose(found.loadings, 0, atol=1e-14)
+    np.testing.assert_allclose(found.bias, bias, rtol=1e-12)
+    np.testing.assert_allclose(found.noise, np.full(8, noise.mean()) if isotropic else noise, rtol=1e-12)
+
+
+def test_the_stored_principal_components_are_where_expectation_maximisation_rests():
+    golden = {name: np.array(value) for name, value in json.loads(PRINCIPAL.read_text()).items()}
+    model, data = FactorAnalysis(isotropic=True), rows(golden["Y"])
+
+    @jax.jit
+    def both():
+        start = from_linear(Linear(golden["W_ml"], jnp.zeros(4), jnp.full(4, golden["sigma2"])))
+        eta, value = model.expected(start, data)
+        return to_linear(model.maximise(eta)), value
+
+    linear, value = both()
+    np.testing.assert_allclose(value, golden["loglik_per_row"], rtol=1e-14)
+    np.testing.assert_allclose(linear.loadings, golden["W_ml"], rtol=0, atol=1e-13)
+    np.testing.assert_allclose(linear.noise, golden["sigma2"], rtol=1e-13)
+    np.testing.assert_allclose(linear.bias, 0, atol=1e-13)
 
 
 def test_factors_of_incomplete_rows_are_those_of_what_is_seen():

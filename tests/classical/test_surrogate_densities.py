@@ -137,7 +137,9 @@ def test_densities_are_those_of_scipy(name):
     assert inside
 
 
-@pytest.mark.parametrize("name", DENSITIES)
+@pytest.mark.parametrize(
+    "name", [name if name == "skew-t" else pytest.param(name, marks=pytest.mark.slow) for name in DENSITIES]
+)
 def test_densities_keep_single_precision(name):
     density, params, x, wanted = DENSITIES[name]
     single = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (params, x))
@@ -172,7 +174,7 @@ def test_densities_integrate_to_one():
         np.testing.assert_allclose(total, 1, atol=error, err_msg=type(density).__name__)
 
 
-@pytest.mark.parametrize("nu", [1.0, 2.5, 7.0, 60.0, 1e4])
+@pytest.mark.parametrize("nu", [1.0, *(pytest.param(nu, marks=pytest.mark.slow) for nu in (2.5, 60.0)), 7.0, 1e4])
 def test_students_distribution_and_its_derivatives(nu):
     t = np.concatenate([-np.geomspace(1e4, 1e-3, 30), [0], np.geomspace(1e-3, 1e2, 30)])
     t, step = t[T.logcdf(t, nu) > -300], 1e-4 * nu

@@ -221,12 +221,10 @@ class Moved(AbstractSurrogateDensity):
 def test_affine_coordinates_of_the_surrogate_leave_the_path_unchanged():
     matrix, shift = np.array([[0.7, -3.0], [0.02, 0.1]]), np.array([0.3, -0.1])
     theta, density = np.array([1.5, -0.3]), Moved(Affine(Gamma(), matrix, shift))
-    moves = [
-        moved(NegativeBinomial(), Parameters(theta), COUNTS[:50], [0.3], steps)[0].surrogate for steps in (1, 2, 3)
-    ]
-    for steps, wanted in zip((1, 2, 3), moves, strict=True):
-        there = moved(density, Parameters(np.linalg.solve(matrix, theta - shift)), COUNTS[:50], [0.3], steps)[0]
-        np.testing.assert_allclose(density.there(there.surrogate), wanted, rtol=1e-9)
+    wanted, losses, _ = moved(NegativeBinomial(), Parameters(theta), COUNTS[:50], [0.3], 3)
+    there, same, _ = moved(density, Parameters(np.linalg.solve(matrix, theta - shift)), COUNTS[:50], [0.3], 3)
+    np.testing.assert_allclose(same, losses, rtol=1e-9)
+    np.testing.assert_allclose(density.there(there.surrogate), wanted.surrogate, rtol=1e-9)
 
 
 def test_steps_out_of_the_domain_are_halved():
@@ -263,7 +261,15 @@ STARTED = {
 }
 
 
-@pytest.mark.parametrize("name", STARTED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow)
+        if name in ("negative binomials", "skew-normals", "t copula")
+        else name
+        for name in STARTED
+    ],
+)
 def test_every_density_starts_inside_and_is_fitted(name):
     density, data, rates, steps = STARTED[name]
     start = density.start(data, key=jax.random.key(0))
@@ -321,7 +327,7 @@ def test_steps_in_the_natural_chart_are_variational_inference():
     rng = np.random.default_rng(11)
     inputs = rng.normal(size=(12, 2))
     labels = (inputs @ [2.0, -1.0] + rng.logistic(size=12) > 0).astype(float)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(24)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(16)
     z = np.stack(np.meshgrid(nodes, nodes), axis=-1).reshape(-1, 2)
     weights = np.outer(weights, weights).ravel() / (2 * np.pi)
     density, family = SkewNormal(), Gaussian()
@@ -348,7 +354,7 @@ def test_steps_in_the_natural_chart_are_variational_inference():
             return (optax.apply_updates(params, change), state), value
 
         means = start._replace(surrogate=family.to_dual(start.surrogate))
-        return jax.lax.scan(step, (means, transform.init(means)), None, 1500)[1]
+        return jax.lax.scan(step, (means, transform.init(means)), None, 700)[1]
 
     flat, unravel = ravel_pytree(((np.zeros(2), np.zeros((2, 2))), np.full(2, 0.3)))
     both = jax.jit(jax.value_and_grad(lambda flat: free_energy(density.from_free(unravel(flat)))))

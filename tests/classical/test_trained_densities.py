@@ -109,7 +109,10 @@ def test_missing_symbols_are_the_most_probable_ones():
         logs[there] += np.log(table[:, x[there, column].astype(int)].T)
     shares = posterior(START, MOVE, logs)
     wanted = np.column_stack([np.argmax(shares @ table, axis=1) for table in tables])
-    check_filled(np.asarray(TrainedMarkov(model, theta, jnp.zeros(2)).impute(x)), x, wanted)
+    trained = TrainedMarkov(model, theta, jnp.zeros(2))
+    check_filled(np.asarray(trained.impute(x)), x, wanted)
+    with pytest.raises(ValueError, match="Column 1 of row 2 holds 4; its symbols are 0 to 3"):
+        trained.log_prob([[0, 1], [1, 3], [1, 4]])
 
 
 def linear(generator, m: int):

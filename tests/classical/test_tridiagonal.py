@@ -101,7 +101,7 @@ def test_the_metric_has_the_blocks_of_kfac_and_obeys_the_laws():
     assert [g.shape for g in found.G] == [(3, 2), (2, 4)]
 
 
-@pytest.mark.parametrize("memory", [None, 0.95])
+@pytest.mark.parametrize("memory", [pytest.param(None, marks=pytest.mark.slow), 0.95])
 def test_it_drives_a_running_metric(memory):
     metric = TridiagonalFisher(NETWORK)
     running = scale_by_running_metric(metric, damping=0.03, memory=memory, refresh=5, inverter=tridiagonal_inverse)

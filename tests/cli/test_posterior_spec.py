@@ -86,7 +86,7 @@ def folder(tmp_path, monkeypatch):
         ("--model garch --target r", "target is not used with model garch"),
         ("--model garch --data flat.csv", "Column r is constant, and has no volatility"),
         ("--model har --target r", "target is not used with model har; give those of open, high, low, close"),
-        ("--model har --data flat.csv", "The data have no column open; name those of open, high, low, close"),
+        ("--model har --data flat.csv", "The data have no column open; name those of open, high, low, close with"),
         ("--model har --data prices.csv --columns Open,High", "takes columns of open, high, low and close; got 2"),
         ("--model har --data short.csv", "Model har takes 24 days or more; the data have 1"),
         ("--model har --data still.csv", "Row 3 has open, high, low, close 2, 2, 2, 2; a day has a low above 0, below"),

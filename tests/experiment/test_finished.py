@@ -84,7 +84,7 @@ def test_learned_couplings_are_a_table_with_errors(trained):
     ("words", "made"),
     [
         ("network --kind classify --layers 8 --steps 3", "TrainedNetwork"),
-        ("helmholtz --steps 2 --layers 4", "TrainedMachine"),
+        pytest.param("helmholtz --steps 2 --layers 4", "TrainedMachine", marks=pytest.mark.slow),
         ("boltzmann --n 3 --steps 3", "SpinDistribution"),
     ],
 )

@@ -21,12 +21,14 @@ PLAIN = optax.with_extra_args_support(optax.identity())
 CHOICES = ({}, {"resume": True}, {"force": True})
 
 
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def undrawn():
     """Figures take most of the time of such runs."""
-    monkeypatch.setattr(
-        "qnat.experiment.runs._draw", lambda result, path, *_: (path / "figure.png").write_bytes(b"picture")
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "qnat.experiment.runs._draw", lambda result, path, *_: (path / "figure.png").write_bytes(b"picture")
+        )
+        yield
 
 
 @pytest.fixture
@@ -114,7 +116,6 @@ def test_the_first_thing_written_says_whose_the_folder_is(train, tmp_path, monke
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path)
     monkeypatch.undo()
-    monkeypatch.setattr("qnat.experiment.runs._draw", lambda result, path, *_: None)
     assert train(tmp_path, resume=True).steps == 2
 
 
@@ -214,6 +215,20 @@ def _swept(spec_class, folder, names=("a", "b"), **choice):
     return run_sweep(plan(spec_class, {"name": list(names), "steps": ["1"]}, None), folder, **choice)
 
 
+@pytest.fixture(scope="module")
+def made(spec_class, tmp_path_factory):
+    """A sweep, made once."""
+    folder = tmp_path_factory.mktemp("made") / "s"
+    _swept(spec_class, folder)
+    return folder
+
+
+@pytest.fixture
+def swept(made, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(made, tmp_path / "s")
+
+
 _OUTSIDE = [
     "../victim",
     "{}",
@@ -233,10 +248,9 @@ _OUTSIDE = [
     "place", ["runs", *(pytest.param(each, marks=pytest.mark.slow) for each in ("tuning", "drawn"))]
 )
 @pytest.mark.parametrize("outside", _OUTSIDE)
-def test_a_table_that_names_folders_elsewhere_is_refused(train, spec_class, tmp_path, outside, place):
+def test_a_table_that_names_folders_elsewhere_is_refused(train, spec_class, swept, tmp_path, outside, place):
     train(tmp_path / "victim")
-    _swept(spec_class, tmp_path / "s")
-    table = read_table(tmp_path / "s")
+    table = read_table(swept)
     name = outside.format(tmp_path / "victim")
     row = table["runs"][0] | {"folder": name}
     changes = {"runs": {"runs": [row]}, "tuning": {"tuning": {"seed": 1, "runs": [row]}}, "drawn": {"drawn": [name]}}
@@ -259,10 +273,9 @@ def test_a_table_changed_by_hand_is_refused(spec_class, tmp_path):
 
 
 @pytest.mark.parametrize("link", ["name=a", "name=c", "tuning"])
-def test_links_in_a_sweep_are_not_followed(train, spec_class, tmp_path, link):
+def test_links_in_a_sweep_are_not_followed(train, spec_class, swept, tmp_path, link):
     train(tmp_path / "victim")
-    _swept(spec_class, tmp_path / "s")
-    table = read_table(tmp_path / "s")
+    table = read_table(swept)
     place = tmp_path / "s" / link
     shutil.rmtree(place, ignore_errors=True)
     place.symlink_to(tmp_path / "victim")
@@ -329,15 +342,14 @@ _TABLES = {
 
 
 @pytest.mark.parametrize("table", _TABLES)
-def test_a_wrong_table_is_one_sentence(spec_class, tmp_path, table):
-    _swept(spec_class, tmp_path)
-    (tmp_path / "table.json").write_text(_TABLES[table])
-    before = _tree(tmp_path)
+def test_a_wrong_table_is_one_sentence(spec_class, swept, table):
+    (swept / "table.json").write_text(_TABLES[table])
+    before = _tree(swept)
     for choice in ({"resume": True}, {"force": True}):
         with pytest.raises(RefusedError, match=r"Cannot read the damaged file .*table.json|was not written by qnat"):
-            _swept(spec_class, tmp_path, **choice)
-    assert main(["compare", str(tmp_path)]) == 2
-    assert _tree(tmp_path) == before
+            _swept(spec_class, swept, **choice)
+    assert main(["compare", str(swept)]) == 2
+    assert _tree(swept) == before
 
 
 # comparisons

@@ -95,8 +95,10 @@ def drawn(monkeypatch):
     return figures
 
 
-@pytest.mark.parametrize("seeds", [1, 2])
-@pytest.mark.parametrize("traceable", [True, False])
+@pytest.mark.parametrize(
+    ("traceable", "seeds"),
+    [(True, 2), (False, 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((True, 1), (False, 2)))],
+)
 def test_a_folder_keeps_what_the_task_says(traceable, seeds, tmp_path):
     task = Choir(traceable=traceable)
     found = run(task, with_rate(SGD, 0.5), steps=3, seed=0, seeds=seeds, out=tmp_path)

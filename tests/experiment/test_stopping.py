@@ -44,7 +44,7 @@ def same(one: Run, other: Run) -> None:
         np.testing.assert_array_equal(one.curves[name], other.curves[name])
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("seeds", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_first_row_whose_exact_measure_is_below_the_tolerance_is_the_last(seeds, tmp_path):
     whole = run(Descent(), SGD, steps=100, seed=0, seeds=seeds)
     found = run(Descent(), SGD, steps=100, seed=0, seeds=seeds, tolerance=1e-2, out=tmp_path)

@@ -32,7 +32,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], bytes, np.ndarray, list[str] | N
     blank = delimiter == " " or width == 1  # which separates, where nothing else does
     numbers = st.floats(allow_infinity=False) | st.integers(-3, 9).map(float)
     values = np.array(draw(st.lists(numbers, min_size=rows * width, max_size=rows * width))).reshape(rows, width)
-    # an empty line is none, so that a row of one entry says that it is missing
+    # an empty line is none, or refused among rows of one entry, which therefore say that it is missing
     gaps = ["NA", "nan", "NaN", "?", "null", "N/A", *([] if blank else ["", " "])]
 
     def cell(word: str) -> str:
@@ -46,7 +46,8 @@ def tables(draw: st.DrawFn) -> tuple[list[str], bytes, np.ndarray, list[str] | N
     words += [[spelt(value) for value in row] for row in values]
     lines = [delimiter.join(map(cell, row)) for row in words]
     for _ in range(draw(st.integers(0, 2))):
-        lines.insert(draw(st.integers(0, len(lines))), draw(st.sampled_from(("", "# a, b", "  ", "#"))))
+        kinds = ("# a, b", "#", *(("", "  ") if width > 1 else ()))
+        lines.insert(draw(st.integers(0, len(lines))), draw(st.sampled_from(kinds)))
     content = draw(st.sampled_from(("\n", "\r\n", "\r"))).join([*lines, ""]).encode(draw(_ENCODINGS))
     return _COMMAND, gzip.compress(content) if draw(st.booleans()) else content, values, names
 

@@ -183,12 +183,12 @@ def test_second_derivatives_where_eigenvalues_coincide(hermitian, name, dtype):
 
         x, first, slope = jnp.zeros(2), jnp.array([1.0, 0.0]), jax.grad(along)
         forward = jax.jacfwd(jax.jacfwd(along))(x)
-        differences = [(slope(h * e) - slope(-h * e)) / (2 * h) for e in jnp.eye(2)]
-        return slope(x), jax.hessian(along)(x), jax.jvp(slope, (x,), (first,))[1], forward, jnp.stack(differences)
+        above, below = jax.lax.map(slope, h * jnp.concatenate([jnp.eye(2), -jnp.eye(2)])).reshape(2, 2, 2)
+        return jax.hessian(along)(x), jax.jvp(slope, (x,), (first,))[1], forward, (above - below) / (2 * h)
 
     for spectrum in ([0.5, 0.5, -1.0], [0.0, 0.0, 0.0]):
         K = (frame * np.array(spectrum)) @ frame.conj().T
-        _, hessian, tangent, forward, wanted = bends((K + K.conj().T) / 2)
+        hessian, tangent, forward, wanted = bends((K + K.conj().T) / 2)
         np.testing.assert_allclose(hessian, wanted, atol=1e-8, err_msg=name)
         np.testing.assert_allclose(forward, hessian, atol=1e-12)
         np.testing.assert_allclose(tangent, hessian[0], atol=1e-12)

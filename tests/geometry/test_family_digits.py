@@ -215,7 +215,9 @@ BENT = {
 }
 
 
-@pytest.mark.parametrize("name", BENT)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "dirichlet" else name for name in BENT]
+)
 def test_implicit_charts_have_first_and_second_derivatives(name):
     family, eta = CASES[name].family, BENT[name]
 

@@ -47,7 +47,7 @@ MIXTURES = {
     "shares": SHARES,
     "matrices": MATRICES,
 }
-AT_NIGHT = {"angles", "shares", "matrices"}
+AT_NIGHT = {"gaussians", "angles", "shares", "matrices"}
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,11 @@ both_precisions = pytest.mark.parametrize(
 )
 
 
+def all_but(*names, among):
+    """The names, these at night."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in names else name for name in among]
+
+
 def cast(tree, dtype):
     """In that precision, whether real or complex."""
 
@@ -95,7 +100,7 @@ def test_mirror_maps(paulis, name, dtype, key):
 
 
 @both_precisions
-@pytest.mark.parametrize("name", ["Euclidean", "LogPartition", "LogTraceExp"])
+@pytest.mark.parametrize("name", all_but("LogPartition", among=["Euclidean", "LogPartition", "LogTraceExp"]))
 def test_duals_are_mirror_maps_and_their_duals_the_maps_themselves(paulis, name, dtype, key):
     mirror, theta = {
         "Euclidean": (Euclidean(), {"a": np.array([0.4, -0.3]), "b": np.array(1.2)}),
@@ -180,7 +185,7 @@ def models(paulis, dtype):
 
 
 @both_precisions
-@pytest.mark.parametrize("kind", MONOTONE)
+@pytest.mark.parametrize("kind", all_but("geometric", "harmonic", "wyd:-0.5", "sandwiched:0.75", among=MONOTONE))
 def test_monotone_metrics(paulis, kind, dtype, key):
     log_density, theta = models(paulis, dtype)
     laws.check_metric(

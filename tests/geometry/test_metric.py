@@ -249,7 +249,10 @@ def products(mirror, theta, vector):
 
 
 @pytest.mark.parametrize("kind", PRODUCTS)
-@pytest.mark.parametrize("strings", [("ZZI", "IXX", "XII", "IZX"), ("ZZI", "IXY", "YII", "IZX", "YYZ")])
+@pytest.mark.parametrize(
+    "strings",
+    [pytest.param(("ZZI", "IXX", "XII", "IZX"), marks=pytest.mark.slow), ("ZZI", "IXY", "YII", "IZX", "YYZ")],
+)
 def test_products_equal_the_matrix(paulis, strings, kind):
     theta, vector = np.linspace(-0.7, 0.9, len(strings)), np.linspace(0.3, 1.0, len(strings))
     found = products(LogTraceExp(paulis(*strings)), theta, vector)[kind]

@@ -27,7 +27,9 @@ def described(mirror, theta, step):
 to_dual = eqx.filter_jit(lambda mirror, theta: mirror.to_dual(theta))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "two_qubit_commuting" else name for name in FAMILIES]
+)
 def test_stored_families(golden, paulis, name):
     stored = golden("metrics_expfam")["families"][name]
     theta = -np.array(stored["theta"])

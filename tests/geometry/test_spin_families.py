@@ -35,7 +35,7 @@ def theta():
     return RESTRICTED.init(jax.random.key(1), scale=0.7)
 
 
-SLOWER = ("chosen", "restricted, more hidden")
+SLOWER = ("pairs", "chosen", "restricted, more hidden")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOWER)) for name in MACHINES])

@@ -95,7 +95,18 @@ def latent_follower(name):
     return follower(task().value_and_grad, LATENT_PATHS[name](), len(PATHS["qhbm_vqt"][name]) - 1)
 
 
-@pytest.mark.parametrize("name", LATENT_PATHS)
+AT_NIGHT = (
+    "SLD-NGD_lr0.2_damp0",
+    "WY-NGD_lr0.2_damp0",
+    "Adam_lr0.1_eps1e-8",
+    "QPMD_prev||model_eta0.2_innerGD_lr0.05_J20",
+    "QPMD_prev||model_eta0.2_innerGD_lr0.05_J400",
+)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in AT_NIGHT else name for name in LATENT_PATHS]
+)
 def test_latent_paths(name):
     rows = PATHS["qhbm_vqt"][name]
     path = latent_follower(name)(point(rows[0]))

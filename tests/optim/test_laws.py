@@ -113,7 +113,10 @@ def product(x, y):
     ("name", "accept"),
     [(chart + name, "halve") for name in MIRRORS for chart in ("", "Dual of ")]
     # a step that is always taken goes to the other chart and back also where nothing is to be gained, and rounds
-    + [("LogPartition", None), ("Gaussian", None), ("Dual of Gaussian", None)],
+    + [
+        ("Gaussian", None),
+        *(pytest.param(name, None, marks=pytest.mark.slow) for name in ("LogPartition", "Dual of Gaussian")),
+    ],
 )
 def test_laws_of_mirror_descent(name, accept, dtype):
     """ψ(x) − ⟨x, ∇ψ(x*)⟩ is convex, and mirror descent of unit rate solves it in one step.

@@ -16,7 +16,7 @@ from qnat.quantum.engine import frames
 from qnat.quantum.engine.frames import antisymmetric, once
 
 
-@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+@pytest.mark.parametrize("dtype", [jnp.float64, pytest.param(jnp.float32, marks=pytest.mark.slow)])
 def test_statevector_passes_the_laws(dtype):
     check_backend(Statevector(), key=jax.random.key(0), dtype=dtype)
 
@@ -65,7 +65,8 @@ def test_real_ansatz_is_real_and_precision_follows_the_angles():
 @pytest.mark.parametrize(
     "circuit",
     [  # in one window, and on five wires in several ones with layers inside
-        *(random_circuit(3, 7, 2, seed) for seed in range(4)),
+        random_circuit(3, 7, 2, 0),
+        *(pytest.param(random_circuit(3, 7, 2, seed), marks=pytest.mark.slow) for seed in range(1, 4)),
         *(real(n, 2) for n in (1, 3, 5)),
         random_circuit(5, 20, 2, 4),
     ],

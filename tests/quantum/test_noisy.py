@@ -87,7 +87,9 @@ def test_without_noise_the_general_path_gives_the_metric_of_the_latent_model(kin
     np.testing.assert_allclose(found, matrix(LatentMetric(model, kind), params), atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [k if k == "sld" else pytest.param(k) for k in FINITE])
+@pytest.mark.parametrize(
+    "kind", [k if k in ("sld", "sandwiched:0.75") else pytest.param(k, marks=pytest.mark.slow) for k in FINITE]
+)
 def test_a_pure_state_has_the_metrics_that_are_finite_there(kind):
     """2 c(1, 0) times Fubini–Study, which is half of c(1, 0) times the quantum Fisher information."""
     params = {"angles": ANGLES}

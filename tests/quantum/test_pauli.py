@@ -248,7 +248,7 @@ def test_random_sums_on_planes(n, count, batch, planes, seed):
     np.testing.assert_allclose(operator.matrix(), dense(operator), atol=1e-13)
 
 
-@pytest.mark.parametrize("planes", [1, 2])
+@pytest.mark.parametrize("planes", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_every_size_on_planes(size, planes):
     operator = random_sum(*size, seed=3, real=planes == 1)
     states = np.random.default_rng(4).normal(size=(2, 2**operator.n, planes))

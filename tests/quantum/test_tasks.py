@@ -17,7 +17,9 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "complex" else name for name in MODELS]
+)
 def test_thermal_tasks_pass_the_laws(name):
     laws.check_task(ThermalTask(MODELS[name], tfim(1, 3, field=0.8), beta=1.3), key=jax.random.key(0))
 
@@ -45,7 +47,7 @@ def test_laws_notice_a_sweep_of_its_own():
 
 
 def test_natural_gradient_takes_the_metric_of_the_sweep():
-    task = ThermalTask(MODELS["real"], tfim(1, 3), beta=1.3)
+    task = ThermalTask(LatentGibbs(real(2, layers=1)), tfim(1, 2), beta=1.3)
     whole = run(task, natural_gradient(1.0, task.metric("bkm")), steps=5, seed=0)
     swept = descend(task.value_and_grad, natural_gradient(1.0), linearise=task.linearise)
     found = run(task, swept, steps=5, seed=0)
