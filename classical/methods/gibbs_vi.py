@@ -64,7 +64,7 @@ class _Gibbs(eqx.Module):
 
     def init(self, params: PyTree[Array], *, key: PRNGKeyArray) -> GibbsState:
         first, second = jax.random.split(key)
-        coordinates, conditionals = self.chart.from_point(params), self.conditionals.start(first)
+        coordinates, conditionals = self.chart.from_point(params), self.conditionals.start(first, self.table)
         optimizers = self._optimizer.init(coordinates), self.conditional_optimizer.init(conditionals)
         filled = self.table.marginals(second)
         return GibbsState(params, coordinates, conditionals, filled, optimizers, jnp.zeros((), jnp.int32))
