@@ -168,7 +168,8 @@ def gibbs_vi(
 ) -> Process:
     """Maximum likelihood from rows with entries missing at random, by a density of whole rows only.
 
-    Imputations start from values of the same column in other rows. The value of a step is −J, the mean over rows in
+    Imputations start from values of the same column in other rows, conditionals from ridge regressions that predict
+    entries that are seen from rows so imputed. The value of a step is −J, the mean over rows in
     nats: −log p of imputed rows less the entropy of one entry, which is no bound on the likelihood of what is seen. It
     is an estimate, by one entry a row and one draw of it.
 

@@ -14,7 +14,8 @@ class ConditionalParams(NamedTuple):
     """Of d conditionals, in units of the columns.
 
     Attributes:
-        bias: (d,). slopes: (d, d), of which the diagonal is not used. log_deviation: (d,).
+        bias: (d,). slopes: (d, d) in the other entries over √d, so that one rate of learning suits all widths; the
+            diagonal is not used. log_deviation: (d,).
         body: weights and biases of the layers that all conditionals share; () where they are linear.
         heads: (2, d, h) what the last layer adds to mean and log-deviation; h = 0 where they are linear.
     """
@@ -47,9 +48,11 @@ class GaussianConditionals(eqx.Module):
         count, width = table.x.shape
         sizes, dtype = (width, *self.hidden), self.centre.dtype
         keys = jax.random.split(key, len(self.hidden) + 1)
+        # the first layer is given entries over √d
+        spread = (1.0, *(made**-0.5 for made in self.hidden))
         body = tuple(
-            (jax.random.normal(each, (given, made), dtype) / jnp.sqrt(given).astype(dtype), jnp.zeros(made, dtype))
-            for each, given, made in zip(keys, sizes, sizes[1:], strict=False)
+            (size * jax.random.normal(each, (given, made), dtype), jnp.zeros(made, dtype))
+            for each, size, given, made in zip(keys, spread, sizes, sizes[1:], strict=False)
         )
         z = jnp.where(table.missing, 0, (table.x - self.centre) / self.scale)
         # of every column: the weights of the rows that have it, of sum 1
@@ -62,13 +65,13 @@ class GaussianConditionals(eqx.Module):
         slopes -= inverse * (jnp.diagonal(slopes) / jnp.diagonal(inverse))[:, None]
         variance = jnp.sum(weights * (z - z @ slopes.T) ** 2, axis=0) + slopes**2 @ drawn
         heads = jnp.zeros((2, width, sizes[-1] if self.hidden else 0), dtype)
-        return ConditionalParams(jnp.zeros(width, dtype), slopes, jnp.log(variance) / 2, body, heads)
+        return ConditionalParams(jnp.zeros(width, dtype), slopes * width**0.5, jnp.log(variance) / 2, body, heads)
 
     def __call__(
         self, params: ConditionalParams, x: Float[Array, "N d"], entry: Int[Array, " N"]
     ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
         """Mean and standard deviation of one entry a row; what x holds there does not matter."""
-        z = jnp.where(jnp.arange(x.shape[1]) == entry[:, None], 0, (x - self.centre) / self.scale)
+        z = jnp.where(jnp.arange(x.shape[1]) == entry[:, None], 0, (x - self.centre) / (self.scale * x.shape[1] ** 0.5))
         mean = params.bias[entry] + jnp.sum(params.slopes[entry] * z, axis=1)
         log_deviation = params.log_deviation[entry]
         if self.hidden:
