@@ -20,8 +20,9 @@ class Picked(NamedTuple):
 
 def with_entries(x: Float[Array, "N d"], picked: Picked, values: Float[Array, " N"]) -> Float[Array, "N d"]:
     """The rows with these values (N,) where an entry is picked."""
-    row = jnp.arange(len(x))
-    return x.at[row, picked.entry].set(jnp.where(picked.some, values, x[row, picked.entry]))
+    # not a scatter, which XLA runs on a CPU one entry after another
+    there = (jnp.arange(x.shape[1]) == picked.entry[:, None]) & picked.some[:, None]
+    return jnp.where(there, values[:, None], x)
 
 
 class IncompleteTable(eqx.Module):

@@ -23,10 +23,16 @@ def lower_bound(
     picked: Picked,
     noise: Float[Array, " N"],
 ) -> Float[Array, " N"]:
-    """J of every row with the picked entry drawn as m_j + s_j·noise; log p(x) where none is picked."""
+    """log p(x) − log q_j(x_j) of every row with the picked entry drawn as m_j + s_j·noise, of which J is the mean.
+
+    Where none is picked it is log p(x). The parameters of log q_j are held: the derivative in them has mean zero, and
+    without it that of J does not scatter once q_j is the conditional of p (G. Roeder, Y. Wu, D. Duvenaud, 2017).
+    """
     mean, deviation = conditionals(params, x, picked.entry)
-    drawn = with_entries(x, picked, mean + deviation * noise)
-    return log_prob(point, drawn) + jnp.where(picked.some, jnp.log(deviation) + (LOG_2PI + 1) / 2, 0)
+    value = mean + deviation * noise
+    mean, deviation = jax.lax.stop_gradient((mean, deviation))
+    surprise = ((value - mean) / deviation) ** 2 / 2 + jnp.log(deviation) + LOG_2PI / 2
+    return log_prob(point, with_entries(x, picked, value)) + jnp.where(picked.some, surprise, 0)
 
 
 def divergence(

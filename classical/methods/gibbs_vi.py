@@ -64,7 +64,7 @@ class _Gibbs(eqx.Module):
 
     def init(self, params: PyTree[Array], *, key: PRNGKeyArray) -> GibbsState:
         first, second = jax.random.split(key)
-        coordinates, conditionals = self.chart.from_point(params), self.conditionals.start(first)
+        coordinates, conditionals = self.chart.from_point(params), self.conditionals.start(first, self.table)
         optimizers = self._optimizer.init(coordinates), self.conditional_optimizer.init(conditionals)
         filled = self.table.marginals(second)
         return GibbsState(params, coordinates, conditionals, filled, optimizers, jnp.zeros((), jnp.int32))
@@ -168,7 +168,8 @@ def gibbs_vi(
 ) -> Process:
     """Maximum likelihood from rows with entries missing at random, by a density of whole rows only.
 
-    Imputations start from values of the same column in other rows. The value of a step is −J, the mean over rows in
+    Imputations start from values of the same column in other rows, conditionals from ridge regressions that predict
+    entries that are seen from rows so imputed. The value of a step is −J, the mean over rows in
     nats: −log p of imputed rows less the entropy of one entry, which is no bound on the likelihood of what is seen. It
     is an estimate, by one entry a row and one draw of it.
 

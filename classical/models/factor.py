@@ -4,7 +4,7 @@ An entry is xᵢ = wᵢ·z + μᵢ + noise of variance ψᵢ. With u = (z, 1) it
 natural parameters (A, b, p) say it without a word about the other entries, so that one that is missing is left out.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -103,7 +103,38 @@ def regression(eta: LinearParams, *, isotropic: bool) -> LinearParams:
     return from_linear(Linear(slopes[:, :-1], slopes[:, -1], noise))
 
 
-_Shared = tuple[LinearParams, Float[Array, "P m m"], Float[Array, "P m"], Float[Array, " P"]]
+@jax.custom_jvp
+def _inverses(square: Float[Array, "P m m"]) -> tuple[Float[Array, "P m m"], Float[Array, " P"]]:
+    """The inverses of positive definite matrices, and halves of the logarithms of their determinants."""
+
+    def one(square: Float[Array, "m m"]) -> tuple[Float[Array, "m m"], Float[Array, ""]]:
+        factor = jnp.linalg.cholesky(square)
+        root = jax.scipy.linalg.solve_triangular(factor, jnp.eye(len(factor), dtype=factor.dtype), lower=True)
+        return root.T @ root, jnp.sum(jnp.log(jnp.diagonal(factor)))
+
+    return jax.lax.map(one, square)
+
+
+@_inverses.defjvp
+def _inverses_jvp(primals: tuple[Array], tangents: tuple[Array]) -> Any:
+    # by the inverses themselves: the derivatives of P factorisations, one by one, would take most of an EM step
+    (change,) = tangents
+    inverses, logs = _inverses(*primals)
+    return (inverses, logs), (-inverses @ change @ inverses, jnp.sum(inverses * change, axis=(1, 2)) / 2)
+
+
+class _Shared(NamedTuple):
+    """What rows of one pattern have in common.
+
+    Attributes:
+        theta: of all. covariances: (P, m, m) of the hidden vector given a row. shifts: (P, m) what the bias adds to the
+            slope. constants: (P,) what does not depend on the row.
+    """
+
+    theta: LinearParams
+    covariances: Float[Array, "P m m"]
+    shifts: Float[Array, "P m"]
+    constants: Float[Array, " P"]
 
 
 class FactorAnalysis(AbstractLatentModel):
@@ -140,10 +171,7 @@ class FactorAnalysis(AbstractLatentModel):
         """E[z | x] of every row, in their order."""
         shared = self._shared(theta, data)
 
-        def chunk(x: Float[Array, "C B d"], pattern: Int[Array, " C"]) -> Float[Array, "C B m"]:
-            return jnp.einsum("ckj,cbk->cbj", shared[1][pattern], _whitened(shared, x @ theta.cross, pattern))
-
-        found = jax.lax.map(lambda each: chunk(*each), (data.x, data.pattern))
+        found = jax.lax.map(lambda each: _hidden(shared, each[0] @ theta.cross, each[1])[0], (data.x, data.pattern))
         return found.reshape(-1, found.shape[-1])[data.place]
 
     def maximise(self, eta: LinearParams) -> LinearParams:
@@ -154,12 +182,8 @@ class FactorAnalysis(AbstractLatentModel):
         there = jnp.asarray(~data.missing, theta.cross.dtype)
         square = jnp.einsum("pi,ijk->pjk", there, (theta.square + jnp.swapaxes(theta.square, 1, 2)) / 2)
         inner = jnp.eye(square.shape[1] - 1, dtype=square.dtype) + square[:, :-1, :-1]
-        factors = jax.lax.map(jnp.linalg.cholesky, inner)
-        logs = jnp.sum(jnp.log(jnp.diagonal(factors, axis1=1, axis2=2)), axis=1)
-        roots = jax.lax.map(
-            lambda l: jax.scipy.linalg.solve_triangular(l, jnp.eye(len(l), dtype=l.dtype), lower=True), factors
-        )
-        return theta, roots, square[:, :-1, -1], -square[:, -1, -1] / 2 - logs
+        covariances, logs = _inverses(inner)
+        return _Shared(theta, covariances, square[:, :-1, -1], -square[:, -1, -1] / 2 - logs)
 
 
 def _chunk(shared: _Shared, rows: tuple[Array, Array, Array]) -> Float[Array, ""]:
@@ -170,13 +194,16 @@ def _chunk(shared: _Shared, rows: tuple[Array, Array, Array]) -> Float[Array, ""
 
 def _chunk_logs(shared: _Shared, x: Float[Array, "C B d"], pattern: Int[Array, " C"]) -> Float[Array, "C B"]:
     """log p(x) of the rows of a chunk; missing entries are 0 there."""
-    (_, cross, precision), _, _, constants = shared
+    _, cross, precision = shared.theta
     slope = x @ cross
-    squares = jnp.sum(_whitened(shared, slope, pattern) ** 2, axis=-1)
-    return (squares - x**2 @ precision) / 2 + slope[..., -1] + constants[pattern][:, None]
+    means, reduced = _hidden(shared, slope, pattern)
+    squares = jnp.sum(means * reduced, axis=-1) - x**2 @ precision
+    return squares / 2 + slope[..., -1] + shared.constants[pattern][:, None]
 
 
-def _whitened(shared: _Shared, slope: Float[Array, "C B m+1"], pattern: Int[Array, " C"]) -> Float[Array, "C B m"]:
-    """The means of the hidden vectors, in units of their standard deviations."""
-    _, roots, shifts, _ = shared
-    return jnp.einsum("cjk,cbk->cbj", roots[pattern], slope[..., :-1] - shifts[pattern][:, None])
+def _hidden(
+    shared: _Shared, slope: Float[Array, "C B m+1"], pattern: Int[Array, " C"]
+) -> tuple[Float[Array, "C B m"], Float[Array, "C B m"]]:
+    """The means of the hidden vectors, and what the covariances make them of."""
+    reduced = slope[..., :-1] - shared.shifts[pattern][:, None]
+    return jnp.einsum("cjk,cbk->cbj", shared.covariances[pattern], reduced), reduced

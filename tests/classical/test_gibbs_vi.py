@@ -4,14 +4,16 @@ import itertools
 import json
 import pathlib
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 import scipy.stats
+from sklearn.linear_model import Ridge
 
-from classical.data.imputed import Picked
+from classical.data.imputed import IncompleteTable, Picked
 from classical.data.missing import rows
 from classical.methods.gibbs_bound import divergence, lower_bound
 from classical.methods.gibbs_vi import gibbs_vi
@@ -29,11 +31,11 @@ COVARIANCE = LOADINGS @ LOADINGS.T + np.diag(NOISE)
 
 
 def exact_conditionals():
-    """The conditionals of the normal distribution with that mean and covariance, from its precision."""
+    """The conditionals of the normal distribution with that mean and covariance, from its precision; √d is 2."""
     precision = np.linalg.inv(COVARIANCE)
     own = np.diag(precision)
     params = ConditionalParams(
-        np.zeros(4), -precision / own[:, None], -np.log(own) / 2, (), np.zeros((2, 4, 0))
+        np.zeros(4), -2 * precision / own[:, None], -np.log(own) / 2, (), np.zeros((2, 4, 0))
     )  # fmt: skip
     return GaussianConditionals(BIAS, np.ones(4)), params
 
@@ -64,6 +66,30 @@ def test_the_law_of_charts(isotropic):
     laws.check_chart(chart, FactorCoordinates(LOADINGS, BIAS, jnp.asarray(logs)))
 
 
+def test_conditionals_start_from_ridge_regressions():
+    """Of rows whose missing entries are drawn from their columns, one by one; of whole rows, those of scikit-learn."""
+    for x in (holes(40), np.random.default_rng(1).multivariate_normal(BIAS, COVARIANCE, 40)):
+        centre, scale, count = np.nanmean(x, axis=0), np.nanstd(x, axis=0), len(x)
+        conditionals = GaussianConditionals(centre, scale)
+        params = eqx.filter_jit(conditionals.start)(jax.random.key(0), IncompleteTable.of(rows(x)))
+        z = (x - centre) / scale
+        missing = np.isnan(z)
+        z = np.where(missing, 0, z)
+        drawn = missing.mean(axis=0) + 4 / count
+        moments = z.T @ z / count + np.diag(drawn)
+        for j in range(4):
+            others, there = np.arange(4) != j, ~missing[:, j]
+            crossed = z[there].T @ z[there, j] / there.sum()
+            slopes = np.zeros(4)
+            slopes[others] = np.linalg.solve(moments[np.ix_(others, others)], crossed[others])
+            np.testing.assert_allclose(params.slopes[j] / 2, slopes, atol=1e-12)
+            if there.all():
+                theirs = Ridge(4.0, fit_intercept=False).fit(z[:, others], z[:, j])
+                np.testing.assert_allclose(slopes[others], theirs.coef_, atol=1e-12)
+            variance = np.mean((z[there, j] - z[there] @ slopes) ** 2) + slopes**2 @ drawn
+            np.testing.assert_allclose(params.log_deviation[j], np.log(variance) / 2, rtol=1e-12)
+
+
 def test_without_missing_entries_it_is_the_likelihood():
     x = np.random.default_rng(0).multivariate_normal(BIAS, COVARIANCE, 20)
     theta, method = from_linear(Linear(LOADINGS, BIAS, NOISE)), process(x)
@@ -81,7 +107,10 @@ def test_without_missing_entries_it_is_the_likelihood():
 
 
 def test_with_true_conditionals_the_gradient_is_that_of_em_and_no_divergence_is_left():
-    """By quadrature: of the law of two missing entries, of the entry that is drawn, and of its noise."""
+    """That of the conditionals is 0 even for one draw.
+
+    By quadrature: of the law of two missing entries, of the entry that is drawn, and of its noise.
+    """
     seen, missing = [1, 3], [0, 2]
     x = np.array([0.0, 0.9, 0.0, -0.4])
     gain = COVARIANCE[np.ix_(missing, seen)] @ np.linalg.inv(COVARIANCE[np.ix_(seen, seen)])
@@ -104,16 +133,22 @@ def test_with_true_conditionals_the_gradient_is_that_of_em_and_no_divergence_is_
             theta = chart.to_point(place)
             return jnp.vdot(share, lower_bound(complete_log_prob, conditionals, theta, params, filled, picked, noise))
 
-        found = jax.grad(bound, argnums=(0, 1))(place, params)
+        def scattered(params):
+            """Of one row and one draw alone."""
+            theta = chart.to_point(place)
+            return lower_bound(complete_log_prob, conditionals, theta, params, filled, picked, noise)[0]
+
+        found = *jax.grad(bound, argnums=(0, 1))(place, params), jax.grad(scattered)(params)
         wider = params._replace(log_deviation=params.log_deviation + 0.5, bias=params.bias + 0.1)
         theta = chart.to_point(place)
         told = [divergence(complete_log_prob, conditionals, theta, each, filled, picked) for each in (params, wider)]
         return *found, jax.grad(lambda place: MODEL.clamped(chart.to_point(place), row))(place), told
 
-    found, of_conditionals, exact, (none, some) = slopes(place, params, filled, conditionals)
+    found, of_conditionals, of_a_draw, exact, (none, some) = slopes(place, params, filled, conditionals)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), found, exact)
-    used = of_conditionals._replace(slopes=of_conditionals.slopes * (1 - np.eye(4)))
-    jax.tree.map(lambda a: np.testing.assert_allclose(a, 0, atol=1e-12), used)
+    for each in (of_conditionals, of_a_draw):
+        used = each._replace(slopes=each.slopes * (1 - np.eye(4)))
+        jax.tree.map(lambda a: np.testing.assert_allclose(a, 0, atol=1e-12), used)
     np.testing.assert_allclose(none, 0, atol=1e-12)
     deviation = np.exp(params.log_deviation)[entry]
     expected = (np.exp(1) - 1 - 1 + (0.1 / deviation) ** 2) / 2
@@ -140,7 +175,7 @@ def test_the_chain_has_the_law_of_what_is_missing():
     params = exact._replace(
         slopes=slopes * scale / scale[:, None],
         log_deviation=exact.log_deviation - np.log(scale),
-        bias=(BIAS + slopes @ (centre - BIAS) - centre) / scale,
+        bias=(BIAS + slopes @ (centre - BIAS) / 2 - centre) / scale,
     )
     filled = np.asarray(moved(from_linear(Linear(LOADINGS, BIAS, NOISE)), params))[2:]
     np.testing.assert_array_equal(filled[:, seen], x[2:, seen])
