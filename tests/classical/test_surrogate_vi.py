@@ -53,7 +53,7 @@ def exact(name, means, along):
     )
 
 
-@pytest.mark.parametrize("name", list(KINDS))
+@pytest.mark.parametrize("name", ["student_t", "skew mixture", *nightly("normal", "skew_normal", "mixture")])
 def test_stand_ins_have_their_density_draws_and_moments(name):
     kind, params = made(name)
 
@@ -90,7 +90,7 @@ def free_energy(kind, params, labels=6):
     return jnp.sum(jnp.exp(log_q) * SPACING * (jax.vmap(lambda x: energy(x, labels))(GRID) + log_q))
 
 
-@pytest.mark.parametrize("name", ["student_t", "skew mixture", *nightly("normal", "skew_normal", "mixture")])
+@pytest.mark.parametrize("name", ["skew mixture", *nightly("student_t", "normal", "skew_normal", "mixture")])
 def test_a_step_is_the_natural_gradient_by_quadrature(name):
     """The surrogate's by (π, E[x], E[x²]) of each component, and the plain one by what bends it."""
     kind, params = made(name, dimensions=1)

@@ -130,7 +130,11 @@ def test_scores_are_what_bonnet_and_price_say():
     np.testing.assert_allclose(gradient, stored["G_mu"], atol=1e-6)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: type(family).__name__)
+@pytest.mark.parametrize(
+    "family",
+    [*FAMILIES[:2], *(pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES[2:])],
+    ids=lambda family: type(family).__name__,
+)
 def test_values_and_derivatives_give_the_same_step(family):
     """By quadrature, of every structure; and both are mirror descent on the mean parameters, where there is no sum."""
     theta, _ = start(family, MEAN, np.linalg.inv(SIGMA))
@@ -191,7 +195,14 @@ def test_one_whole_step_lands_on_a_conjugate_posterior(method):
     np.testing.assert_allclose(new[0], shift, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: type(family).__name__)
+@pytest.mark.parametrize(
+    "family",
+    [
+        *(pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES[:-1]),
+        FAMILIES[-1],  # blocks, of one column and of two, are of full and of diagonal ones
+    ],
+    ids=lambda family: type(family).__name__,
+)
 @pytest.mark.parametrize("retraction", list(RETRACTIONS))
 def test_no_step_leaves_the_cone(family, retraction):
     """Eight draws of an energy of hundreds, half of the way: every step is noise."""
@@ -231,7 +242,7 @@ def test_processes_keep_their_promises(family, method):
     [
         (laplace, FAMILIES[0]),
         (lambda e: advi(e, FAMILIES[0]), FAMILIES[0]),
-        (lambda e: advi(e, FAMILIES[1]), FAMILIES[1]),
+        pytest.param(lambda e: advi(e, FAMILIES[1]), FAMILIES[1], marks=pytest.mark.slow),
     ],
     ids=["laplace", "advi", "advi, diagonal"],
 )

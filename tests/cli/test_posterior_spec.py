@@ -135,7 +135,10 @@ PROCESSES = {
 }
 
 
-@pytest.mark.parametrize("process", list(PROCESSES))
+@pytest.mark.parametrize(
+    "process",
+    [name if name in ("qbvi", "sngd", "nuts") else pytest.param(name, marks=pytest.mark.slow) for name in PROCESSES],
+)
 def test_processes_agree_on_a_small_posterior(process):
     """With quadrature in NumPy over the two weights and the intercept."""
     found = PosteriorSpec(data="small.csv", process=process, every=20, **PROCESSES[process]).run(progress=False)
@@ -162,7 +165,9 @@ def test_processes_agree_on_a_small_posterior(process):
         assert evidence - 0.5 < found.final["elbo"] < evidence + 4 * found.final["elbo_error"]
 
 
-@pytest.mark.parametrize("model", ["probit", "linear", "poisson"])
+@pytest.mark.parametrize(
+    "model", ["poisson", *(pytest.param(name, marks=pytest.mark.slow) for name in ("probit", "linear"))]
+)
 def test_models_have_posteriors(model):
     words = {"process": "cvi", "samples": 4, "steps": 30, "share": 0.3, "every": 30}
     found = PosteriorSpec(data="small.csv", model=model, **words).run(progress=False)
