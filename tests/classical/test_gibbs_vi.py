@@ -134,18 +134,25 @@ def test_with_true_conditionals_the_gradient_is_that_of_em_and_no_divergence_is_
             return jnp.vdot(share, lower_bound(complete_log_prob, conditionals, theta, params, filled, picked, noise))
 
         def scattered(params):
-            """Of one row and one draw alone."""
+            """Of one row and one draw alone; and the values of all."""
             theta = chart.to_point(place)
-            return lower_bound(complete_log_prob, conditionals, theta, params, filled, picked, noise)[0]
+            values = lower_bound(complete_log_prob, conditionals, theta, params, filled, picked, noise)
+            return values[0], values
 
-        found = *jax.grad(bound, argnums=(0, 1))(place, params), jax.grad(scattered)(params)
+        found = *jax.grad(bound, argnums=(0, 1))(place, params), *jax.grad(scattered, has_aux=True)(params)
         wider = params._replace(log_deviation=params.log_deviation + 0.5, bias=params.bias + 0.1)
         theta = chart.to_point(place)
         told = [divergence(complete_log_prob, conditionals, theta, each, filled, picked) for each in (params, wider)]
         return *found, jax.grad(lambda place: MODEL.clamped(chart.to_point(place), row))(place), told
 
-    found, of_conditionals, of_a_draw, exact, (none, some) = slopes(place, params, filled, conditionals)
+    found, of_conditionals, of_a_draw, values, exact, (none, some) = slopes(place, params, filled, conditionals)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), found, exact)
+    for j in missing:  # log p(x) − log p(x_j | x_−j)
+        others = np.arange(4) != j
+        logs = scipy.stats.multivariate_normal(BIAS[others], COVARIANCE[np.ix_(others, others)]).logpdf(
+            filled[:, others]
+        )
+        np.testing.assert_allclose(values[entry == j], logs[entry == j], rtol=1e-12)
     for each in (of_conditionals, of_a_draw):
         used = each._replace(slopes=each.slopes * (1 - np.eye(4)))
         jax.tree.map(lambda a: np.testing.assert_allclose(a, 0, atol=1e-12), used)
