@@ -45,7 +45,7 @@ def responses(name: str, *, target: str | None = None, columns: str | None = Non
     place = len(names) - 1 if target is None else known.place(target)
     chosen = [i for i in range(len(names)) if i != place and not (name in BUNDLED and names[i] == TARGET)]
     if columns is not None:
-        chosen = [known.place(each.strip()) for each in columns.split(",")]
+        chosen = known.places(columns)
     if twice := [names[i] for i in chosen if chosen.count(i) > 1 or i == place]:
         raise RefusedError(f"Column {twice[0]} is asked for twice, or is the target; name it once.")
     if not chosen:

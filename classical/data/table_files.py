@@ -9,6 +9,7 @@ import csv
 import functools
 import itertools
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from .headers import THE_DATA, Source
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-nan"})
 _DELIMITERS = (",", ";", "\t")
 _NUMPY = b"\x93NUMPY"
+_QUOTED = re.compile('"[^"]*"')
 
 
 class Words(NamedTuple):
@@ -87,7 +89,7 @@ def _text(path: pathlib.Path) -> Read:
             raise ValueError("it has no rows")
         _, first = head
         named = _named(first)
-        names = tuple(shown(word, 60) for word in first) if named else tuple(map(str, range(len(first))))
+        names = tuple((named and shown(word, 60)) or str(i) for i, word in enumerate(first))
         if len(set(names)) < len(names):
             raise ValueError(f"two columns are called {next(n for n in names if names.count(n) > 1)}")
         at: list[int] = []
@@ -126,7 +128,7 @@ def _cells(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
             empty = number if delimiter and "#" not in line else empty
             continue
         if delimiter is None:
-            delimiter = next((each for each in _DELIMITERS if each in text), " ")
+            delimiter = next((each for each in _DELIMITERS if each in _QUOTED.sub("", text)), " ")
         if delimiter == " ":
             text = " ".join(text.split())
         words = [word.strip() for word in next(csv.reader([text], delimiter=delimiter))]

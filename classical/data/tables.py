@@ -1,5 +1,6 @@
 """Tables of numbers with names, in which entries may be missing: four that come with scikit-learn, and one's own."""
 
+import csv
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -58,7 +59,7 @@ def table(
     given = {each: known.place(each) for each in (weight, sequence) if each is not None}
     chosen = [i for i in range(len(names)) if i not in given.values()]
     if columns is not None:
-        chosen = [known.place(each.strip()) for each in columns.split(",")]
+        chosen = known.places(columns)
     if twice := [names[i] for i in chosen if chosen.count(i) > 1 or i in given.values()]:
         raise RefusedError(f"Column {twice[0]} is asked for twice; name it once.")
     if not chosen:
@@ -86,6 +87,10 @@ class Columns(NamedTuple):
 
     data: str
     names: Sequence[str]
+
+    def places(self, asked: str) -> list[int]:
+        """Of several with commas between them; a name that has one stands in quotes."""
+        return [self.place(each.strip()) for each in next(csv.reader([asked], skipinitialspace=True), [""])]
 
     def place(self, asked: str) -> int:
         if asked in self.names:

@@ -3,6 +3,8 @@
 Rows are (N, d), in the units of the data, NaN where an entry is missing.
 """
 
+from typing import Literal
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -19,6 +21,9 @@ from .factor import FactorAnalysis, LinearParams, filled
 from .mixture import IncompleteMixture
 from .surrogate import AbstractSurrogateDensity, Parameters
 from .unit import Unit
+
+Kind = Literal["rows", "counts", "ranks"]
+"""What a density with a surrogate is one of: rows, a column of counts, or the ranks of each column over N + 1."""
 
 
 def _checked(x: ArrayLike, centre: Float[Array, " d"]) -> Float[np.ndarray, "N d"]:
@@ -188,15 +193,22 @@ class TrainedSurrogate(eqx.Module):
     """A density with a surrogate, with its parameters.
 
     Attributes:
-        density: the density. params: its parameters. unit: of the columns; of counts and ranks 1.
+        density: the density. params: its parameters. unit: of the columns; of counts and ranks 1. kind: of the data.
     """
 
     density: AbstractSurrogateDensity
     params: Parameters
     unit: Unit
+    kind: Kind = eqx.field(static=True)
 
     def log_prob(self, x: Float[ArrayLike, "N ..."]) -> Float[Array, " N"]:
         """log p of every row or count, in nats; of a copula, of ranks divided by one more than the rows."""
-        found = jnp.asarray(x)
-        found = self.unit.of(found) if found.ndim > 1 else found  # counts are one column
+        given = np.asarray(x, float)
+        given = given[:, None] if self.kind == "counts" and given.ndim == 1 else given
+        found = _checked(given, self.unit.centre) / np.asarray(self.unit.scale)
+        if np.isnan(found).any():
+            raise ValueError("Entries are missing, and this density takes whole rows.")
+        if self.kind == "ranks" and not ((found > 0) & (found < 1)).all():
+            raise ValueError("A copula is of ranks divided by one more than the rows, between 0 and 1; values are not.")
+        found = jnp.asarray(found[:, 0] if self.kind == "counts" else found)
         return eqx.filter_jit(self.density.log_prob)(self.params, found) - self.unit.volume

@@ -97,9 +97,9 @@ def centred(table: Table, *, chunk: int | None = None) -> Centred:
     centre = np.sum(share * np.nan_to_num(table.values), axis=0)
     values = table.values - centre
     variances = np.sum(share * np.nan_to_num(values) ** 2, axis=0)
-    for name, variance, mean in zip(table.names, variances, centre, strict=True):
-        if not variance > (8 * np.finfo(float).eps * mean) ** 2:
-            raise RefusedError(f"Column {name} is constant, and has no density; leave it out with columns.")
+    least, most = np.nanmin(table.values, axis=0), np.nanmax(table.values, axis=0)
+    for i in np.flatnonzero(most - least <= 8 * np.finfo(float).eps * np.maximum(abs(least), abs(most))):
+        raise RefusedError(f"Column {table.names[i]} is constant, and has no density; leave it out with columns.")
     return Centred(table._replace(values=values), centre, variances, chunk)
 
 

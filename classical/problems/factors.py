@@ -146,9 +146,9 @@ class DynamicalDensity(AbstractLatentDensity):
         return self.model.penalty(theta)
 
     def described(self, theta: DynamicalParams) -> dict[str, Artifact]:
-        """The dynamics, the observation matrix, its bias and the standard deviations of its noise.
+        """The first hidden vector, the dynamics, the observation matrix, its bias and the deviations of its noise.
 
-        They are in the coordinates of `trained`.
+        They are in the coordinates of `trained`, where the noise of the dynamics is that of N(0, 1).
         """
         m = self.dimension
         theta = _stretched(theta)
@@ -156,7 +156,12 @@ class DynamicalDensity(AbstractLatentDensity):
         moved = theta.move[1][m:, :m] + theta.move[1][:m, m:].T
         along = {"column": self.names, "factor": range(1, m + 1), "next_factor": range(1, m + 1)}
         one = {"column": self.names}
+        _, shift, half = theta.first
+        first = jnp.linalg.inv(-(half + half.T))
+        square = {"factor": range(1, m + 1), "other_factor": range(1, m + 1)}
         return {
+            "first_mean": Artifact(first @ shift, ("factor",), {"factor": range(1, m + 1)}),
+            "first_covariance": Artifact(first, ("factor", "other_factor"), square),
             "dynamics": Artifact(moved, ("next_factor", "factor"), {k: along[k] for k in ("next_factor", "factor")}),
             "loadings": Artifact(loadings, ("column", "factor"), {k: along[k] for k in ("column", "factor")}),
             "means": Artifact(bias + self.centre, ("column",), one),

@@ -1,7 +1,7 @@
 """Densities that are fitted by the geometry of a surrogate, with their data."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -19,7 +19,7 @@ from ..models.copula import TCopula
 from ..models.counts import NegativeBinomial, NegativeBinomialMixture
 from ..models.skew import SkewNormal, SkewNormalMixture, SkewT, at_saddle
 from ..models.surrogate import AbstractSurrogateDensity, Parameters, log_weights
-from ..models.trained_densities import TrainedSurrogate
+from ..models.trained_densities import Kind, TrainedSurrogate
 from ..models.unit import Unit
 from .densities import AbstractDensity, Centred
 
@@ -29,6 +29,7 @@ class SurrogateDensity(AbstractDensity):
 
     Attributes:
         target: the density. data: (N, d) in `unit`, or (N,) counts. fitted: how many numbers. unit: of the columns.
+        kind: of the data.
     """
 
     target: AbstractSurrogateDensity
@@ -37,6 +38,7 @@ class SurrogateDensity(AbstractDensity):
     items: float = eqx.field(static=True)
     fitted: int = eqx.field(static=True)
     unit: Unit
+    kind: Kind = eqx.field(static=True)
 
     def start(self, key: PRNGKeyArray) -> Parameters:
         return self.target.start(np.asarray(self.data), key=key)
@@ -49,7 +51,7 @@ class SurrogateDensity(AbstractDensity):
         return _DESCRIBED[type(self.target)](self.target, params, self.names, self.unit)
 
     def trained(self, params: Parameters) -> TrainedSurrogate:
-        return TrainedSurrogate(self.target, params, self.unit)
+        return TrainedSurrogate(self.target, params, self.unit, self.kind)
 
     def failed(self, params: Parameters) -> str:
         return "The parameters have left the domain of the density; choose a smaller rate, or another seed."
@@ -134,14 +136,11 @@ _DESCRIBED: dict[type[AbstractSurrogateDensity], Described] = {
 }
 
 
-def surrogate_density(
-    data: Centred, target: AbstractSurrogateDensity, *, kind: Literal["rows", "counts", "ranks"] = "rows"
-) -> SurrogateDensity:
+def surrogate_density(data: Centred, target: AbstractSurrogateDensity, *, kind: Kind = "rows") -> SurrogateDensity:
     """A density with a surrogate and its data.
 
     Args:
-        data: rows. target: the density. kind: what it is a density of: rows, a single column of counts, or the ranks of
-            each column, divided by N + 1.
+        data: rows. target: the density. kind: what it is a density of.
 
     Raises:
         RefusedError: entries are missing, rows have weights, or the data are none of this density.
@@ -177,6 +176,7 @@ def surrogate_density(
         items=float(len(values)),
         fitted=fitted,
         unit=Unit(jnp.asarray(centre), jnp.asarray(scale)),
+        kind=kind,
     )
 
 

@@ -32,6 +32,8 @@ TABLES = {
     "even.csv": "n\n3\n3\n4\n4\n",
     "gap.csv": "a\n1\n\n3\n4\n",
     "broken.csv": "1.5,6O\n1.7,70\n",
+    "flat.csv": "a,b\n" + "".join(f"{k % 7},0.1\n" for k in range(300)),
+    "quoted.csv": '"a, in cm";b\n1;x\n2;y\n4;z\n',
     "single.csv": "a,b,id\n1,2,0\n3,5,1\n4,4,2\n",
 }
 
@@ -50,6 +52,8 @@ def folder(tmp_path, monkeypatch):
     [
         ("--data nowhere.csv", "Unknown data 'nowhere.csv'; use iris, wine, diabetes, breast_cancer, or the path"),
         ("--data constant.csv", "Column a is constant, and has no density; leave it out with columns"),
+        ("--data flat.csv", "Column b is constant, and has no density; leave it out with columns"),
+        ("--data quoted.csv", "Line 2 of the data in quoted.csv: 'x' in column b is not a number"),
         ("--data empty.csv", "Column b of the data in empty.csv has no value at all; leave it out with columns"),
         ("--data infinite.csv", "Column b of the data in infinite.csv holds a value that is not finite"),
         ("--data words.csv", "Line 3 of the data in words.csv: 'four' in column b is not a number; NA marks what"),
@@ -115,6 +119,7 @@ def test_tables_have_names_weights_and_sequences(folder):
     (folder / "named.csv").write_text("who,a,note\nBo,1,x\nAl,2,\nBo,4,y\n")
     found = table("named.csv", columns="a", sequence="who", ordered=True)
     np.testing.assert_array_equal(found.sequence, [0, 1, 0])
+    np.testing.assert_array_equal(table("quoted.csv", columns='"a, in cm"').values, [[1], [2], [4]])
     np.save(folder / "array.npy", np.arange(6.0).reshape(3, 2))
     assert table("array.npy", columns="1").names == ("1",)
 
@@ -187,6 +192,17 @@ def test_units_and_where_zero_is_do_not_matter(words, folder):
     np.testing.assert_allclose(there.artifacts[place], here.artifacts[place] * scale + [1e4, -5], rtol=1e-7)
     model = there.model()
     np.testing.assert_allclose(np.mean(model.log_prob(x * scale + [1e4, -5])), there.final["log_likelihood"])
+
+
+def test_a_density_with_a_surrogate_checks_rows_as_others_do():
+    model = DensitySpec(density="skew_normal", columns="0,1", steps=1).run(progress=False).model()
+    with pytest.raises(ValueError, match=r"Rows have 2 values each; got an array of shape \(3, 1\)"):
+        model.log_prob(np.ones((3, 1)))
+    with pytest.raises(ValueError, match="Entries are missing"):
+        model.log_prob([[1, np.nan]])
+    ranks = DensitySpec(density="t_copula", columns="0,1", steps=1).task()
+    with pytest.raises(ValueError, match="ranks divided by one more than the rows"):
+        ranks.trained(ranks.init(jax.random.key(0))).log_prob([[0.5, 3.0]])
 
 
 def test_a_component_that_collapses_is_named(folder):
