@@ -68,12 +68,25 @@ class Posterior(eqx.Module):
             return f"log_joint has the shape {value.shape}; it must be one number, so sum over the data."
         if bool(jnp.isfinite(self.energy(self.mean))):
             return ""
-        moved = np.asarray(jax.lax.map(lambda unit: self.energy(self.mean + 0.1 * unit), jnp.eye(self.size)))
-        guilty = np.flatnonzero(np.isfinite(moved))
-        slope = np.asarray(jax.grad(self.energy)(self.mean))
-        guilty = guilty if guilty.size else np.flatnonzero(~np.isfinite(slope))
-        place = f"; parameter {self.names[guilty[0]]} is {float(self.mean[guilty[0]]):g}" if guilty.size else ""
+        guilty = self._guilty()
+        place = "".join(f"; parameter {self.names[i]} is {float(self.mean[i]):g}" for i in guilty[:1])
         return f"log_joint is not finite at the start{place}; start where the model has a density."
+
+    def _guilty(self) -> list[int]:
+        """The parameters whose start has no density: those that may not go back there from a place that has one."""
+        start = np.asarray(self.mean)
+        if (wrong := np.flatnonzero(~np.isfinite(start))).size:
+            return wrong.tolist()
+        finite = jax.jit(lambda places: jnp.isfinite(jax.lax.map(self.energy, places)))
+        shifts = np.array([0.1, 1.0, 10.0])
+        moved = start + np.concatenate([shifts, -shifts])[:, None]
+        known = np.array([0.5, 1.0, 2.0, -1.0])[:, None] + np.zeros_like(start)
+        places = np.concatenate([moved, known])
+        for place in places[np.asarray(finite(places))]:
+            back = np.where(np.eye(len(start), dtype=bool), start, place)
+            if (wrong := np.flatnonzero(~np.asarray(finite(back)))).size:
+                return wrong.tolist()
+        return []
 
 
 def names_of(tree: PyTree[Any]) -> tuple[str, ...]:

@@ -157,13 +157,33 @@ def _check_flat(model: str, x: Float[np.ndarray, "N d"], y: Float[np.ndarray, " 
                 f"Column {names[k - 1]} is a combination of those before it, which a flat prior leaves undecided; "
                 "leave it out with columns, or choose prior normal."
             )
-    if model in _BINARY:
-        from scipy.optimize import linprog
+    if model == "linear" and np.sum((y - x @ np.linalg.lstsq(x, y)[0]) ** 2) < 1e-20 * len(y):
+        raise RefusedError(
+            "The inputs give the response exactly, so that the density rises for ever as the noise falls and a flat "
+            "prior has no posterior; choose prior normal."
+        )
+    if model == "poisson" and _rises(x[y == 0], x[y > 0]):
+        raise RefusedError(
+            "The rows of count 0 lie on one side of a plane that holds all others, so that the likelihood rises for "
+            "ever and a flat prior has no posterior; choose prior normal."
+        )
+    if model in _BINARY and _rises(-(2 * y - 1)[:, None] * x, x[:0]):
+        raise RefusedError(
+            "A plane separates the two labels, so that the likelihood rises for ever and a flat prior has no "
+            "posterior; choose prior normal."
+        )
 
-        signed = (2 * y - 1)[:, None] * x
-        found = linprog(-signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(x)), bounds=(-1, 1))
-        if found.status == 0 and -found.fun > 1e-7 * len(x):
-            raise RefusedError(
-                "A plane separates the two labels, so that the likelihood rises for ever and a flat prior has no "
-                "posterior; choose prior normal."
-            )
+
+def _rises(lower: Float[np.ndarray, "M d"], still: Float[np.ndarray, "L d"]) -> bool:
+    """Whether some direction lowers x·v of rows, raises none of them, and leaves the others as they are."""
+    from scipy.optimize import linprog
+
+    found = linprog(
+        lower.sum(axis=0),
+        A_ub=lower,
+        b_ub=np.zeros(len(lower)),
+        A_eq=still if len(still) else None,
+        b_eq=np.zeros(len(still)) if len(still) else None,
+        bounds=(-1, 1),
+    )
+    return bool(found.status == 0 and -found.fun > 1e-7 * (len(lower) + len(still)))

@@ -49,8 +49,8 @@ class Normal(Part):
     """Independent and normal."""
 
     name: Literal["normal"] = "normal"
-    prior_mean: float = Field(0.0, description="of every parameter")
-    prior_deviation: float = Field(1.0, gt=0, description="standard deviation of every parameter")
+    prior_mean: float = Field(0.0, ge=-1e100, le=1e100, description="of every parameter")
+    prior_deviation: float = Field(1.0, ge=1e-100, le=1e100, description="standard deviation of every parameter")
 
     def build(self) -> Any:
         from ..problems.regressions import Prior

@@ -23,6 +23,8 @@ TABLES = {
     "hole.csv": "a,b,y\n1,2,0\n,1,1\n1,4,0\n",
     "counts.csv": "a,y\n1,2\n2,2.5\n3,1\n",
     "apart.csv": "a,y\n1,0\n2,0\n3,1\n4,1\n",
+    "exact.csv": "a,y\n" + "".join(f"{k},{2 * k + 1}\n" for k in range(9)),
+    "zeros.csv": "a,y\n1,0\n2,0\n3,1\n3,2\n",
     "flat.csv": "r\n1\n1\n1\n",
     "short.csv": "Date,Open,High,Low,Close\n1/4/1999,2,3,1,2\n",
     "still.csv": "Date,Open,High,Low,Close\n" + "1/4/1999,2,3,1,2\n" * 2 + "1/5/1999,2,2,2,2\n" * 30,
@@ -60,7 +62,10 @@ def folder(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         ("--data nowhere.csv", "Unknown data 'nowhere.csv'; use iris, wine, diabetes, breast_cancer, or the path"),
-        ("--prior-deviation 0", "prior_deviation is '0'; it must be greater than 0"),
+        ("--prior-deviation 0", "prior_deviation is '0'; it must be at least 1e-100"),
+        ("--prior-deviation 1e-200", "prior_deviation is '1e-200'; it must be at least 1e-100"),
+        ("--data exact.csv --prior flat --model linear", "The inputs give the response exactly, so that the density"),
+        ("--data zeros.csv --prior flat --model poisson", "The rows of count 0 lie on one side of a plane that holds"),
         ("--prior flat --prior-deviation 1", "prior_deviation is not used with prior flat"),
         ("--data equal.csv --prior flat", "Column b is a combination of those before it, which a flat prior leaves"),
         ("--data apart.csv --prior flat", "A plane separates the two labels"),
@@ -119,6 +124,13 @@ def test_a_density_that_is_not_finite_at_the_start_names_the_parameter():
 
     with pytest.raises(RefusedError, match="not finite at the start; parameter scale is 0; start where"):
         PosteriorTask(Posterior(log_joint, {"mean": 0.0, "scale": 0.0}))
+    for joint, start, said in (
+        (lambda p, _: jnp.log(p["b"]) + jnp.log(p["c"]) - p["a"] ** 2, {"a": 0.5, "b": -1.0, "c": -2.0}, "b is -1;"),
+        (lambda p, _: jnp.where((p["s"] > 0) & (p["s"] < 1), 0.0, -jnp.inf) - p["a"], {"a": 0.5, "s": 3.0}, "s is 3;"),
+        (lambda p, _: -((p["b"] * p["a"]) ** 2), {"a": 0.5, "b": np.nan}, "b is nan;"),
+    ):
+        with pytest.raises(RefusedError, match=said):
+            PosteriorTask(Posterior(joint, start))
     with pytest.raises(RefusedError, match=r"log_joint has the shape \(2,\); it must be one number"):
         PosteriorTask(Posterior(lambda x, data: x, np.zeros(2)))
     with pytest.raises(ValueError, match="1 names are given for 2 parameters"):
