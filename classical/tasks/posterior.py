@@ -73,15 +73,15 @@ class PosteriorSpec(RunSpec):
 
     def _check_draws(self) -> None:
         count = self.samples
-        if self.draws == "antithetic" and count % 2:
-            raise ValueError(f"samples is {count}, and antithetic draws come in pairs; give an even number.")
-        if self.draws == "sobol" and (count & (count - 1) or count < 4):
-            raise ValueError(f"samples is {count}, and Sobol points are a power of two, at least 4; give one.")
         least = 4 if self.draws != "independent" else 2
         if self.baseline != "none" and count < least:
             raise ValueError(
                 f"samples is {count}, and a leave-one-out baseline needs {least} {self.draws} draws or more; give more."
             )
+        if self.draws == "antithetic" and count % 2:
+            raise ValueError(f"samples is {count}, and antithetic draws come in pairs; give an even number.")
+        if self.draws == "sobol" and (count & (count - 1) or count < 4):
+            raise ValueError(f"samples is {count}, and Sobol points are a power of two, at least 4; give one.")
 
     def record(self) -> dict[str, Any]:
         """As of every spec, and a digest of data in a file, by which a folder knows them."""
