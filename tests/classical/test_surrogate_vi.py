@@ -174,7 +174,8 @@ def test_the_best_is_found_from_afar(name):
         assert reached < best("normal", labels) - 0.005
 
 
-@pytest.mark.parametrize("name", ["skew mixture", *nightly("student_t")])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["skew mixture", "student_t"])
 def test_the_process_keeps_its_promises(name):
     kind, params = made(name)
     check_process(surrogate_vi(energy, kind, samples=4, warm_up=2), params, key=jax.random.key(3))

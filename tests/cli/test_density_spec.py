@@ -290,7 +290,7 @@ PRECISIONS = {
 
 @pytest.mark.parametrize(
     "name",
-    [name if name in ("gmm", "lds") else pytest.param(name, marks=pytest.mark.slow) for name in PRECISIONS],
+    [name if name == "lds" else pytest.param(name, marks=pytest.mark.slow) for name in PRECISIONS],
 )
 def test_single_precision_has_the_losses_of_double(name, folder):
     x, generator = load_iris().data, np.random.default_rng(0)

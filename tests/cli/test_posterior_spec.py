@@ -15,6 +15,7 @@ from classical.tasks.posterior import PosteriorSpec
 from qnat.cli import main
 from qnat.experiment import Run, run
 from qnat.experiment.errors import RefusedError
+from qnat.experiment.show.verdict import verdict
 
 TABLES = {
     "labels.csv": "a,b,y\n1,2,0\n2,1,1\n3,4,2\n4,1,1\n",
@@ -135,6 +136,13 @@ def test_a_density_that_is_not_finite_at_the_start_names_the_parameter():
         PosteriorTask(Posterior(lambda x, data: x, np.zeros(2)))
     with pytest.raises(ValueError, match="1 names are given for 2 parameters"):
         Posterior(lambda x, data: -x @ x, np.zeros(2), names=["a"])
+
+
+def test_a_mode_that_is_none_is_said():
+    """Laplace's approximation about a saddle is no Gaussian."""
+    task = PosteriorTask(Posterior(lambda p, _: p["x"] ** 2 - p["x"] ** 4, {"x": 0.0}))
+    found = run(task, PosteriorSpec(process="laplace").transform(task), steps=2, every=1, seed=0, progress=False)
+    assert verdict(found) == "elbo is not a number in the end; try more --steps."
 
 
 PROCESSES = {

@@ -259,6 +259,7 @@ def test_fourteen_qubits_need_no_more_than_one_and_a_half_gigabytes():
     assert float(fall) > 0
 
 
+@pytest.mark.slow
 def test_words_train_and_resume_bit_by_bit(tmp_path):
     words = {"n": 3, "states": "vectors", "strings": 2, "vectors": 2, "layers": 1, "observables": True}
     whole = GibbsSpec(**words, steps=6).run(tmp_path / "whole", progress=False)

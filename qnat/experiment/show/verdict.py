@@ -36,7 +36,8 @@ class _End(NamedTuple):
 def verdict(run: Result) -> str | None:
     """One sentence on how a run ended, or None.
 
-    It says that a run ended early and why; that every step of a seed was rejected; that its judging curve is worse than
+    It says that a run ended early and why; that a measure is no number in the end; that every step of a seed was
+    rejected; that its judging curve is worse than
     at the start, by more than it swings in the end, or by more than the start itself; that it still moves:
     over its last tenth, five recorded rows at least, the slope is three standard errors from zero and would, in another
     run as long, change an exact measure by a tenth of its value, or gain a quarter of what was gained so far; that an
@@ -49,8 +50,8 @@ def verdict(run: Result) -> str | None:
         return _reached(run, tolerance) if run.steps < wanted else None
     if run.steps < wanted:
         return f"Ended after {run.steps} of {wanted} steps."
-    if (never := _never_taken(run)) is not None:
-        return never
+    if (said := _no_number(run) or _never_taken(run)) is not None:
+        return said
     moving = _moving(run)
     if tolerance is None:
         return None if moving is None else f"Not converged: {moving}"
@@ -68,6 +69,15 @@ def _reached(run: Result, tolerance: float) -> str:
     return (
         f"{where}: the loss changes by {_change(found.value[seed], found.error[seed])} a step, within ±{tolerance:g}."
     )
+
+
+def _no_number(run: Result) -> str | None:
+    """Of the first measure that ends as NaN, which is to say that what it measures does not exist."""
+    for measure in run.measures or ():
+        if (curve := run.curves.get(measure.name)) is not None and (lost := np.isnan(curve[:, -1])).any():
+            where = _of_seed(run, int(lost.argmax()))
+            return f"{label_of(measure._replace(unit=''))}{where} is not a number in the end; try more --steps."
+    return None
 
 
 def _never_taken(run: Result) -> str | None:
