@@ -267,7 +267,7 @@ MUTANTS = (
         "qnat/geometry/mirror.py",
         "jnp.where(nothing, 0, a) * jnp.where(nothing, 0, b)",
         "a * b",
-        "tests/geometry/test_families.py",
+        "tests/geometry/test_family_borders.py",
     ),
     Mutant(
         "of two antithetic draws one knows the baseline of the other",

@@ -105,15 +105,15 @@ def test_the_metric_of_one_column_is_that_of_the_density(kind, dtype):
 
 def test_the_metric_of_one_column_sees_components_that_are_narrow_and_far_apart():
     """Then each has its own: p/σ² of the mean, 2p of log σ, p(1 − p) of the log-odds, in units of the columns."""
-    density = mixture("diagonal", np.concatenate([np.linspace(-1, 1, 20), 1e4 + np.linspace(-1, 1, 40) / 9])[:, None])
-    chart, share, widths = density.chart("standard"), np.array([1 / 3, 2 / 3]), np.array([0.6, 0.07])
+    density = mixture("diagonal", np.concatenate([np.linspace(-1, 1, 20), 1e2 + np.linspace(-1, 1, 40) / 300])[:, None])
+    chart, share, widths = density.chart("standard"), np.array([1 / 3, 2 / 3]), np.array([0.6, 0.003])
     scale = float(density.scale[0])
 
     @jax.jit
     def matrix(here):
         return density.fisher(chart, 1).at(here).as_matrix()
 
-    means = np.array([[-2e4 / 3], [1e4 / 3]])
+    means = np.array([[-2e2 / 3], [1e2 / 3]])
     found = matrix(MixtureCoordinates(np.log([2.0]), means / scale, np.log(widths / scale)[:, None]))
     wanted = np.concatenate([[share.prod()], share * (scale / widths) ** 2, 2 * share])
     np.testing.assert_allclose(found / np.sqrt(np.outer(wanted, wanted)), np.eye(5), atol=1e-5)
