@@ -49,7 +49,7 @@ class ShapedApproximation(AbstractDensityApproximation):
         inverse = gaussian.inverse(root)
         values, vectors = jnp.linalg.eigh(inverse.T @ inverse)
         places = np.linspace(-1, 1, count) if count > 1 else np.zeros(1)
-        places = _APART * places / max(float(places.std()), 1.0 * (count == 1))
+        places = _APART * places / places.std() if count > 1 else places
         # what is between the means is taken off within: Λ + cuuᵀ of a unit vector u on which Λ is 1/v
         u, narrower = vectors[:, -1], 1 / (1 - places.var()) - 1
         precision = root @ root.T + narrower * jnp.outer(u, u) / values[-1]

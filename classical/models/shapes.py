@@ -14,12 +14,10 @@ from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from .gaussian import LOG_2PI
-from .skew import log_t
+from .skew import THIRD, log_t
 
 _C = float(np.sqrt(2 / np.pi))
 """E|u| of a standard normal u."""
-_THIRD = _C * (4 / np.pi - 1)
-"""E[(|u| − E|u|)³]."""
 _LEAST, _MOST = 0.1, 2.0
 """Of each entry of α at the start, and of its length."""
 _NU = 2.0
@@ -75,7 +73,7 @@ class SkewShape(AbstractShape):
 
     def start(self, skewness: Float[Array, " d"]) -> Float[Array, " d"]:
         """By third moments; at α = 0, a saddle, the gradient by α would vanish."""
-        b = jnp.cbrt(skewness / _THIRD)
+        b = jnp.cbrt(skewness / THIRD)
         b = jnp.where(jnp.abs(b) < _LEAST, jnp.copysign(_LEAST, b), b)
         return b * jnp.minimum(1.0, _MOST / jnp.linalg.norm(b))
 

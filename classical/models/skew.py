@@ -16,7 +16,7 @@ from . import gaussian, student
 from .gaussian import Pair
 from .surrogate import AbstractSurrogateDensity, Parameters, clusters, finite, joint, log_weights, points
 
-_THIRD = float(np.sqrt(2 / np.pi) * (4 / np.pi - 1))
+THIRD = float(np.sqrt(2 / np.pi) * (4 / np.pi - 1))
 """E[(|w| − E|w|)³] of a standard normal w."""
 _MOST = 0.95
 """Of bᵀΩ⁻¹b, which is below 1."""
@@ -45,7 +45,7 @@ def skew_moments(x: np.ndarray[Any, Any], covariance: np.ndarray[Any, Any]) -> M
     third central moments √(2/π)(4/π − 1) b³, and η = Ω⁻¹b/√(1 − bᵀΩ⁻¹b). A b too long for a density is made shorter.
     """
     mean = x.mean(axis=0)
-    b = np.cbrt(((x - mean) ** 3).mean(axis=0) / _THIRD)
+    b = np.cbrt(((x - mean) ** 3).mean(axis=0) / THIRD)
     square = b @ np.linalg.solve(covariance, b)
     b = b * np.sqrt(min(1.0, _MOST / (1 - 2 / np.pi * _MOST) / max(float(square), float(np.finfo(float).tiny))))
     scale = covariance + 2 / np.pi * np.outer(b, b)

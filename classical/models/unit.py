@@ -12,10 +12,6 @@ class Unit(NamedTuple):
     centre: Float[Array, " d"]
     scale: Float[Array, " d"]
 
-    def of(self, x: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-        """z of x."""
-        return (x - self.centre) / self.scale
-
     def back(self, z: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
         """x of z."""
         return self.centre + self.scale * z
